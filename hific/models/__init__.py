@@ -1,0 +1,1 @@
+"""Tensors in, typed outputs out; differentiable; no bytes."""

@@ -1,0 +1,1 @@
+"""One analysis or synthesis transform, or discriminator, a class."""

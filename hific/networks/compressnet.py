@@ -1,0 +1,116 @@
+"""CompressNet's two transforms (compressnet, figures 2 and 3, section 4.1; widths 60, 120, 240, 480, 960 in the paper).
+
+    x [B, 3, H, W] in [-1, 1]
+      c7s1-60 - pool - d120 - pool - d240 - pool - d480 - pool - d960 - c3s1-C   -> latent [B, C, H/16, W/16]
+            (scale 1)      (2)         (3)         (4)
+      c3s1-960 - R960 x 9 - u480 - u240 - u120 - u60 - c7s1-3 - tanh             -> [B, 3, H, W] in [-1, 1]
+                            (4)    (3)    (2)    (1)
+
+Scale i is 1/2^i of the image: post-pool maps of the analysis and pre-expansion maps of the synthesis have equal shapes
+[B, widths[i-1], H/2^i, W/2^i], and there the layer losses attach. Lists of maps run from scale 1 to scale 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hific.layers.convolution import conv_norm_relu
+from hific.layers.normalization import Normalization
+from hific.layers.residual import ResidualBlock
+from hific.layers.sub_pixel import Upsampling, upsampling_layer
+from hific.layers.what_where import Pooled, max_pool_with_switches, max_unpool
+
+Downsampling = Literal["pool", "stride"]
+SwitchesOfScale = Callable[[int, Tensor], Tensor]
+"""(scale 1..4, the map to expand) -> int64 switches of that map's shape."""
+
+SCALES = 4
+
+
+class CompressNetAnalysis(nn.Module):
+    """Image to latent. `downsampling="stride"` halves by stride-2 convolutions (gc) and has no pools.
+
+    `switch_scales`: the first so many pools report their switches; noting them costs as much as the pool.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        latent_channels: int,
+        normalization: Normalization,
+        downsampling: Downsampling,
+        switch_scales: int,
+    ) -> None:
+        super().__init__()
+        self.pools = downsampling == "pool"
+        self.switch_scales = switch_scales
+        stride = 1 if self.pools else 2
+        self.stem = conv_norm_relu(3, widths[0], 7, normalization)
+        self.downs = nn.ModuleList(
+            conv_norm_relu(widths[i], widths[i + 1], 3, normalization, stride) for i in range(SCALES)
+        )
+        self.head = nn.Conv2d(widths[-1], latent_channels, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Pooled, ...]]:
+        """The latent before quantization; the four post-pool maps (none with strides); pools with their switches."""
+        features = self.stem(image)
+        maps: list[Tensor] = []
+        pools: list[Pooled] = []
+        for index, down in enumerate(self.downs):
+            if self.pools and index < self.switch_scales:
+                pools.append(max_pool_with_switches(features))
+                features = pools[-1].values
+            elif self.pools:
+                features = F.max_pool2d(features, 2)
+            if self.pools:
+                maps.append(features)
+            features = down(features)
+        # No ReLU before the quantizer: it would waste the centers below zero.
+        return self.head(features), tuple(maps), tuple(pools)
+
+
+class CompressNetSynthesis(nn.Module):
+    """Quantized latent to image.
+
+    `switch_scales`: scales 1 to this one are expanded by switches (4 in swwae, 1 in sae_spn); all others double by
+    `upsampling`. Each block convolves at the low resolution, then doubles.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        latent_channels: int,
+        residual_blocks: int,
+        normalization: Normalization,
+        upsampling: Upsampling,
+        switch_scales: int,
+    ) -> None:
+        super().__init__()
+        self.stem = conv_norm_relu(latent_channels, widths[-1], 3, normalization)
+        self.blocks = nn.Sequential(*(ResidualBlock(widths[-1], normalization) for _ in range(residual_blocks)))
+        self.convs = nn.ModuleDict()
+        self.expansions = nn.ModuleDict()
+        for scale in range(SCALES, 0, -1):
+            channels = widths[scale - 1]
+            self.convs[str(scale)] = conv_norm_relu(widths[scale], channels, 3, normalization)
+            if scale > switch_scales:
+                self.expansions[str(scale)] = upsampling_layer(upsampling, channels)
+        self.head = nn.Conv2d(widths[0], 3, 7, padding=3, padding_mode="reflect")
+
+    def forward(self, latent_hat: Tensor, switches_of: SwitchesOfScale) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The reconstruction, and the maps before their expansion, scale 1 first."""
+        features = self.blocks(self.stem(latent_hat))
+        maps: list[Tensor] = []
+        for scale in range(SCALES, 0, -1):
+            features = self.convs[str(scale)](features)
+            maps.append(features)
+            if str(scale) in self.expansions:
+                features = self.expansions[str(scale)](features)
+            else:
+                features = max_unpool(features, switches_of(scale, features))
+        return torch.tanh(self.head(features)), tuple(reversed(maps))

@@ -1,0 +1,1 @@
+"""Stateless tensor functions: quantization, padding, bounds; pictures to arrays."""

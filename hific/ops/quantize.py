@@ -1,0 +1,43 @@
+"""Quantization to a few fixed centers, with a chosen gradient (compressnet, section 4.1: L = 5 centers -2..2)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+QuantizerGradient = Literal["soft", "straight_through"]
+
+
+def nearest_symbols(latent: Tensor, levels: int) -> Tensor:
+    """Index 0..levels-1 of the center nearest to each value; centers are the integers around 0. int64, same shape.
+
+    A value half way between two centers goes to the even one (`round`), on every machine alike.
+    """
+    half = levels // 2
+    # NaN would become an arbitrary integer, and a training run that went bad would pass for a finite one.
+    return torch.nan_to_num(latent.detach().float()).round().clamp(-half, half).to(torch.int64) + half
+
+
+def symbols_to_latent(symbols: Tensor, levels: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The center that each symbol 0..levels-1 stands for: -2..2 for five levels."""
+    return (symbols - levels // 2).to(dtype)
+
+
+def soft_quantize(latent: Tensor, levels: int, sigma: float) -> Tensor:
+    """sum_j c_j softmax_j(-sigma (z - c_j)^2): the differentiable stand-in for rounding to centers c_j.
+
+    Agustsson et al. 2017 (soft-to-hard), as used by Mentzer et al. 2018 and by CompressNet's sources.
+    """
+    half = levels // 2
+    centers = torch.arange(-half, half + 1, device=latent.device, dtype=latent.dtype)
+    weights = torch.softmax(-sigma * (latent.unsqueeze(-1) - centers).square(), dim=-1)
+    return (weights * centers).sum(-1)
+
+
+def quantize(latent: Tensor, levels: int = 5, sigma: float = 1.0, gradient: QuantizerGradient = "soft") -> Tensor:
+    """Forward: the nearest center, exactly. Backward: that of `soft_quantize`, or the identity (`straight_through`)."""
+    hard = symbols_to_latent(nearest_symbols(latent, levels), levels, latent.dtype)
+    surrogate = soft_quantize(latent, levels, sigma) if gradient == "soft" else latent
+    return surrogate + (hard - surrogate).detach() if latent.requires_grad else hard
