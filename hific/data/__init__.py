@@ -1,0 +1,1 @@
+"""Photos to batches: where each set's files are, which split is which, crops, and a resumable order."""

@@ -1,0 +1,180 @@
+"""Photos of one source as batches for Lightning: loaders for training, validation and test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler
+
+from hific.data.datasets import PhotoReader, TrainingCrops, WholePhotos
+from hific.data.header_scan import scan_headers
+from hific.data.resumable_loader import ResumableLoader
+from hific.data.sample_order import PositionBatchSampler
+from hific.data.source import DataNotFoundError, ImageSource, Split
+from hific.data.transforms import RandomCrop
+
+MOST_WORKERS = 4
+
+
+class ImageDataModule(LightningDataModule):
+    """Training crops in a resumable order; whole photos, cropped to the center, for validation and test.
+
+    Batches leave the workers as uint8 and arrive in the module as float32 in [0, 1]: [batch_size, 3, crop, crop] in
+    training, [1, 3, H, W] with H and W at most `eval_crop` (None: whole photos) in validation and test, in the order
+    of the source. Photos with a side below `crop` are left out of training and counted in the log; files whose header
+    cannot be read are named in a warning and left out; those found damaged later are named in the log and replaced by
+    the next photo.
+
+    Which crops a training batch holds is a pure function of `seed`, the trainer's count of batches and the rank (see
+    `sample_order`): a resumed run goes on exactly where it stopped, within an epoch too, with any number of workers.
+    The count is `trainer.fit_loop.epoch_loop.batch_progress.total.processed`. The trainer needs
+    `use_distributed_sampler=False`, since ranks share the work here already; under DDP validation and test photos are
+    dealt to the ranks, the first ones twice if the count does not divide. `overfit_batches` only shortens epochs here:
+    the stream of crops runs on over them.
+
+    Arguments besides those of `RandomCrop`:
+        source: where the files are and which split is which.
+        root: the place that a configuration names once and hands to its source; used here for messages only.
+        batch_size: crops a rank and batch.
+        epoch_batches: batches an epoch; None for one pass over the photos, rounded up. Small sets are passed over
+            several times in an epoch, large ones may be parted into many.
+        clahe: equalize each photo first, as the paper does, in every split.
+        num_workers: processes that load; None for as many as there are processors, at most 4; 0 for none.
+        prefetch_batches: batches that each worker holds ready.
+        cache_mb: decoded training photos that each process keeps, in MiB.
+        pin_memory: None for where the trainer is on a CUDA device.
+
+    `setup` raises `DataNotFoundError` where the source lacks its files, where it has none to train on, and where none
+    of them can be used. A set without a val or test split has no loader for it, and Lightning skips that stage.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        *,
+        crop: int,
+        batch_size: int,
+        seed: int,
+        root: str | Path | Sequence[str] | dict[str, str] | None = None,
+        epoch_batches: int | None = None,
+        min_scale: float = 1.0,
+        max_scale: float = 1.0,
+        flip: bool = True,
+        clahe: bool = False,
+        eval_crop: int | None = 512,
+        num_workers: int | None = None,
+        prefetch_batches: int = 4,
+        cache_mb: int = 128,
+        pin_memory: bool | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or seed < 0 or (epoch_batches is not None and epoch_batches < 1):
+            raise ValueError(f"batch_size {batch_size}, epoch_batches {epoch_batches} or seed {seed} is too small")
+        self.source, self.root = source, root
+        self.transform = RandomCrop(crop, min_scale, max_scale, flip)
+        self.batch_size, self.seed, self.epoch_batches = batch_size, seed, epoch_batches
+        self.clahe, self.eval_crop = clahe, eval_crop
+        self.num_workers = _default_workers() if num_workers is None else num_workers
+        self.prefetch_batches, self.cache_mb, self.pin_memory = prefetch_batches, cache_mb, pin_memory
+        self._photos: dict[Split, tuple[Path, ...]] = {}
+
+    def setup(self, stage: str) -> None:
+        splits: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+        for split in splits.get(stage, ()):
+            if split not in self._photos:
+                self._photos[split] = self._usable_photos(split)
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        reader = PhotoReader(self._photos["train"], clahe=self.clahe, cache_mb=self.cache_mb)
+        dataset = TrainingCrops(reader, self.transform, seed=self.seed)
+        rank, world_size = self._rank_and_world_size()
+        num_batches = self.epoch_batches or -(-len(dataset) // (self.batch_size * world_size))
+        sampler = PositionBatchSampler(
+            self.batch_size, num_batches, self._batches_done, rank=rank, world_size=world_size
+        )
+        return ResumableLoader(
+            dataset,
+            batch_sampler=sampler,
+            num_workers=self.num_workers,
+            prefetch_factor=self.prefetch_batches if self.num_workers else None,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=self._pins_memory(),
+            generator=self._own_generator(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Tensor] | list[DataLoader[Tensor]]:
+        return self._whole_photos("val")
+
+    def test_dataloader(self) -> DataLoader[Tensor] | list[DataLoader[Tensor]]:
+        return self._whole_photos("test")
+
+    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
+        return batch.to(torch.float32).div_(255) if batch.dtype == torch.uint8 else batch
+
+    def _usable_photos(self, split: Split) -> tuple[Path, ...]:
+        files = self.source.files(split)
+        scan = scan_headers(files, minimum_side=self.transform.crop if split == "train" else 1)
+        place = self.source.name if self.root is None else f"{self.source.name} ({self.root})"
+        rank_zero_info(f"{place}, {split}: {len(scan.usable)} photos")
+        if scan.too_small:
+            rank_zero_info(f"{place}, {split}: {len(scan.too_small)} skipped, smaller than {self.transform.crop}")
+        if scan.unreadable:
+            names = ", ".join(str(path) for path in scan.unreadable)
+            rank_zero_warn(f"{place}, {split}: {len(scan.unreadable)} files skipped, not readable as images: {names}")
+        if files and not scan.usable:
+            small = f"{len(scan.too_small)} smaller than the crop of {self.transform.crop}"
+            problem = f"none of {len(files)} photos can be used: {small}, {len(scan.unreadable)} unreadable"
+            raise DataNotFoundError(f"{place}, {split}: {problem}")
+        if not files and split == "train":
+            raise DataNotFoundError(f"{place} has no photos to train on: it is a set for evaluation")
+        return scan.usable
+
+    def _whole_photos(self, split: Split) -> DataLoader[Tensor] | list[DataLoader[Tensor]]:
+        dataset = WholePhotos(PhotoReader(self._photos[split], clahe=self.clahe), most=self.eval_crop)
+        if not len(dataset):
+            return []
+        rank, world_size = self._rank_and_world_size()
+        sampler: DistributedSampler[Tensor] | None = None
+        if world_size > 1:
+            sampler = DistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
+        return DataLoader(
+            dataset,
+            batch_size=1,
+            sampler=sampler,
+            num_workers=min(self.num_workers, len(dataset)),
+            pin_memory=self._pins_memory(),
+            generator=self._own_generator(),
+        )
+
+    def _batches_done(self) -> int:
+        # Of the trainer's counters only this one is right on every way into a resume: a checkpoint written at the end
+        # of a batch has not counted it as completed yet, and `ready` keeps counting a batch that was interrupted.
+        if self.trainer is None:
+            return 0
+        total: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total
+        return int(total.processed)
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def _pins_memory(self) -> bool:
+        if self.pin_memory is None:
+            return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return self.pin_memory
+
+    def _own_generator(self) -> torch.Generator:
+        # A loader draws a number for its workers at each start; from torch's global generator that would shift the
+        # random numbers of a resumed run against those of an unbroken one.
+        return torch.Generator().manual_seed(self.seed)
+
+
+def _default_workers() -> int:
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_WORKERS, available)

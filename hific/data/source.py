@@ -1,0 +1,64 @@
+"""What a set of photos is to the rest of the project: a name, and the files of each split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from textwrap import indent
+from typing import Literal, Protocol
+
+from hific.ops.read_image import image_suffixes
+
+Split = Literal["train", "val", "test"]
+
+
+class ImageSource(Protocol):
+    """A set of photos on disk; it lists files and reads none of them.
+
+    `files` gives the same list, in the same order, on every machine that holds the same files. It is empty for a split
+    that the set does not have, and raises `DataNotFoundError` for one that it has but that is missing or incomplete.
+    """
+
+    name: str
+
+    def files(self, split: Split) -> list[Path]: ...
+
+
+class DataNotFoundError(FileNotFoundError):
+    """Photos that should be on disk are not; the message names the expected tree and where the set is obtained."""
+
+
+def data_not_found(problem: str, *, tree: str, origin: str) -> DataNotFoundError:
+    """The error to raise: `problem` in one sentence, `tree` as it should look, `origin` as an address or a command."""
+    return DataNotFoundError(f"{problem}\nexpected:\n{indent(tree.strip(), '    ')}\nobtained from: {origin}")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """All image files below `folder`, links followed, sorted by their path relative to it; empty if there is none."""
+    suffixes = image_suffixes()
+    found = []
+    for directory, subfolders, names in os.walk(folder, followlinks=True):
+        # Archives packed on a Mac bring a __MACOSX folder of files that have image names and hold no image.
+        subfolders[:] = [name for name in subfolders if not name.startswith(".") and name != "__MACOSX"]
+        paths = (Path(directory, name) for name in names if not name.startswith("."))
+        found += [path for path in paths if path.suffix.lower() in suffixes]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def require_files(files: Iterable[Path], *, name: str, tree: str, origin: str) -> list[Path]:
+    """The files as a list; `DataNotFoundError` with the count and the first missing one if any is not there."""
+    files = list(files)
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        problem = f"{name}: {len(missing)} of {len(files)} files are missing, the first is {missing[0]}"
+        raise data_not_found(problem, tree=tree, origin=origin)
+    return files
+
+
+def require_count(found: list[Path], expected: int, *, where: Path, name: str, tree: str, origin: str) -> list[Path]:
+    """`found` itself; `DataNotFoundError` if it has fewer than `expected` files: a download or unpacking broke off."""
+    if len(found) < expected:
+        problem = f"{name}: {where} " + (f"has {len(found)} images of {expected}" if where.is_dir() else "is missing")
+        raise data_not_found(problem, tree=tree, origin=origin)
+    return found
