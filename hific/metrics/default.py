@@ -1,0 +1,50 @@
+"""The metrics of every result row. What lacks its weights is in the list too, and says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from hific.metrics.color_error import ColorError
+from hific.metrics.dists import DISTS
+from hific.metrics.fd_alexnet import AlexNetFrechetDistance
+from hific.metrics.frechet import InceptionDistances
+from hific.metrics.fsim import FSIMc
+from hific.metrics.image_metric import ImageMetric, SetMetric
+from hific.metrics.lpips import LPIPS
+from hific.metrics.ms_ssim import MSSSIM
+from hific.metrics.perceptual import PerceptualLoss
+from hific.metrics.psnr import MSE, PSNR
+from hific.metrics.ssim import SSIM
+
+
+def default_image_metrics(
+    weights_dir: str | Path | None = None, *, device: str | torch.device = "cpu"
+) -> list[ImageMetric]:
+    """All metrics of an image and its reconstruction; make the list once, it loads networks."""
+    return [
+        MSE(),
+        PSNR(),
+        SSIM(),
+        MSSSIM(),
+        LPIPS("alex", weights_dir, device=device),
+        LPIPS("squeeze", weights_dir, device=device),
+        FSIMc(),
+        DISTS(weights_dir, device=device),
+        PerceptualLoss(weights_dir, device=device),
+        ColorError(),
+    ]
+
+
+def default_set_metrics(
+    weights_dir: str | Path | None = None,
+    inception_weights: str | Path | None = None,
+    *,
+    device: str | torch.device = "cpu",
+) -> list[SetMetric]:
+    """All metrics of a set, empty: each codec and setting needs its own list."""
+    return [
+        InceptionDistances(inception_weights, device=device),
+        AlexNetFrechetDistance(weights_dir, device=device),
+    ]

@@ -1,0 +1,54 @@
+"""What a metric is, and how its images reach the libraries.
+
+Metrics are taken on decoded 8-bit images: uint8 [H, W, 3], sRGB, both of one size.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hific.metrics.absent import Absent
+
+
+class ImageMetric(Protocol):
+    """One number from an image and its reconstruction."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def higher_is_better(self) -> bool: ...
+
+    def __call__(self, image: np.ndarray, reconstruction: np.ndarray) -> float | Absent: ...
+
+
+class SetMetric(Protocol):
+    """Numbers from a set of images and their reconstructions; one object measures one set."""
+
+    def update(self, image: np.ndarray, reconstruction: np.ndarray) -> None: ...
+
+    def compute(self) -> dict[str, float | Absent]: ...
+
+
+def check_pair(image: np.ndarray, reconstruction: np.ndarray) -> None:
+    """ValueError unless both are uint8 [H, W, 3] of one size."""
+    for array in (image, reconstruction):
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
+            raise ValueError(f"a metric needs uint8 images [H, W, 3], got {array.dtype} {array.shape}")
+    if image.shape != reconstruction.shape:
+        raise ValueError(f"image {image.shape} and reconstruction {reconstruction.shape} differ in size")
+
+
+def as_tensor(image: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
+    """uint8 [H, W, 3] to float32 [1, 3, H, W] in 0..255, laid out as channels_last: networks are faster so."""
+    # a copy: torch warns of read-only arrays, as Pillow hands them out
+    return torch.from_numpy(image.copy()).permute(2, 0, 1).unsqueeze(0).to(device).float()
+
+
+def as_signed_tensor(image: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
+    """uint8 [H, W, 3] to float32 [1, 3, H, W] in [-1, 1]."""
+    return as_tensor(image, device) / 127.5 - 1

@@ -1,0 +1,87 @@
+"""Laws of the layer, switch and adversarial losses."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hific.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
+from hific.losses.layerwise import layerwise_loss
+from hific.losses.switch_prediction import switch_accuracy, switch_prediction_loss
+
+
+def test_layerwise_gradient_stops_at_the_analysis_only_if_asked() -> None:
+    for detach in (True, False):
+        decoded, encoded = torch.randn(1, 2, 3, 3, requires_grad=True), torch.randn(1, 2, 3, 3, requires_grad=True)
+        loss = layerwise_loss([decoded], [encoded], detach_analysis=detach)
+        loss.backward()
+        assert decoded.grad is not None and (encoded.grad is None) == detach
+        torch.testing.assert_close(loss, F.mse_loss(decoded, encoded))
+
+
+def test_layerwise_sums_scales_and_refuses_unequal_lists() -> None:
+    a, b = [torch.ones(1, 1, 2, 2), torch.ones(1, 1, 1, 1)], [torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1)]
+    assert layerwise_loss(a, b).item() == 2
+    with pytest.raises(ValueError):
+        layerwise_loss(a, b[:1])
+
+
+@pytest.mark.parametrize("head", ["logits", "paper"])
+def test_ties_change_neither_loss_nor_gradient(head: str) -> None:
+    torch.manual_seed(0)
+    prediction = torch.rand((1, 4, 2, 3, 3) if head == "logits" else (1, 2, 3, 3), requires_grad=True)
+    switches = torch.randint(0, 4, (1, 2, 3, 3))
+    tied = torch.rand(1, 2, 3, 3) < 0.5
+    loss = switch_prediction_loss(prediction, switches, tied)
+    (gradient,) = torch.autograd.grad(loss, prediction)
+    changed = torch.where(tied, (switches + 1) % 4, switches)
+    assert switch_prediction_loss(prediction, changed, tied) == loss
+    masked = gradient.movedim(1, -1)[tied] if head == "logits" else gradient[tied]
+    assert masked.abs().max() == 0 and gradient.abs().max() > 0
+
+
+def test_paper_head_regresses_to_the_midpoints() -> None:
+    switches = torch.arange(4).view(1, 1, 2, 2)
+    midpoints = torch.tensor([0.125, 0.375, 0.625, 0.875]).view(1, 1, 2, 2)
+    assert switch_prediction_loss(midpoints, switches, torch.zeros(1, 1, 2, 2, dtype=torch.bool)) == 0
+
+
+def test_all_tied_gives_zero_and_no_nan() -> None:
+    prediction = torch.randn(1, 4, 1, 2, 2, requires_grad=True)
+    tied = torch.ones(1, 1, 2, 2, dtype=torch.bool)
+    loss = switch_prediction_loss(prediction, torch.zeros(1, 1, 2, 2, dtype=torch.int64), tied)
+    loss.backward()
+    assert loss == 0 and prediction.grad.abs().max() == 0
+    assert switch_accuracy(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), tied) == 0
+
+
+def test_vanilla_losses_are_equation_3() -> None:
+    real, fake = torch.randn(2, 1, 3, 3), torch.randn(2, 1, 3, 3)
+    expected = -(torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(fake)).log().mean())
+    torch.testing.assert_close(discriminator_loss([real], [fake], "vanilla"), expected)
+    torch.testing.assert_close(generator_loss([fake], "saturating"), (1 - torch.sigmoid(fake)).log().mean())
+    torch.testing.assert_close(generator_loss([fake], "vanilla"), -torch.sigmoid(fake).log().mean())
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "saturating", "lsgan"])
+def test_the_players_pull_in_opposite_directions(kind: str) -> None:
+    fake = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    (for_generator,) = torch.autograd.grad(generator_loss([fake], kind), fake)  # type: ignore[arg-type]
+    fake = torch.full((1, 1, 2, 2), 0.5, requires_grad=True)
+    (for_discriminator,) = torch.autograd.grad(discriminator_loss([fake.detach()], [fake], kind), fake)  # type: ignore[arg-type]
+    assert for_generator.max() < 0 < for_discriminator.min()
+
+
+def test_losses_stay_finite_for_sure_discriminators() -> None:
+    sure = torch.full((1, 1, 2, 2), 1e4)
+    assert math.isfinite(discriminator_loss([-sure], [sure], "vanilla"))
+    assert math.isfinite(generator_loss([-sure], "vanilla"))
+
+
+def test_feature_matching_teaches_the_generator_only() -> None:
+    real, fake = torch.randn(1, 2, 2, 2, requires_grad=True), torch.randn(1, 2, 2, 2, requires_grad=True)
+    feature_matching_loss([real], [fake]).backward()
+    assert real.grad is None and fake.grad is not None

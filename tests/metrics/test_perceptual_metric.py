@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hific.losses.perceptual import AlexNetPerceptualLoss
+from hific.metrics.absent import Absent
+from hific.metrics.perceptual import SMALLEST, PerceptualLoss
+
+
+def test_is_the_training_loss(weights_dir: Path, photo: np.ndarray, coded_photo: np.ndarray) -> None:
+    image, reconstruction = (
+        torch.from_numpy(array.copy()).permute(2, 0, 1)[None] / 127.5 - 1 for array in (photo, coded_photo)
+    )
+    expected = float(AlexNetPerceptualLoss(weights_dir)(reconstruction, image))
+    assert expected > 1
+    assert PerceptualLoss(weights_dir)(photo, coded_photo) == pytest.approx(expected, rel=1e-4)
+    assert PerceptualLoss(weights_dir)(photo, photo) == 0
+
+
+def test_smallest_image(weights_dir: Path, photo: np.ndarray, coded_photo: np.ndarray) -> None:
+    metric = PerceptualLoss(weights_dir)
+    assert isinstance(metric(photo[:SMALLEST, :SMALLEST], coded_photo[:SMALLEST, :SMALLEST]), float)
+    assert isinstance(metric(photo[: SMALLEST - 1], coded_photo[: SMALLEST - 1]), Absent)
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_absent_without_weights(tmp_path: Path, photo: np.ndarray) -> None:
+    assert isinstance(PerceptualLoss(tmp_path)(photo, photo), Absent)
