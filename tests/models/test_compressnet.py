@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -60,7 +61,7 @@ def test_parameter_counts_of_the_paper_size() -> None:
         return i * o * k * k + o
 
     widths, norm = PAPER["widths"], 2  # every instance norm has a weight and a bias a channel
-    pairs = list(zip(widths, widths[1:], strict=False))
+    pairs = list(pairwise(widths))
     analysis = conv(3, 60, 7) + norm * 60 + sum(conv(i, o, 3) + norm * o for i, o in pairs) + conv(960, 8, 3)
     trunk = conv(8, 960, 3) + norm * 960 + 9 * 2 * (conv(960, 960, 3) + norm * 960)
     ups = sum(conv(o, i, 3) + norm * i for i, o in pairs)
@@ -154,7 +155,7 @@ def test_wrong_sizes_and_options_are_refused() -> None:
 
 
 def test_instance_norm_forgets_the_mean_color_and_channel_norm_does_not() -> None:
-    """Why `normalization=channel` is an option: a uniform shift of hue does not reach the latent through InstanceNorm."""
+    """Why `normalization=channel` exists: through InstanceNorm a uniform shift of hue does not reach the latent."""
     image = torch.rand(1, 3, 64, 64) - 0.5
     tint = torch.tensor([0.3, -0.2, 0.1]).view(1, 3, 1, 1)
     for normalization, forgets in (("instance", True), ("channel", False)):

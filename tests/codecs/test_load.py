@@ -1,0 +1,189 @@
+"""Checkpoints: what was saved is what is loaded, and nothing in a file is run, imported, or believed unchecked."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import hific
+from hific.codecs.fingerprint import model_fingerprint
+from hific.codecs.load import CheckpointError, load_codec
+
+MakeCheckpoint = Callable[..., Path]
+
+ROOT = Path(__file__).parents[2]
+
+
+def edited(path: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
+    checkpoint = torch.load(path, weights_only=True)
+    edit(checkpoint)
+    torch.save(checkpoint, path)
+    return path
+
+
+def test_two_loads_are_one_codec(make_checkpoint: MakeCheckpoint) -> None:
+    path = make_checkpoint(switches="predicted")
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    first, second = hific.load_codec(path), load_codec(str(path), coding="packed")
+    assert first.fingerprint == second.fingerprint and first.name == "tiny"
+    assert second.decompress(first.compress(image)).tobytes() == first.decompress(first.compress(image)).tobytes()
+    assert not first.model.training and {p.device.type for p in first.model.parameters()} == {"cpu"}
+
+
+def test_a_checkpoint_may_be_overwritten_while_its_codec_works(make_checkpoint: MakeCheckpoint) -> None:
+    path = make_checkpoint()
+    codec = load_codec(path)
+    before = [parameter.clone() for parameter in codec.model.parameters()]
+    path.write_bytes(bytes(path.stat().st_size))
+    assert all(torch.equal(*pair) for pair in zip(before, codec.model.parameters(), strict=True))
+
+
+def test_missing_damaged_and_foreign_files(tmp_path: Path, make_checkpoint: MakeCheckpoint) -> None:
+    with pytest.raises(CheckpointError, match="make demo"):
+        load_codec(tmp_path / "absent.ckpt")
+    for name, content in (("empty", b""), ("text", b"hello\n" * 50), ("zip", b"PK\x03\x04" + bytes(99))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=name):
+            load_codec(tmp_path / name)
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    for name in ("foreign.ckpt", "list.ckpt"):
+        with pytest.raises(CheckpointError, match="not one that"):
+            load_codec(tmp_path / name)
+
+
+def test_any_flipped_byte_or_cut_is_noticed_or_harmless(make_checkpoint: MakeCheckpoint) -> None:
+    path = make_checkpoint()
+    whole = path.read_bytes()
+    expected = load_codec(path).fingerprint
+    rng = np.random.default_rng(0)
+    refused = 0
+    for trial in range(60):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= 0x10
+        path.write_bytes(bytes(damaged if trial % 3 else whole[: rng.integers(len(whole))]))
+        try:
+            assert load_codec(path).fingerprint == expected
+        except CheckpointError:
+            refused += 1
+    assert refused >= 20
+
+
+class Payload:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("payload_was_run",)
+
+
+def test_a_pickle_inside_is_never_run(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = make_checkpoint()
+    checkpoint = torch.load(path, weights_only=True)
+    for place in (checkpoint, checkpoint["hific"], checkpoint["hific"]["arguments"]):
+        place["extra"] = Payload()
+        torch.save(checkpoint, path)
+        with pytest.raises(CheckpointError, match="refused"):
+            load_codec(path)
+        del place["extra"]
+    path.write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(CheckpointError):
+        load_codec(path)
+    assert not Path("payload_was_run").exists()
+
+
+def test_a_target_is_never_imported(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "evil_module.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    target = {"_target_": "evil_module.Model"}
+    edits: list[Callable[[dict[str, Any]], object]] = [
+        lambda entry: entry["arguments"].update(target),
+        lambda entry: entry["arguments"].update(widths=target),
+        lambda entry: entry.update(model="evil_module.Model"),
+        lambda entry: entry.update(model=target),
+        lambda entry: entry.update(arguments=target),
+    ]
+    for edit in edits:
+        path = edited(make_checkpoint(), lambda checkpoint, edit=edit: edit(checkpoint["hific"]))
+        with pytest.raises(CheckpointError):
+            load_codec(path)
+    assert "evil_module" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c["hific"].update(format_version=2), "newer"),
+        (lambda c: c["hific"].update(format_version="1"), "unknown checkpoint format"),
+        (lambda c: c["hific"].update(model="other"), "known: compressnet"),
+        (lambda c: c["hific"].pop("coding"), "coding"),
+        (lambda c: c["hific"]["coding"].update(extra=3), "not tensors"),
+        (lambda c: c["hific"]["arguments"].update(depth=3), "no argument depth"),
+        (lambda c: c["hific"]["arguments"].update(residual_blocks=2), "fingerprint"),
+        (lambda c: c["hific"].update(fingerprint="00" * 32), "fingerprint"),
+        (lambda c: c["state_dict"].popitem(), None),
+        (lambda c: next(iter(c["state_dict"].values())).view(-1)[0].add_(1e-6), "fingerprint"),
+        (lambda c: next(iter(c["hific"]["coding"].values())).view(-1)[:1].add_(1), "fingerprint"),
+    ],
+)
+def test_edited_checkpoints_are_refused(
+    make_checkpoint: MakeCheckpoint, edit: Callable[[Any], object], message: str | None
+) -> None:
+    path = make_checkpoint()
+    if message is None:
+        # Only the last entry is not the model's.
+        load_codec(edited(path, edit))
+        message = "fingerprint"
+    with pytest.raises(CheckpointError, match=message):
+        load_codec(edited(path, edit))
+
+
+def test_forged_fingerprints_do_not_get_past_the_shapes(make_checkpoint: MakeCheckpoint) -> None:
+    def forge(checkpoint: dict[str, Any]) -> None:
+        entry = checkpoint["hific"]
+        entry["arguments"]["latent_channels"] = 5
+        weights = {key[6:]: value for key, value in checkpoint["state_dict"].items() if key.startswith("model.")}
+        entry["fingerprint"] = model_fingerprint("compressnet", entry["arguments"], weights, entry["coding"]).hex()
+
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_codec(edited(make_checkpoint(), forge))
+
+
+def test_the_fingerprint_sees_values_names_shapes_and_types_but_no_order() -> None:
+    a, b = torch.arange(6.0), torch.ones(2, 3)
+
+    def of(weights: dict[str, torch.Tensor], coding: dict[str, torch.Tensor], **arguments: Any) -> str:
+        return model_fingerprint("compressnet", arguments, weights, coding).hex()
+
+    base = of({"a": a, "b": b}, {"t": b}, x=1, y=[1, 2])
+    assert base == of({"b": b.clone(), "a": a}, {"t": b}, y=[1, 2], x=1) and len(base) == 64
+    assert base == of({"a": a, "b": b.t().contiguous().t()}, {"t": b}, x=1, y=[1, 2])
+    others = [
+        of({"a": a + 1e-6, "b": b}, {"t": b}, x=1, y=[1, 2]),
+        of({"a": a.view(2, 3), "b": b}, {"t": b}, x=1, y=[1, 2]),
+        of({"a": a.double(), "b": b}, {"t": b}, x=1, y=[1, 2]),
+        of({"a": a, "c": b}, {"t": b}, x=1, y=[1, 2]),
+        of({"a": a}, {"b": b, "t": b}, x=1, y=[1, 2]),
+        of({"a": a, "b": b}, {"t": b * 2}, x=1, y=[1, 2]),
+        of({"a": a, "b": b}, {"t": b}, x=2, y=[1, 2]),
+        model_fingerprint("other", {"x": 1, "y": [1, 2]}, {"a": a, "b": b}, {"t": b}).hex(),
+    ]
+    assert len({base, *others}) == len(others) + 1
+
+
+def test_the_protocol_and_the_package_import_no_torch() -> None:
+    for module, unwanted in (("hific.codecs.base", "torch"), ("hific", "torch numpy")):
+        program = f"import sys, {module}; print(*set('{unwanted}'.split()) & set(sys.modules))"
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "", f"{module} imports {done.stdout}"

@@ -1,0 +1,108 @@
+"""From systems to a folder of results, with classical codecs at the bytes of a learned one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
+from hific.evaluation.evaluate import EvaluationImage
+from hific.evaluation.folder import EvaluationFolder
+from hific.evaluation.images import evaluation_images
+from hific.evaluation.metrics_of import Metrics
+from hific.evaluation.report import ReportContext
+from hific.evaluation.row_files import read_rows
+from hific.evaluation.run import PanelOptions, measure_all, write_results
+from hific.evaluation.systems import FixedSystem, Setup
+from hific.metrics.psnr import PSNR
+
+FAMILIES = [PillowFamily("jpeg"), PillowFamily("webp")]
+LEARNED = [FixedSystem(f"j2k {step}", Setup(PillowCodec("jpeg2000", step), fingerprint="ab")) for step in (1400, 1500)]
+
+
+class CountingPSNR(PSNR):
+    """Counts how often it measures."""
+
+    calls = 0
+
+    def __call__(self, image: np.ndarray, reconstruction: np.ndarray) -> float:
+        type(self).calls += 1
+        return super().__call__(image, reconstruction)
+
+
+@pytest.fixture
+def images(picture: np.ndarray) -> list[EvaluationImage]:
+    return [EvaluationImage("a", lambda: picture), EvaluationImage("b", lambda: picture[::-1].copy())]
+
+
+def test_an_evaluation_fills_its_folder(images: list[EvaluationImage], tmp_path: Path) -> None:
+    folder = EvaluationFolder(tmp_path, keep={"a", "b"})
+    rows = measure_all(LEARNED, FAMILIES, ["j2k 1400"], images, Metrics([PSNR()]), folder)
+    by_key = {(row.system, row.image): row for row in rows}
+    assert list(dict.fromkeys(row.system for row in rows)) == ["j2k 1400", "j2k 1500", "jpeg", "webp"]
+    for family in ("jpeg", "webp"):
+        for image in ("a", "b"):
+            assert by_key[family, image].max_bytes == by_key["j2k 1400", image].num_bytes
+    written = write_results(rows, ReportContext("T"), folder, PanelOptions(["a", "b"]))
+    names = {
+        "measurements.parquet",
+        "measurements.csv",
+        "report.md",
+        "table.md",
+        "table.tex",
+        "panel.png",
+        "panel_b.png",
+    }
+    assert names <= {path.name for path in written} and all(path.is_file() for path in written)
+    assert read_rows(tmp_path / "measurements.parquet") == rows
+    report = (tmp_path / "report.md").read_text()
+    assert "panel.png" in report and "metric_bars.png" in report
+    assert "rate_metrics.png" in report and "j2k 1500" in (tmp_path / "table.tex").read_text()
+
+
+def test_several_references_give_each_family_a_row_for_each(images: list[EvaluationImage], tmp_path: Path) -> None:
+    names = [system.name for system in LEARNED]
+    rows = measure_all(LEARNED, FAMILIES[:1], names, images[:1], Metrics([PSNR()]), EvaluationFolder(tmp_path))
+    assert [row.system for row in rows] == [*names, "jpeg <= j2k 1400", "jpeg <= j2k 1500"]
+
+
+def test_limits_can_be_given_without_a_learned_system(images: list[EvaluationImage], tmp_path: Path) -> None:
+    rows = measure_all([], FAMILIES, {"a": 700, "b": 900}, images, Metrics([PSNR()]), EvaluationFolder(tmp_path))
+    assert [row.max_bytes for row in rows] == [700, 900] * 2
+    assert all(row.num_bytes <= row.max_bytes for row in rows)
+
+
+def test_equal_labels_are_refused_before_anything_is_measured(images: list[EvaluationImage], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="two systems are called j2k 1400"):
+        measure_all(LEARNED[:1] * 2, [], [], images, Metrics([]), EvaluationFolder(tmp_path))
+
+
+def test_the_same_pixels_are_measured_once(images: list[EvaluationImage], tmp_path: Path) -> None:
+    twins = [FixedSystem(name, LEARNED[0].fixed) for name in ("packed", "context")]
+    CountingPSNR.calls = 0
+    rows = measure_all(twins, [], {}, images, Metrics([CountingPSNR()]), EvaluationFolder(tmp_path))
+    assert CountingPSNR.calls == 2 and len(rows) == 4
+    assert rows[0].metrics == rows[2].metrics != rows[1].metrics
+
+
+def test_images_are_read_named_and_prepared(tmp_path: Path, picture: np.ndarray) -> None:
+    paths = [tmp_path / "x" / "a.png", tmp_path / "y" / "a.png", tmp_path / "y" / "b.png"]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(path)
+    paths[2].write_bytes(paths[2].read_bytes()[:300])
+    images, (warning,) = evaluation_images(paths, crop=40)
+    assert [image.name for image in images] == ["x_a", "y_a"]
+    assert "b.png cannot be read" in warning and str(tmp_path) not in warning
+    np.testing.assert_array_equal(images[0].read(), picture[10:50, 25:65])
+    assert images[0].preprocessing == "center crop of 40"
+
+
+def test_equalized_images_are_the_reference_and_say_so(tmp_path: Path, picture: np.ndarray) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    (image,), _ = evaluation_images([tmp_path / "a.png"], clahe=True)
+    assert image.preprocessing == "CLAHE"
+    assert not np.array_equal(image.read(), picture)

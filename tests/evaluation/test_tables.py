@@ -1,0 +1,83 @@
+"""Tables say what the rows say: means over present values, absent metrics with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from hific.evaluation.columns import METRIC_COLUMNS, metric_names
+from hific.evaluation.means import summarize
+from hific.evaluation.measurement import WHOLE_SET, Measurement
+from hific.evaluation.tables import image_table, mean_table, time_table
+from hific.evaluation.text_table import Table
+from hific.metrics.default import default_image_metrics
+
+MakeRow = Callable[..., Measurement]
+
+
+def test_a_mean_is_over_present_values_and_says_how_many(make_row: MakeRow) -> None:
+    rows = [
+        make_row(image="a", num_bytes=100, metrics={"ms_ssim": 0.5}),
+        make_row(image="b", num_bytes=300, metrics={}, absent={"ms_ssim": "below 161 pixels"}),
+        make_row(image="c", num_bytes=200, metrics={"ms_ssim": 0.7}),
+    ]
+    mean = summarize(rows)[0].metric("ms_ssim")
+    assert (mean.value, mean.n, mean.reasons) == (pytest.approx(0.6), 2, ("below 161 pixels",))
+    table = mean_table(rows, ["ms_ssim"])
+    assert table.body[0][:3] == ("jpeg", "3", "200")
+    assert table.body[0][-1] == "0.600 (n=2) [1]"
+    assert table.notes == ("[1] absent: below 161 pixels",)
+
+
+def test_an_absent_metric_is_never_a_number(make_row: MakeRow) -> None:
+    rows = [make_row("a", metrics={}, absent={"fid": "no Inception weights"}), make_row("b", metrics={})]
+    table = mean_table(rows, ["fid"])
+    assert [row[-1] for row in table.body] == ["absent [1]", ""]
+    assert "[1] absent: no Inception weights" in table.to_markdown()
+
+
+def test_a_metric_of_sets_comes_from_the_row_of_the_set_which_is_in_no_mean(make_row: MakeRow) -> None:
+    rows = [make_row(image=name, num_bytes=size) for name, size in (("a", 100), ("b", 200))]
+    rows.append(replace(rows[0], image=WHOLE_SET, num_bytes=300, num_images=2, metrics={"fid": 40.0}))
+    table = mean_table(rows, ["psnr", "fid"])
+    assert table.body == (("jpeg", "2", "150", "0.1500", "1.00", "25.00", "40.0"),)
+
+
+def test_notes_say_for_how_many_images_they_hold(make_row: MakeRow) -> None:
+    rows = [make_row("x", "a", note="above the byte limit"), make_row("x", "b"), make_row("y", "a", note="bound")]
+    assert [row[-1] for row in mean_table(rows, ["psnr"]).body] == ["above the byte limit (1 of 2)", "bound"]
+    assert "note" not in mean_table([make_row()], ["psnr"]).header
+
+
+def test_each_image_has_its_systems_together(make_row: MakeRow) -> None:
+    rows = [make_row(system, image) for system in ("x", "y") for image in ("a", "b")]
+    assert [row[:2] for row in image_table(rows, ["psnr"]).body] == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
+
+
+def test_seconds_that_were_not_measured_are_left_out(make_row: MakeRow) -> None:
+    rows = [make_row(image="a", encode_seconds=1.0), make_row(image="b", encode_seconds=2.0)]
+    assert time_table(rows).body == (("jpeg", "1.500", ""),)
+
+
+def test_markdown_escapes_what_would_end_a_cell() -> None:
+    lines = Table(("a", "b"), (("x|y", "1.5"),)).to_markdown().splitlines()
+    assert lines == ["| a | b |", "| --- | ---: |", r"| x\|y | 1.5 |"]
+
+
+def test_latex_escapes_what_would_not_compile() -> None:
+    text = Table(("PSNR, dB ↑", "50 %"), (("sae_spn <= a", "-1"),), ("[1] absent: x_y",)).to_latex()
+    assert r"PSNR, dB $\uparrow$ & 50 \% \\" in text
+    assert r"sae\_spn \textless{}= a & -1 \\" in text
+    assert text.startswith("\\begin{tabular}{lr}\n\\toprule\n") and r"absent: x\_y" in text
+
+
+def test_arrows_agree_with_the_metrics() -> None:
+    for metric in default_image_metrics(None):
+        assert METRIC_COLUMNS[metric.name].higher_is_better == metric.higher_is_better
+
+
+def test_metrics_come_in_a_fixed_order_and_unknown_ones_last(make_row: MakeRow) -> None:
+    row = make_row(metrics={"own": 1.0, "ssim": 1.0}, absent={"psnr": "why"})
+    assert metric_names([row]) == ["psnr", "ssim", "own"]

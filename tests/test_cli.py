@@ -1,0 +1,345 @@
+"""The command line: names, refusals, exit statuses, streams, and that nothing partial is ever left."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hific.cli import main
+from hific.cli.whole_file import write_whole
+from hific.codecs.compressnet_coding import CompressNetCoding
+from hific.codecs.load import checkpoint_entry
+from hific.coding.container import read_info
+from hific.models.compressnet import CompressNet
+
+ROOT = Path(__file__).parents[1]
+HIFIC = [sys.executable, "-m", "hific.cli"]
+Run = Callable[..., int]
+
+
+def save_checkpoint(path: Path, seed: int) -> str:
+    torch.manual_seed(seed)
+    model = CompressNet(widths=(4, 4, 6, 6, 8), residual_blocks=1, latent_channels=4, switches="predicted")
+    entry = checkpoint_entry("tiny", model, CompressNetCoding.fit([], num_channels=4), {})
+    torch.save({"state_dict": {f"model.{k}": v for k, v in model.state_dict().items()}, "hific": entry}, path)
+    return str(path)
+
+
+def save_image(path: Path, size: tuple[int, int] = (40, 36), seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_checkpoint(tmp_path_factory.mktemp("model") / "model.ckpt", seed=0)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HIFIC_CHECKPOINT", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here: Path, checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`main` with the checkpoint at hand; a usage error of argparse is its exit status."""
+    monkeypatch.setenv("HIFIC_CHECKPOINT", checkpoint)
+
+    def call(*arguments: str | Path) -> int:
+        try:
+            return main([str(argument) for argument in arguments])
+        except SystemExit as exit_:
+            return int(exit_.code or 0)
+
+    return call
+
+
+def test_there_and_back_beside_the_inputs(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_image(here / "a.png")
+    assert run("compress", "a.png") == 0
+    assert run("decompress", "a.hfc", "-o", "back.png") == 0
+    assert files(here) == ["a.hfc", "a.png", "back.png"]
+    assert Image.open(here / "back.png").size == (40, 36)
+    output = capsys.readouterr()
+    size = (here / "a.hfc").stat().st_size
+    assert output.out == "" and f"a.png -> a.hfc: 40x36, {size} bytes, {size * 8 / 1440:.4f} bpp" in output.err
+
+
+def test_folders_globs_and_files_into_a_folder(run: Run, here: Path) -> None:
+    for name in ("photos/a.png", "photos/deep/b.jpg", "photos/.hidden.png", "more/c.png", "more/d.webp", "e.png"):
+        save_image(here / name)
+    (here / "photos/notes.txt").write_text("no image")
+    assert run("compress", "photos", "more/*", "e.png", "./e.png", "-o", "out") == 0
+    assert files(here / "out") == ["a.hfc", "c.hfc", "d.hfc", "deep/b.hfc", "e.hfc"]
+    assert run("decompress", "out", "-o", "rec/", "--quiet", "--jobs", "3") == 0
+    assert files(here / "rec") == ["a.png", "c.png", "d.png", "deep/b.png", "e.png"]
+
+
+def test_bad_inputs_are_named_and_the_rest_is_done(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        save_image(here / f"{name}.png")
+    (here / "bad.png").write_bytes((here / "a.png").read_bytes()[:200])
+    (here / "empty").mkdir()
+    arguments = ("a.png", "bad.png", "missing.png", "empty", "none*.png", "b.png")
+    for jobs in ("1", "2"):
+        assert run("compress", *arguments, "-o", f"out{jobs}/", "--jobs", jobs) == 1
+        assert files(here / f"out{jobs}") == ["a.hfc", "b.hfc"]
+        errors = capsys.readouterr().err
+        assert all(name in errors for name in ("bad.png", "missing.png", "empty", "none*.png")), errors
+    assert all((here / f"out1/{name}.hfc").read_bytes() == (here / f"out2/{name}.hfc").read_bytes() for name in "ab")
+    (here / "out1/bad.hfc").write_bytes((here / "out1/a.hfc").read_bytes()[:-3])
+    (here / "out1/text.hfc").write_text("hello")
+    assert run("decompress", "out1", "-o", "rec") == 1
+    assert files(here / "rec") == ["a.png", "b.png"]
+    errors = capsys.readouterr().err
+    assert all(f"hific: out1/{name}.hfc: " in errors for name in ("bad", "text"))
+
+
+def test_existing_files_need_force(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, name in enumerate(("a", "b")):
+        save_image(here / f"{name}.png", seed=seed)
+    (here / "a.hfc").write_bytes(b"precious")
+    assert run("compress", "a.png", "b.png") == 1
+    assert (here / "a.hfc").read_bytes() == b"precious" and (here / "b.hfc").exists()
+    assert "a.hfc exists; --force" in capsys.readouterr().err
+    assert run("compress", "a.png", "b.png", "--force") == 0
+    assert (here / "a.hfc").read_bytes()[:3] == (here / "b.hfc").read_bytes()[:3]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compress", "a.png", "a.jpg"),
+        ("compress", "a.png", "sub/a.png", "-o", "out/"),
+        ("compress", "a.png", "sub", "-o", "out/"),
+        ("compress", "a.png", "b.png", "-o", "-"),
+        ("compress", "a.png", "b.png", "-o", "a.jpg"),
+        ("compress", "a.png", "-o", "b.png", "b.png", "--force"),
+        ("compress", "a.png", "-o", "a.png", "--force"),
+        ("compress", "-", "a.png", "-o", "out/"),
+        ("compress", "-", "-o", "sub"),
+        ("decompress", "a.hfc", "-o", "a.jpg"),
+        ("compress", "a.png", "--jobs", "0"),
+        ("compress", "a.png", "--max-pixels", "-1"),
+        ("compress", "a.png", "--coding", "huffman"),
+        ("compress", "a.png", "--checkpoint", "missing.ckpt"),
+        ("compress", "a.png", "--checkpoint", "a.png"),
+        ("compress",),
+        ("explode", "a.png"),
+        (),
+    ],
+)
+def test_wrong_usage_is_2_and_does_nothing(run: Run, here: Path, arguments: tuple[str, ...]) -> None:
+    for name in ("a.png", "a.jpg", "b.png", "sub/a.png"):
+        save_image(here / name)
+    before = {name: (here / name).read_bytes() for name in files(here)}
+    assert run(*arguments) == 2
+    assert {name: (here / name).read_bytes() for name in files(here)} == before
+
+
+def test_no_checkpoint_says_how_to_get_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_image(here / "a.png")
+    assert main(["compress", "a.png"]) == 2
+    error = capsys.readouterr().err
+    assert "--checkpoint" in error and "HIFIC_CHECKPOINT" in error and "make demo" in error and "train.py" in error
+
+
+def test_a_file_of_another_model(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = save_checkpoint(here / "other.ckpt", seed=1)
+    save_image(here / "a.png")
+    assert run("compress", "a.png") == 0 and run("compress", "a.png", "--checkpoint", other, "-o", "b.hfc") == 0
+    capsys.readouterr()
+    assert run("info", "a.hfc", "b.hfc", "--json") == 0
+    ours, theirs = (item["fingerprint"] for item in json.loads(capsys.readouterr().out))
+    assert run("decompress", "b.hfc") == 1
+    error = capsys.readouterr().err
+    assert ours != theirs and ours in error and theirs in error and not (here / "b.png").exists()
+
+
+def test_conversions_are_noted_once_unless_quiet(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGBA", (33, 33), (9, 9, 9, 99)).save(here / "a.png")
+    assert run("compress", "a.png") == 0
+    assert capsys.readouterr().err.count("a.png: alpha composited on white") == 1
+    assert run("compress", "a.png", "--force", "--quiet") == 0
+    output = capsys.readouterr()
+    assert output.err == "" and output.out == ""
+    assert run("compress", "a.png", "--force", "--alpha", "refuse", "--quiet") == 1
+    assert "a.png: has transparent pixels" in capsys.readouterr().err
+
+
+def test_pixel_limits(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_image(here / "a.png", (100, 50))
+    assert run("compress", "a.png", "--max-pixels", "4999") == 1
+    assert "100x50 is more than the limit of 4999" in capsys.readouterr().err
+    assert run("compress", "a.png", "--max-pixels", "7168") == 0, "112x64 after padding"
+    assert run("decompress", "a.hfc", "-o", "b.png", "--max-pixels", "7167") == 1
+    assert "7167" in capsys.readouterr().err and not (here / "b.png").exists()
+
+
+def test_codings_are_all_real(run: Run, here: Path) -> None:
+    save_image(here / "a.png", (64, 64))
+    pictures = set()
+    for coding in ("packed", "static", "context"):
+        assert run("compress", "a.png", "--coding", coding, "-o", f"{coding}.hfc") == 0
+        assert run("decompress", f"{coding}.hfc") == 0
+        pictures.add((here / f"{coding}.png").read_bytes())
+    assert len(pictures) == 1
+    assert len({(here / f"{coding}.hfc").read_bytes() for coding in ("packed", "static", "context")}) == 3
+
+
+def test_standard_streams(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    def piped(data: bytes, *arguments: str) -> tuple[int, bytes, bytes]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        status = run(*arguments)
+        return status, *capsysbinary.readouterr()
+
+    status, packed, errors = piped(save_image(here / "a.png").read_bytes(), "compress", "-")
+    assert status == 0 and packed.startswith(b"HFC") and b"- -> -: 40x36" in errors
+    status, unpacked, _ = piped(packed, "decompress", "-", "-o", "-")
+    assert status == 0 and Image.open(io.BytesIO(unpacked)).size == (40, 36)
+    assert piped(packed, "info", "-")[0] == 0
+    assert piped(packed, "decompress", "-", "-o", "b.png") == (0, b"", b"- -> b.png: 40x36\n")
+    assert (here / "b.png").read_bytes() == unpacked
+    assert piped(b"", "compress", "a.png", "-o", "-") == (0, packed, errors.replace(b"- ->", b"a.png ->"))
+    for command, data in (("decompress", packed[:-1]), ("compress", b"no image"), ("decompress", b"")):
+        status, output, errors = piped(data, command, "-")
+        assert status == 1 and output == b"" and errors.startswith(b"hific: ")
+
+
+def test_info_tells_without_a_checkpoint(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_image(here / "a.png")
+    assert run("compress", "a.png") == 0
+    monkeypatch.delenv("HIFIC_CHECKPOINT")
+    capsys.readouterr()
+    assert run("info", "a.hfc", "--json") == 0
+    (item,) = json.loads(capsys.readouterr().out)
+    data = (here / "a.hfc").read_bytes()
+    assert item["file"] == "a.hfc" and (item["width"], item["height"]) == (40, 36)
+    assert item["num_bytes"] == len(data) and item["bpp"] == pytest.approx(8 * len(data) / 1440)
+    assert item["checksum_ok"] is True and item["codec"] == "compressnet" and item["coding"] == "context"
+    assert item["num_header_bytes"] + item["num_payload_bytes"] == len(data)
+    assert run("info", "a.hfc") == 0
+    text = capsys.readouterr().out
+    assert all(part in text for part in ("a.hfc", "40x36", item["fingerprint"], f"{len(data)} bytes"))
+
+
+def test_info_of_damaged_files(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_image(here / "a.png")
+    assert run("compress", "a.png") == 0
+    data = (here / "a.hfc").read_bytes()
+    (here / "bad.hfc").write_bytes(data[:-6] + bytes([data[-6] ^ 1]) + data[-5:])
+    (here / "text.hfc").write_text("hello")
+    capsys.readouterr()
+    assert run("info", ".", "missing.hfc") == 1
+    output = capsys.readouterr()
+    assert "a.hfc" in output.out and "mismatch" in output.out
+    assert "text.hfc" in output.err and "missing.hfc" in output.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["info", "a.hfc"], ["compress", "--help"], ["compress", "a.png"]]
+)
+def test_fast_commands_import_no_torch(
+    run: Run, here: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_image(here / "a.png")
+    assert run("compress", "a.png") == 0
+    monkeypatch.delenv("HIFIC_CHECKPOINT")
+    program = (
+        "import sys\nfrom hific.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        "sys.exit('torch' in sys.modules or 'constriction' in sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, capture_output=True
+    )
+
+
+def test_a_real_process_through_pipes_imports_no_lightning(here: Path, checkpoint: str) -> None:
+    png = save_image(here / "a.png").read_bytes()
+    program = (
+        "import sys\nfrom hific.cli import main\nstatus = main(['compress', '-'])\n"
+        "heavy = {'lightning', 'pytorch_lightning', 'hydra', 'torchvision', 'matplotlib', 'pandas', 'torchmetrics'}\n"
+        "print(*heavy & set(sys.modules), file=sys.stderr)\nsys.exit(status)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HIFIC_CHECKPOINT": checkpoint}
+    done = subprocess.run([sys.executable, "-c", program], input=png, env=environment, check=True, capture_output=True)
+    assert read_info(done.stdout).checksum_ok and len(done.stderr.splitlines()) == 2 and done.stderr.endswith(b"\n\n")
+
+
+def test_ctrl_c_leaves_whole_files_only(here: Path, checkpoint: str) -> None:
+    for i in range(60):
+        save_image(here / f"photos/{i:02}.png", (160, 160), seed=i)
+    command = [*HIFIC, "compress", "photos", "--checkpoint", checkpoint, "-o"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    processes = {
+        jobs: subprocess.Popen([*command, f"out{jobs}/", "--jobs", jobs], stderr=subprocess.PIPE, env=environment)
+        for jobs in ("1", "2")
+    }
+    working = set(processes)
+    while working:
+        for jobs in sorted(working):
+            if list(here.glob(f"out{jobs}/*.hfc")) or processes[jobs].poll() is not None:
+                processes[jobs].send_signal(signal.SIGINT)
+                working.remove(jobs)
+        time.sleep(0.005)
+    for jobs, process in processes.items():
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130 and b"interrupted" in errors and b"Traceback" not in errors
+        made = files(here / f"out{jobs}")
+        assert 0 < len(made) < 60 and all(name.endswith(".hfc") for name in made), made
+        assert main(["info", f"out{jobs}"]) == 0
+
+
+def test_a_write_that_is_interrupted_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.hfc"
+    write_whole(target, b"old", force=False)
+    for call in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                write_whole(target, b"new", force=True)
+        assert files(tmp_path) == ["a.hfc"] and target.read_bytes() == b"old"
+
+
+def test_writing_follows_links_and_spares_devices(tmp_path: Path) -> None:
+    (tmp_path / "link.hfc").symlink_to(tmp_path / "real.hfc")
+    write_whole(tmp_path / "link.hfc", b"data", force=False)
+    assert (tmp_path / "link.hfc").is_symlink() and (tmp_path / "real.hfc").read_bytes() == b"data"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        write_whole(tmp_path / "pipe", b"data", force=True)
+    assert files(tmp_path) == ["link.hfc", "real.hfc"]
+
+
+def test_an_unwritable_place_is_one_failed_input(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.png", "in/b/c.png"):
+        save_image(here / name)
+    (here / "out").mkdir()
+    (here / "out/b").write_text("in the way of a folder")
+    assert run("compress", "a.png", "in", "-o", "out") == 1
+    assert files(here / "out") == ["a.hfc", "b"] and "c.png" in capsys.readouterr().err

@@ -1,0 +1,158 @@
+"""train.py as a person calls it: sweeps, several processes, Ctrl-C, wrong options, loggers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import hific
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TINY = [
+    "size.crop=32",
+    "size.batch_size=2",
+    "size.max_steps=4",
+    "size.val_check_interval=4",
+    "size.compressnet.widths=[4,6,8,10,12]",
+    "size.compressnet.residual_blocks=1",
+    "size.compressnet.discriminator_widths=[4,8]",
+    "size.compressnet.perceptual=none",
+    "size.compressnet.adversarial_start=0",
+    "data.num_workers=0",
+    "data.eval_crop=64",
+    "weights.download=false",
+]
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "offline",
+        "PYTHONPATH": str(REPOSITORY / "tests"),
+    }
+    return subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "train.py"), *arguments],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(*arguments: str, cwd: Path, status: int = 0) -> str:
+    process = start(*arguments, cwd=cwd)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == status, output
+    return output
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+
+
+def test_a_run_leaves_checkpoints_metrics_and_pictures(tmp_path: Path) -> None:
+    run(*TINY, "hydra.run.dir=run", "logger=tensorboard", cwd=tmp_path)
+    folder = tmp_path / "run"
+    for name in ("last.ckpt", "best.ckpt", "metrics.csv", ".hydra/config.yaml"):
+        assert (folder / name).exists(), name
+    assert list((folder / "reconstructions").glob("*.png"))
+    assert list((folder / "tensorboard").rglob("events*"))
+    header = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"val/psnr", "test/psnr"} <= set(header)
+
+
+def test_a_sweep_makes_a_folder_a_job(tmp_path: Path) -> None:
+    run("-m", "model=sae,sae_spn", "rate=low,high", *TINY, "hydra.sweep.dir=sweep", "test=false", cwd=tmp_path)
+    checkpoints = sorted((tmp_path / "sweep").glob("*/last.ckpt"))
+    assert len(checkpoints) == 4
+    assert {hific.load_codec(path).name for path in checkpoints} == {"sae", "sae_spn"}
+
+
+@pytest.mark.parametrize("model", ["sae", "swwae", "sae_spn", "gc"])
+def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
+    """gloo on the CPU; each rank writes its weights and its symbol history, and both must be equal to the bit."""
+    watch = ["+callbacks.watch._target_=rank_callback.SaveRank", f"+callbacks.watch.folder={tmp_path}"]
+    cpu = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
+    run(*TINY, f"model={model}", *cpu, *watch, "hydra.run.dir=run", "test=false", cwd=tmp_path)
+    ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert ranks[0]["weights"].keys() == ranks[1]["weights"].keys()
+    for name, value in ranks[0]["weights"].items():
+        assert torch.equal(value, ranks[1]["weights"][name]), name
+    assert len(ranks[0]["history"]) == 4 * 2 * 2  # batches, ranks, images
+    for one, two in zip(ranks[0]["history"], ranks[1]["history"], strict=True):
+        assert torch.equal(one, two)
+    assert not torch.equal(ranks[0]["batch"], ranks[1]["batch"])  # or two ranks did the work of one
+    assert len(list(tmp_path.glob("run*"))) == 1
+    hific.load_codec(tmp_path / "run" / "last.ckpt")
+
+
+def test_ctrl_c_leaves_a_checkpoint_that_codes_and_resumes(tmp_path: Path) -> None:
+    long = [*TINY, "hydra.run.dir=run", "size.max_steps=100000", "callbacks.last.every_n_steps=20"]
+    process = start(*long, cwd=tmp_path)
+    checkpoint = tmp_path / "run" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert "saving last.ckpt" in output
+    steps = torch.load(checkpoint, weights_only=True)["global_step"]
+    assert 20 <= steps < 100000
+    codec = hific.load_codec(checkpoint)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert codec.decompress(codec.compress(image)).size == (64, 64)
+    run(
+        *TINY,
+        "hydra.run.dir=more",
+        f"size.max_steps={steps + 1}",
+        f"ckpt_path={checkpoint}",
+        "test=false",
+        cwd=tmp_path,
+    )
+    assert torch.load(tmp_path / "more" / "last.ckpt", weights_only=True)["global_step"] == steps + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model=nothing"], "Available options in 'model'"),
+        (["model.no_such_option=1"], "no_such_option"),
+        (["rate=extreme"], "Available options in 'rate'"),
+        (["data=kodak"], "data.root"),
+        (["data=div2k", "data.root=absent"], "absent"),
+    ],
+)
+def test_wrong_options_are_told_in_a_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    output = run(*arguments, cwd=tmp_path, status=1)
+    assert message in output
+    assert 'File "' not in output, output
+
+
+def test_wandb_works_offline(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    run(*TINY, "hydra.run.dir=run", "logger=wandb", "test=false", cwd=tmp_path)
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["sae", "swwae", "sae_spn", "gc"])
+def test_paper_size_runs_in_24_gib(model: str, tmp_path: Path) -> None:
+    arguments = ["size=paper", "data.batch_size=1", "data.min_scale=1", "++trainer.fast_dev_run=true"]
+    weights_off = ["size.compressnet.perceptual=none", "test=false"]
+    measure = "import resource, runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
+    measure += "print('PEAK_GIB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+    command = [sys.executable, "-c", measure, str(REPOSITORY / "train.py"), f"model={model}", *arguments, *weights_off]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split("PEAK_GIB")[-1]) < 24

@@ -1,0 +1,57 @@
+"""Composing and running a tiny configuration in this process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TINY = [
+    "size.crop=32",
+    "size.batch_size=2",
+    "size.max_steps=6",
+    "size.val_check_interval=3",
+    "size.compressnet.widths=[4,6,8,10,12]",
+    "size.compressnet.residual_blocks=1",
+    "size.compressnet.discriminator_widths=[4,8]",
+    "size.compressnet.perceptual=none",
+    "size.compressnet.adversarial_start=0",
+    "data.epoch_batches=4",
+    "data.num_workers=0",
+    "data.eval_crop=64",
+    "~callbacks.progress",
+    "+trainer.enable_progress_bar=false",
+    "+trainer.enable_model_summary=false",
+    "test=false",
+    "weights.download=false",
+]
+
+
+@pytest.fixture
+def composed(tmp_path: Path) -> Callable[..., DictConfig]:
+    """`composed("model=sae", ...)`: a resolved training configuration whose outputs go to a temporary folder."""
+
+    def compose_tiny(*overrides: str, output: str = "run") -> DictConfig:
+        with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+            config = compose("train", [*TINY, f"output_dir={tmp_path / output}", *overrides], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        return config
+
+    return compose_tiny
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], Any]:
+    """train.py's `train`."""
+    monkeypatch.syspath_prepend(str(REPOSITORY))
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    import train as train_file
+
+    return train_file.train

@@ -1,0 +1,158 @@
+"""Laws of a training run: it counts batches, resumes exactly, stops on NaN, and every checkpoint can code."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from lightning import Callback, LightningModule, Trainer
+from omegaconf import DictConfig
+
+import hific
+from hific.training.finite import NonFiniteError
+
+MODELS = ["sae", "swwae", "sae_spn", "gc"]
+Composed = Callable[..., DictConfig]
+Train = Callable[[DictConfig], Any]
+
+
+def load(path: Path) -> dict[str, Any]:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def assert_equal_state(a: Any, b: Any, where: str = "") -> None:
+    """Bit for bit, through dicts and lists."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_equal_state(a[key], b[key], f"{where}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for index, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal_state(x, y, f"{where}/{index}")
+    else:
+        assert a == b, where
+
+
+def callback(name: str, batches: int) -> list[str]:
+    """Overrides that add a callback of this file."""
+    return [f"+callbacks.extra._target_={__name__}.{name}", f"+callbacks.extra.batches={batches}"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("rate", ["low", "medium", "high"])
+def test_every_system_trains_and_its_checkpoint_codes(
+    model: str, rate: str, composed: Composed, train: Train, tmp_path: Path
+) -> None:
+    metrics = train(composed(f"model={model}", f"rate={rate}", "size.max_steps=2", "size.val_check_interval=2"))
+    assert np.isfinite(list(metrics.values())).all()
+    codec = hific.load_codec(tmp_path / "run" / "last.ckpt")
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    assert codec.decompress(codec.compress(image)).size == (50, 40)
+    assert codec.name == model
+
+
+def test_global_step_counts_batches(composed: Composed, train: Train, tmp_path: Path) -> None:
+    """With two manual optimizers Lightning counts both, unless D's steps are kept out."""
+    train(composed("model=sae"))
+    checkpoint = load(tmp_path / "run" / "last.ckpt")
+    assert checkpoint["global_step"] == 6
+    assert checkpoint["hific"]["training"]["steps"] == 6
+    adam = [state["state"][0]["step"].item() for state in checkpoint["optimizer_states"]]
+    assert adam == [6, 6]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resumed_equals_unbroken(workers: int, composed: Composed, train: Train, tmp_path: Path) -> None:
+    """Stopped after batch 3 of 6, in the middle of the first epoch of 4."""
+    common = ["model=sae_spn", f"data.num_workers={workers}", "size.max_steps=6"]
+    train(composed(*common, output="unbroken"))
+    train(composed(*common, *callback("StopAfter", 3), output="broken"))
+    broken = tmp_path / "broken" / "last.ckpt"
+    assert load(broken)["global_step"] == 3
+    train(composed(*common, f"ckpt_path={broken}", output="resumed"))
+    one, two = (load(tmp_path / name / "last.ckpt") for name in ("unbroken", "resumed"))
+    for part in ("state_dict", "optimizer_states", "symbol_history", "hific"):
+        assert_equal_state(one[part], two[part], part)
+
+
+class StopAfter(Callback):
+    """Presses Ctrl-C during a batch."""
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.batches - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_nan_stops_before_it_reaches_the_weights(composed: Composed, train: Train, tmp_path: Path) -> None:
+    config = composed("model=sae", *callback("PoisonAfter", 4), "callbacks.last.every_n_steps=2")
+    with pytest.raises(NonFiniteError, match=r"step 4: .*mse = nan"):
+        train(config)
+    assert load(tmp_path / "run" / "last.ckpt")["global_step"] == 4
+
+
+class PoisonAfter(Callback):
+    """Makes the images of one batch NaN."""
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.batches:
+            batch.fill_(float("nan"))
+
+
+def test_nothing_of_the_generator_reaches_d_and_back(composed: Composed) -> None:
+    module = instantiate(composed("model=sae").model)
+    image = torch.rand(2, 3, 32, 32) * 2 - 1
+    reconstruction = module.model(image).reconstruction
+    sum(module.adversary.generator_terms(image, reconstruction, progress=1.0).values()).backward()
+    assert all(parameter.grad is None for parameter in module.adversary.parameters())
+    assert module.model.analysis.stem[0].weight.grad is not None
+    module.zero_grad(set_to_none=True)
+    loss, _ = module.adversary.discriminator_terms(image, module.model(image).reconstruction)
+    loss.backward()
+    assert all(parameter.grad is None for parameter in module.model.parameters())
+
+
+def test_frozen_perceptual_weights_are_not_in_the_checkpoint(
+    composed: Composed, train: Train, tmp_path: Path, weights_dir: Path
+) -> None:
+    overrides = ["size.compressnet.perceptual=lpips_alex", f"weights.dir={weights_dir}", "size.max_steps=1"]
+    train(composed("model=sae", "size.crop=64", *overrides))
+    checkpoint = load(tmp_path / "run" / "last.ckpt")
+    assert not any("perceptual" in name for name in checkpoint["state_dict"])
+    assert checkpoint["hific"]["training"]["perceptual_term"] is True
+
+
+def test_missing_weights_are_a_warning_only_where_allowed(composed: Composed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HIFIC_WEIGHTS", raising=False)
+    monkeypatch.setenv("TORCH_HOME", "/nonexistent")
+    wanted = ["model=sae", "size.compressnet.perceptual=conv4"]
+    with pytest.warns(UserWarning, match="without the perceptual term"):
+        assert instantiate(composed(*wanted).model).perceptual is None
+    with pytest.raises(Exception, match="HIFIC_WEIGHTS"):
+        instantiate(composed(*wanted, "size.weights_required=true").model)
+
+
+def test_init_from_takes_what_fits(composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed("model=sae", "rate=low", "size.max_steps=1"))
+    path = tmp_path / "run" / "last.ckpt"
+    module = instantiate(composed("model=sae_spn", "rate=high", f"model.init_from={path}").model)
+    weights = load(path)["state_dict"]
+    assert torch.equal(module.model.synthesis.head.weight, weights["model.synthesis.head.weight"])
+    assert module.model.analysis.head.weight.shape != weights["model.analysis.head.weight"].shape
+    with pytest.raises(Exception, match="no such file"):
+        instantiate(composed("model=sae", "model.init_from=absent.ckpt").model)
