@@ -28,7 +28,7 @@ def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor], kind: Gan
 
 
 def generator_loss(fake: Sequence[Tensor], kind: GanLoss) -> Tensor:
-    """What G minimizes: -log D(x_hat), or log(1 - D(x_hat)) (`saturating`, eq. 3 to the letter), or (D(x_hat) - 1)^2."""
+    """What G minimizes: -log D(x_hat), log(1 - D(x_hat)) (`saturating`, eq. 3 to the letter) or (D(x_hat) - 1)^2."""
     if kind == "lsgan":
         return _mean_of_maps([(f - 1).square() for f in fake])
     if kind == "saturating":

@@ -1,0 +1,76 @@
+"""The adversary: a discriminator with its losses, so that a training step stays readable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from hific.losses.adversarial import GanLoss, discriminator_loss, feature_matching_loss, generator_loss
+
+
+class Adversary(nn.Module):
+    """Judges reconstructions.
+
+    Args:
+        discriminator: [B, 3, H, W] in [-1, 1] -> (logit maps, feature maps).
+        gan_loss: see losses/adversarial.py.
+        weight: of the generator's GAN loss; 0 trains without a discriminator.
+        feature_matching_weight: 10 in gc; 0 elsewhere.
+        start: share of the training before which the generator hears nothing of D (D learns from the first step).
+    """
+
+    def __init__(
+        self,
+        discriminator: nn.Module,
+        gan_loss: GanLoss = "vanilla",
+        weight: float = 1.0,
+        feature_matching_weight: float = 0.0,
+        start: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.gan_loss: GanLoss = gan_loss
+        self.weight = weight
+        self.feature_matching_weight = feature_matching_weight
+        self.start = start
+
+    @property
+    def enabled(self) -> bool:
+        return self.weight > 0 or self.feature_matching_weight > 0
+
+    def discriminator_terms(self, image: Tensor, reconstruction: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """D's loss, and what to log of it. Nothing flows back into the reconstruction."""
+        real, _ = self.discriminator(image)
+        fake, _ = self.discriminator(reconstruction.detach())
+        logs = {
+            "discriminator/real": torch.stack([r.detach().float().mean() for r in real]).mean(),
+            "discriminator/fake": torch.stack([f.detach().float().mean() for f in fake]).mean(),
+        }
+        return discriminator_loss(real, fake, self.gan_loss), logs
+
+    def generator_terms(self, image: Tensor, reconstruction: Tensor, progress: float) -> dict[str, Tensor]:
+        """Weighted terms for the generator's loss; D's parameters receive no gradient from them."""
+        if not self.enabled or progress < self.start:
+            return {}
+        terms: dict[str, Tensor] = {}
+        with self._frozen():
+            fake, fake_features = self.discriminator(reconstruction)
+            if self.weight > 0:
+                terms["adversarial"] = self.weight * generator_loss(fake, self.gan_loss)
+            if self.feature_matching_weight > 0:
+                with torch.no_grad():
+                    _, real_features = self.discriminator(image)
+                matching = feature_matching_loss(real_features, fake_features)
+                terms["feature_matching"] = self.feature_matching_weight * matching
+        return terms
+
+    @contextmanager
+    def _frozen(self) -> Iterator[None]:
+        self.discriminator.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.discriminator.requires_grad_(True)

@@ -1,0 +1,36 @@
+"""Starting from another run's weights."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import nn
+
+log = logging.getLogger(__name__)
+
+
+class InitFromError(ValueError):
+    """`model.init_from` names a file that cannot serve; says why."""
+
+
+def load_matching_weights(module: nn.Module, path: str | Path) -> None:
+    """Takes over the weights of equal name and shape from a checkpoint; optimizers and counters start anew.
+
+    What does not fit (another rate's latent convolutions, say) keeps its fresh initialization and is logged by name.
+
+    Raises:
+        InitFromError: there is no such file, or not one weight fits.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except FileNotFoundError:
+        raise InitFromError(f"model.init_from={path}: there is no such file") from None
+    own = module.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise InitFromError(f"model.init_from={path}: none of its {len(state)} weights has a place in this model")
+    module.load_state_dict(fitting, strict=False)
+    fresh = sorted(set(own) - set(fitting))
+    log.info("took %d of %d weights from %s; fresh: %s", len(fitting), len(own), path, ", ".join(fresh) or "none")
