@@ -1,0 +1,1 @@
+"""Measuring codecs: rows of measurements, and the tables, plots and reports drawn from them."""

@@ -1,0 +1,151 @@
+"""Systems over images, to rows: the only place where anything is measured.
+
+    pixels ─ compress ─ bytes ─ store and read back ─ decompress ─ reconstruction ─ metrics ─ row
+
+Every system goes this way, so that none is measured on anything but the bytes of its file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from hific.evaluation.measurement import WHOLE_SET, Measurement
+from hific.evaluation.metrics_of import Metrics, split_absent
+from hific.evaluation.provenance import Provenance
+from hific.evaluation.systems import Pixels, Setup, System
+from hific.metrics.absent import Absent
+from hific.metrics.image_metric import SetMetric
+
+
+@dataclass(frozen=True)
+class EvaluationImage:
+    """`name`: unique, fit for a file name; `read` gives the reference, uint8 [H, W, 3]; `preprocessing` is what was
+    done to it."""
+
+    name: str
+    read: Callable[[], Pixels]
+    preprocessing: str = ""
+
+
+class Store(Protocol):
+    """Where files go between compressing and decompressing."""
+
+    def put(self, system: str, image: str, extension: str, data: bytes) -> bytes:
+        """Keeps the file and gives back what was kept."""
+
+    def put_reconstruction(self, system: str, image: str, pixels: Pixels) -> None: ...
+
+
+@dataclass(frozen=True)
+class _RoundTrip:
+    num_bytes: int
+    reconstruction: Pixels
+    encode_seconds: float
+    decode_seconds: float | None
+
+
+def evaluate_system(
+    system: System,
+    images: Sequence[EvaluationImage],
+    metrics: Metrics,
+    store: Store,
+    provenance: Provenance | None = None,
+) -> list[Measurement]:
+    """A row for each image, and one for the set where there are set metrics.
+
+    Whatever a codec raises ends the evaluation: a mean over the images that went well would flatter the codec.
+    ValueError on a reconstruction of another size.
+    """
+    provenance = provenance or Provenance()
+    set_metrics = metrics.of_set()
+    rows = []
+    for image in images:
+        pixels = image.read()
+        setup = system.setup(image.name, pixels)
+        trip = _round_trip(setup, pixels, system.name, image.name, store)
+        for metric in set_metrics:
+            metric.update(pixels, trip.reconstruction)
+        rows.append(_image_row(system.name, image, setup, trip, metrics, pixels, provenance))
+    return [*rows, _set_row(rows, set_metrics)] if set_metrics and rows else rows
+
+
+def _round_trip(setup: Setup, pixels: Pixels, system: str, image: str, store: Store) -> _RoundTrip:
+    start = time.perf_counter()
+    compressed = setup.codec.compress(pixels)
+    encode_seconds = time.perf_counter() - start
+    data = store.put(system, image, setup.codec.extension, compressed)
+    start = time.perf_counter()
+    decoded: Image.Image = setup.reconstruct(pixels) if setup.reconstruct else setup.codec.decompress(data)
+    seconds = time.perf_counter() - start
+    reconstruction = np.asarray(decoded.convert("RGB"))
+    if reconstruction.shape != pixels.shape:
+        raise ValueError(f"{system}: {setup.codec.name} made {reconstruction.shape} of an image of {pixels.shape}")
+    store.put_reconstruction(system, image, reconstruction)
+    # What an oracle takes is not the time of a decoder.
+    return _RoundTrip(len(data), reconstruction, encode_seconds, None if setup.reconstruct else seconds)
+
+
+def _image_row(
+    system: str,
+    image: EvaluationImage,
+    setup: Setup,
+    trip: _RoundTrip,
+    metrics: Metrics,
+    pixels: Pixels,
+    provenance: Provenance,
+) -> Measurement:
+    measured = metrics.measure(pixels, trip.reconstruction)
+    extra = setup.extra_metrics(pixels) if setup.extra_metrics else {}
+    height, width = pixels.shape[:2]
+    return Measurement(
+        system=system,
+        codec=setup.codec.name,
+        setting=setup.codec.setting,
+        image=image.name,
+        width=width,
+        height=height,
+        num_pixels=width * height,
+        num_bytes=trip.num_bytes,
+        metrics={**measured.values, **extra},
+        absent=measured.absent,
+        encode_seconds=trip.encode_seconds,
+        decode_seconds=trip.decode_seconds,
+        max_bytes=setup.max_bytes,
+        scale=setup.scale,
+        preprocessing=image.preprocessing,
+        note=setup.note,
+        codec_version=setup.version,
+        fingerprint=setup.fingerprint,
+        provenance=provenance,
+    )
+
+
+def _set_row(rows: Sequence[Measurement], set_metrics: Sequence[SetMetric]) -> Measurement:
+    results: dict[str, float | Absent] = {}
+    for metric in set_metrics:
+        results |= metric.compute()
+    measured = split_absent(results)
+    first = rows[0]
+    return Measurement(
+        system=first.system,
+        codec=first.codec,
+        setting=first.setting if all(row.setting == first.setting for row in rows) else "",
+        image=WHOLE_SET,
+        width=0,
+        height=0,
+        num_pixels=sum(row.num_pixels for row in rows),
+        num_bytes=sum(row.num_bytes for row in rows),
+        metrics=measured.values,
+        absent=measured.absent,
+        preprocessing=first.preprocessing,
+        num_images=len(rows),
+        codec_version=first.codec_version,
+        fingerprint=first.fingerprint,
+        provenance=first.provenance,
+    )

@@ -1,0 +1,47 @@
+"""Files of a data source as the images of an evaluation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from hific.data.datasets import PhotoReader
+from hific.data.transforms import center_crop
+from hific.evaluation.evaluate import EvaluationImage
+from hific.evaluation.systems import Pixels
+
+
+def evaluation_images(
+    files: Sequence[Path], *, clahe: bool = False, crop: int | None = None
+) -> tuple[list[EvaluationImage], list[str]]:
+    """The images that can be decoded, and a sentence for each that cannot: it is missing from every mean.
+
+    `clahe`: equalize lightness, as the paper does; the result is the reference. `crop`: only the center, at most so
+    many pixels a side. Images are read when they are needed, not kept.
+    """
+    images, warnings = [], []
+    preprocessing = ", ".join(filter(None, ("CLAHE" if clahe else "", f"center crop of {crop}" if crop else "")))
+    for path, name in zip(files, _unique_names(files), strict=True):
+        read = partial(_read, path, clahe, crop)
+        try:
+            read()
+        except ValueError as error:
+            warnings.append(f"left out: {path.name} cannot be read ({str(error).replace(str(path), path.name)}).")
+        else:
+            images.append(EvaluationImage(name, read, preprocessing))
+    return images, warnings
+
+
+def _read(path: Path, clahe: bool, crop: int | None) -> Pixels:
+    return center_crop(PhotoReader([path], clahe=clahe).read(0), crop)
+
+
+def _unique_names(files: Sequence[Path]) -> list[str]:
+    """The name without suffix; with those of as many folders before it as it takes to tell all files apart."""
+    for depth in range(1, max((len(path.parts) for path in files), default=1) + 1):
+        names = ["_".join([*path.parts[-depth:-1], path.stem]) for path in files]
+        if max(Counter(names).values(), default=0) <= 1:
+            return names
+    return [f"{number:05d}_{path.stem}" for number, path in enumerate(files)]

@@ -1,0 +1,125 @@
+"""report.md: what was trained on what for how long, the tables, what is absent and why, and what to beware of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hific.evaluation.columns import KEY_METRICS, metric_column, metric_names
+from hific.evaluation.means import summarize
+from hific.evaluation.measurement import Measurement
+from hific.evaluation.tables import image_table, mean_table, time_table
+from hific.evaluation.text_table import Table
+
+
+def training_warnings(training: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a run itself says must not be missed (its `warnings`), and a perceptual term that it lacked."""
+    found = [f"{label}: {text}" for label, info in training.items() for text in info.get("warnings", ())]
+    off = [label for label, info in training.items() if info.get("perceptual_term") is False]
+    return [*found, *(f"{label} was trained without a perceptual term." for label in off)]
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """What the rows do not say.
+
+    Args:
+        title: the first line.
+        data: the images, such as "kodak, test split".
+        training: of each checkpoint's label, plain values by name.
+        warnings: sentences a reader must not miss.
+        figures: file names beside the report, by caption.
+    """
+
+    title: str
+    data: str = ""
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    figures: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_report(rows: Sequence[Measurement], context: ReportContext) -> str:
+    """Markdown."""
+    every = metric_names(rows)
+    key = [name for name in KEY_METRICS if name in every]
+    others = [name for name in every if name not in key]
+    sections = [
+        f"# {context.title}",
+        _warnings(rows, context.warnings),
+        _section("What was trained", _training_table(context.training)),
+        f"## Results\n\n{_protocol(rows, context.data)}\n\n{mean_table(rows, key).to_markdown()}",
+        "\n\n".join(f"![{caption}]({name})" for caption, name in context.figures.items()),
+        _section("Further metrics", mean_table(rows, others) if others else None),
+        _section("Absent metrics", _absent_table(rows)),
+        _section("Seconds an image", time_table(rows)),
+        f"## Each image\n\n<details><summary>all rows</summary>\n\n{image_table(rows, key).to_markdown()}\n</details>",
+        _provenance(rows),
+    ]
+    return "\n\n".join(section.strip() for section in sections if section) + "\n"
+
+
+def _section(heading: str, table: Table | None) -> str:
+    return f"## {heading}\n\n{table.to_markdown()}" if table and table.body else ""
+
+
+def _warnings(rows: Sequence[Measurement], given: Sequence[str]) -> str:
+    found = [f"{one.system}: {note}." for one in summarize(rows) for note in one.notes]
+    return "\n".join(f"> **Warning:** {text}  " for text in (*given, *found))
+
+
+def _training_table(training: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    keys = list(dict.fromkeys(key for info in training.values() for key in info if key != "warnings"))
+    body = tuple((key, *(_plain(info.get(key)) for info in training.values())) for key in keys)
+    return Table(("", *training), body)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(one) for one in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(one)}" for key, one in value.items())
+    return str(value)
+
+
+def _protocol(rows: Sequence[Measurement], data: str) -> str:
+    images = len({row.image for row in rows if not row.is_set})
+    preprocessing = ", ".join(sorted({row.preprocessing for row in rows if row.preprocessing}))
+    limited = any(row.max_bytes is not None for row in rows)
+    sentences = [
+        f"{f'{data}: ' if data else ''}{images} images. Means over images; bytes are of the whole file, "
+        "bpp is 8 bytes / unpadded pixels; metrics are taken on the decoded 8-bit image.",
+        f"The reference is the image after {preprocessing}." if preprocessing else "",
+        "Classical codecs are coded at the largest size not above the limit of each image; where a format cannot go so "
+        "low at full size it is coded at 1/2 or 1/4 and scaled back with a Lanczos filter (downscaling: mean divisor)."
+        if limited
+        else "",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _absent_table(rows: Sequence[Measurement]) -> Table | None:
+    places: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for row in rows:
+        for name, reason in row.absent.items():
+            places.setdefault((name, reason), set()).add((row.system, row.image))
+    body = tuple((metric_column(name).title, reason, str(len(where))) for (name, reason), where in places.items())
+    return Table(("metric", "reason", "rows"), body)
+
+
+def _provenance(rows: Sequence[Measurement]) -> str:
+    lines = []
+    for name in ("commit", "device", "libraries", "config"):
+        values = sorted({getattr(row.provenance, name) for row in rows} - {""})
+        lines += [f"* {name}: `{value}`" for value in values]
+    versions = {
+        f"{row.codec} {row.fingerprint[:8] or row.codec_version}"
+        for row in rows
+        if row.fingerprint or row.codec_version
+    }
+    lines += [f"* codecs: {', '.join(sorted(versions))}"] if versions else []
+    return "## Provenance\n\n" + "\n".join(lines) if lines else ""

@@ -1,0 +1,112 @@
+"""One evaluation from systems to a folder of results; what evaluate.py and the experiments call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hific.evaluation.columns import KEY_METRICS, metric_names
+from hific.evaluation.evaluate import EvaluationImage, evaluate_system
+from hific.evaluation.folder import ORIGINAL, EvaluationFolder
+from hific.evaluation.match_rate import CodecFamily
+from hific.evaluation.measurement import Measurement, byte_limits, systems
+from hific.evaluation.metrics_of import Metrics
+from hific.evaluation.panel import Zoom, encode_panel, panel_cells
+from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
+from hific.evaluation.provenance import Provenance
+from hific.evaluation.report import ReportContext, write_report
+from hific.evaluation.row_files import write_rows
+from hific.evaluation.systems import MatchedSystem, System
+from hific.evaluation.tables import mean_table
+from hific.evaluation.write_whole import write_whole
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PanelOptions:
+    """`images`: names, the first of them makes panel.png; `systems`: labels in the order of the cells, None for all."""
+
+    images: Sequence[str] = ()
+    systems: Sequence[str] | None = None
+    zoom: Zoom = field(default_factory=Zoom)
+    max_bytes: int = 600_000
+
+
+def measure_all(
+    learned: Sequence[System],
+    families: Sequence[CodecFamily],
+    limits: Mapping[str, int] | Sequence[str],
+    images: Sequence[EvaluationImage],
+    metrics: Metrics,
+    folder: EvaluationFolder,
+    provenance: Provenance | None = None,
+) -> list[Measurement]:
+    """Rows of the learned systems, then of each family at the same bytes.
+
+    `limits`: bytes by image name, or the labels of learned systems whose bytes are the limits: with more than one of
+    them each family is searched once for each, and its label says for which.
+    """
+    names = [system.name for system in learned]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"two systems are called {', '.join(doubled)}: name the checkpoints apart")
+    for image in images:
+        if image.name in folder.keep:
+            folder.put_reconstruction(ORIGINAL, image.name, image.read())
+    rows: list[Measurement] = []
+    for system in learned:
+        rows += _measured(system, images, metrics, folder, provenance)
+    by_label = {"": limits} if isinstance(limits, Mapping) else {name: byte_limits(rows, name) for name in limits}
+    for label, max_bytes in by_label.items():
+        for family in families:
+            name = f"{family.name} <= {label}" if len(by_label) > 1 else family.name
+            rows += _measured(MatchedSystem(name, family, max_bytes), images, metrics, folder, provenance)
+    return rows
+
+
+def write_results(
+    rows: Sequence[Measurement], context: ReportContext, folder: EvaluationFolder, panel: PanelOptions | None = None
+) -> list[Path]:
+    """measurements.parquet and .csv, table.md and .tex, figures, panels and report.md; returns what was written."""
+    root, panel = folder.root, panel or PanelOptions()
+    written = list(write_rows(rows, root / "measurements.parquet"))
+    table = mean_table(rows, [name for name in KEY_METRICS if name in metric_names(rows)])
+    texts = {"table.md": table.to_markdown(), "table.tex": table.to_latex()}
+    figures = {}
+    for number, image in enumerate(panel.images):
+        name = "panel.png" if number == 0 else f"panel_{image}.png"
+        write_whole(root / name, draw_image_panel(rows, image, folder, panel))
+        figures[f"{image}: original and reconstructions"] = name
+    drawn = [name for name in KEY_METRICS if any(name in row.metrics for row in rows)][:4]
+    if drawn:
+        written += save_figure(rate_metric_curves(rows, drawn), root / "rate_metrics")
+        written += save_figure(metric_bars(rows, drawn), root / "metric_bars")
+        figures |= {"metrics of each system": "metric_bars.png", "metrics against rate": "rate_metrics.png"}
+    texts["report.md"] = write_report(rows, replace(context, figures={**figures, **context.figures}))
+    for name, text in texts.items():
+        write_whole(root / name, text)
+    return [*written, *(root / name for name in (*texts, *figures.values()))]
+
+
+def draw_image_panel(rows: Sequence[Measurement], image: str, folder: EvaluationFolder, panel: PanelOptions) -> bytes:
+    """PNG, from the rows and the kept reconstructions of one image."""
+    wanted = systems(rows) if panel.systems is None else panel.systems
+    of_image = {row.system: row for row in rows if row.image == image}
+    measured = [(of_image[name], folder.read_reconstruction(name, image)) for name in wanted if name in of_image]
+    cells = panel_cells(folder.read_reconstruction(ORIGINAL, image), measured)
+    return encode_panel(cells, zoom=panel.zoom, max_bytes=panel.max_bytes)
+
+
+def _measured(
+    system: System,
+    images: Sequence[EvaluationImage],
+    metrics: Metrics,
+    folder: EvaluationFolder,
+    provenance: Provenance | None,
+) -> list[Measurement]:
+    rows = evaluate_system(system, images, metrics, folder, provenance)
+    num_bytes = sum(row.num_bytes for row in rows if not row.is_set) / max(1, len(images))
+    log.info("%s: %d images, %.0f bytes on average", system.name, len(images), num_bytes)
+    return rows

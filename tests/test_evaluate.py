@@ -1,0 +1,140 @@
+"""evaluate.py from checkpoints to a folder of results: codings and controls are rows, files are real."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from hific.codecs.compressnet_coding import CompressNetCoding
+from hific.codecs.load import checkpoint_entry, load_codec
+from hific.evaluation.measurement import Measurement
+from hific.evaluation.row_files import read_rows
+from hific.models.compressnet import CompressNet
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CODINGS = ("packed", "static", "context")
+Evaluate = Callable[..., list[Measurement]]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sae_spn.ckpt, sae.ckpt and swwae.ckpt: tiny, with random weights."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    latents = [np.random.default_rng(0).integers(0, 5, (4, 8, 8)).astype(np.int8)]
+    for name, switches in (("sae_spn", "predicted"), ("sae", "none"), ("swwae", "transmitted")):
+        torch.manual_seed(0)
+        model = CompressNet(widths=(4, 4, 4, 4, 8), residual_blocks=1, latent_channels=4, switches=switches)
+        counts = [np.zeros((width, 4), np.int64) for width in model.widths[:4]] if switches == "transmitted" else None
+        info = {"data": "bundled", "steps": 20, "perceptual_term": name != "sae"}
+        entry = checkpoint_entry(name, model, CompressNetCoding.fit(latents, counts), info)
+        weights = {f"model.{key}": value for key, value in model.state_dict().items()}
+        torch.save({"state_dict": weights, "hific": entry}, folder / f"{name}.ckpt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose test split is two photos of 112x96 and 64x100, and a damaged file."""
+    folder = tmp_path_factory.mktemp("photos") / "test"
+    folder.mkdir()
+    astronaut = skimage.data.astronaut()
+    Image.fromarray(astronaut[:96, 150:262]).save(folder / "face.png")
+    Image.fromarray(astronaut[200:300, 100:164]).save(folder / "suit.png")
+    (folder / "torn.png").write_bytes((folder / "suit.png").read_bytes()[:2000])
+    return folder.parent
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module evaluate.py."""
+    monkeypatch.syspath_prepend(str(REPOSITORY))
+    import evaluate
+
+    return evaluate
+
+
+@pytest.fixture
+def evaluate(script: ModuleType, photos: Path, tmp_path: Path) -> Evaluate:
+    def run(*overrides: str) -> list[Measurement]:
+        with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+            common = ["data=folder", f"data.root={photos}", f"output_dir={tmp_path}"]
+            config = compose("evaluate", overrides=[*common, *overrides])
+        return script.evaluate(config)
+
+    return run
+
+
+def test_codings_and_controls_are_rows_with_real_files(evaluate: Evaluate, checkpoints: Path, tmp_path: Path) -> None:
+    path = checkpoints / "sae_spn.ckpt"
+    rows = evaluate(f"checkpoint={path}", "codec.avif.speed=10")
+    face = {row.system: row for row in rows if row.image == "face"}
+    learned = [f"sae_spn, {coding}" for coding in CODINGS]
+    controls = [f"sae_spn, context, {source} switches" for source in ("top_left", "random", "oracle")]
+    assert list(face) == [*learned, *controls, "jpeg", "jpeg2000", "webp", "avif"]
+    for system, coding in zip(learned, CODINGS, strict=True):
+        data = (tmp_path / "files" / f"sae_spn-{coding}" / "face.hfc").read_bytes()
+        assert face[system].num_bytes == len(data)
+        assert load_codec(path).decompress(data).size == (112, 96)
+    assert {face[name].num_bytes for name in controls} == {face["sae_spn, context"].num_bytes}
+    assert [name for name, row in face.items() if "not decodable" in row.note] == [controls[2]]
+    assert (
+        len({face[name].metrics["psnr"] for name in (*learned, *controls)}) == 4
+    )  # the codings agree, controls differ
+    assert 0 <= face["sae_spn, context"].metrics["switch_accuracy"] <= 1
+    assert all(face[name].max_bytes == face["sae_spn, context"].num_bytes for name in ("jpeg", "avif"))
+    assert read_rows(tmp_path / "measurements.csv") == rows
+    report = (tmp_path / "report.md").read_text()
+    assert "torn.png cannot be read" in report and "| steps | 20 |" in report
+    assert str(checkpoints) not in report and str(tmp_path) not in report
+    with Image.open(tmp_path / "panel.png") as panel:
+        assert panel.format == "PNG"
+
+
+def test_several_checkpoints_with_transmitted_switches_counted(evaluate: Evaluate, checkpoints: Path) -> None:
+    paths = ",".join(str(checkpoints / f"{name}.ckpt") for name in ("sae", "swwae"))
+    rows = evaluate(
+        f"checkpoint=[{paths}]", "names=[first,second]", "codings=[context]", "classical=[webp]", "match_to=each"
+    )
+    size = {row.system: row.num_bytes for row in rows if row.image == "face"}
+    assert list(size) == ["first, context", "second, context", "webp <= first, context", "webp <= second, context"]
+    assert size["second, context"] > 20 * size["first, context"]
+
+
+def test_a_run_without_perceptual_term_is_a_warning(evaluate: Evaluate, checkpoints: Path, tmp_path: Path) -> None:
+    evaluate(f"checkpoint={checkpoints / 'sae.ckpt'}", "codings=[packed]", "classical=[]", "num_images=1")
+    assert "sae was trained without a perceptual term" in (tmp_path / "report.md").read_text()
+
+
+def test_the_command_measures_classical_codecs_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null"]
+    options = ["match_to=700", "codec=[jpeg,webp]", "panel.images=[suit]", "data=folder", f"data.root={photos}"]
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", f"hydra.run.dir={tmp_path}", *quiet, *options])
+    runpy.run_path(str(REPOSITORY / "evaluate.py"), run_name="__main__")
+    rows = read_rows(tmp_path / "measurements.parquet")
+    assert [row.system for row in rows if row.image == "suit"] == ["jpeg", "webp"]
+    assert all(row.num_bytes <= 700 for row in rows if not row.is_set)
+    assert (tmp_path / "panel.png").is_file()
+
+
+def test_what_does_not_fit_together_is_refused(evaluate: Evaluate, checkpoints: Path) -> None:
+    with pytest.raises(ValueError, match=r"give checkpoint=\.\.\. or match_to=BYTES"):
+        evaluate()
+    with pytest.raises(ValueError, match="match_to=best"):
+        evaluate("match_to=best")
+    with pytest.raises(ValueError, match="no images to measure in its split 'val'"):
+        evaluate("match_to=500", "split=val")
+    path = checkpoints / "sae.ckpt"
+    with pytest.raises(ValueError, match="give each a name of its own"):
+        evaluate(f"checkpoint=[{path},{path}]")
