@@ -1,16 +1,25 @@
-"""What several tests share: where optional images and weights are, and one thread per test process."""
+"""What several tests share: where optional images and weights are, a tiny checkpoint, one thread a test process."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+
+from hific.codecs.compressnet_coding import CompressNetCoding
+from hific.codecs.load import checkpoint_entry
+from hific.models.compressnet import CompressNet
 
 # Several test processes run beside each other; more threads than cores only slow them down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 
+MakeCheckpoint = Callable[..., Path]
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -34,3 +43,29 @@ def weights_dir() -> Path:
 def kodak_root() -> Path:
     """The folder with kodim01.png .. kodim24.png, or a skip."""
     return _optional_folder("HIFIC_KODAK", "data/kodak", "kodim01.png")
+
+
+@pytest.fixture
+def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
+    """`make(name, seed=..., switches=...)`: a tiny CompressNet with random weights and tables that never saw data;
+    every promise must hold for it too."""
+
+    def make(name: str = "model.ckpt", *, seed: int = 0, **arguments: Any) -> Path:
+        torch.manual_seed(seed)
+        model = CompressNet(**{"widths": (4, 4, 6, 6, 8), "residual_blocks": 1, "latent_channels": 4, **arguments})
+        shapes = [np.zeros((width, 4), dtype=np.int64) for width in model.widths[:4]]
+        coding = CompressNetCoding.fit(
+            [], shapes if model.switches == "transmitted" else None, num_channels=model.latent_channels
+        )
+        state_dict = {f"model.{key}": value for key, value in model.state_dict().items()}
+        state_dict["discriminator.weight"] = torch.zeros(3)
+        checkpoint = {
+            "state_dict": state_dict,
+            "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(5)}}}],
+            "global_step": 20,
+            "hific": checkpoint_entry("tiny", model, coding, {"steps": 20}),
+        }
+        torch.save(checkpoint, tmp_path / name)
+        return tmp_path / name
+
+    return make

@@ -115,6 +115,21 @@ def test_bad_inputs_are_named_and_the_rest_is_done(run: Run, here: Path, capsys:
     assert all(f"hific: out1/{name}.hfc: " in errors for name in ("bad", "text"))
 
 
+def test_several_names_make_a_folder_even_if_one_is_left(run: Run, here: Path) -> None:
+    save_image(here / "a.png")
+    assert run("compress", "a.png", "missing.png", "-o", "new") == 1
+    assert run("compress", "a.*", "-o", "more") == 0
+    assert files(here / "new") == files(here / "more") == ["a.hfc"]
+
+
+def test_jobs_report_in_the_order_of_the_inputs(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(9):
+        save_image(here / f"photos/{i}.png", (200 - 20 * i, 33))
+    assert run("compress", "photos", "--jobs", "2") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" -> ")[0] for line in lines] == [f"photos/{i}.png" for i in range(9)]
+
+
 def test_existing_files_need_force(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed, name in enumerate(("a", "b")):
         save_image(here / f"{name}.png", seed=seed)
@@ -122,6 +137,10 @@ def test_existing_files_need_force(run: Run, here: Path, capsys: pytest.CaptureF
     assert run("compress", "a.png", "b.png") == 1
     assert (here / "a.hfc").read_bytes() == b"precious" and (here / "b.hfc").exists()
     assert "a.hfc exists; --force" in capsys.readouterr().err
+    (here / "c.png").write_text("found to be no image only if it is read")
+    (here / "c.hfc").touch()
+    assert run("compress", "c.png") == 1
+    assert "c.hfc exists" in capsys.readouterr().err
     assert run("compress", "a.png", "b.png", "--force") == 0
     assert (here / "a.hfc").read_bytes()[:3] == (here / "b.hfc").read_bytes()[:3]
 

@@ -232,6 +232,12 @@ def test_switch_controls(make_codec: MakeCodec) -> None:
     pictures = {source: codec.decompress(data).tobytes() for source, codec in codecs.items()}
     assert len(set(pictures.values())) == 3 and len({codec.setting for codec in codecs.values()}) == 3
     assert codecs["random"].decompress(data).tobytes() == pictures["random"]
+    model = codecs["top_left"].model
+    with torch.inference_mode():
+        latent_hat = model.dequantize(torch.from_numpy(codecs["top_left"].decode_symbols(data)[0])[None].long())
+        fixed = model.synthesize(latent_hat, [torch.zeros(1, 4, 24, 32, dtype=torch.long)]).reconstruction
+    shown = np.frombuffer(pictures["top_left"], np.uint8).reshape(48, 64, 3)
+    assert np.abs((fixed[0] + 1).permute(1, 2, 0).numpy() * 127.5 - shown).max() < 0.51
     oracle = codecs["predicted"].oracle_reconstruction(image)
     assert oracle.size == (64, 48) and oracle.tobytes() not in pictures.values()
 

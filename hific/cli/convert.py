@@ -1,0 +1,156 @@
+"""`hific compress` and `hific decompress`: a batch in which one bad input does not stop the others.
+
+inputs ─ plan ─ [ read ─ codec ─ bytes ] x jobs ─ write whole, one after another in the main thread
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hific.cli.arguments import UsageError
+from hific.cli.checkpoint import load_from_options
+from hific.cli.plan import Task, find_inputs, plan_tasks
+from hific.cli.report import BatchReport
+from hific.cli.whole_file import check_target, write_whole
+from hific.coding.errors import BitstreamError
+from hific.ops.read_image import ImageError, image_suffixes, read_image
+
+if TYPE_CHECKING:
+    from hific.codecs.compressnet_codec import CompressNetCodec
+
+# More than any CompressNet takes by default: its own refusal says what to do about it.
+MAX_PIXELS_READ = 2**28
+# What is wrong with one input and says nothing about the next.
+INPUT_ERRORS = (BitstreamError, OSError, MemoryError)
+
+
+@dataclass(frozen=True)
+class Made:
+    """The bytes of an output file; `notes` on what was converted; `summary` for the line about it."""
+
+    data: bytes
+    notes: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why an input was skipped."""
+
+    reason: str
+
+
+Convert = Callable[[Task], Made | Failed]
+
+
+def run_convert(options: argparse.Namespace) -> int:
+    """The whole command; raises UsageError before anything is written."""
+    # Pillow warns of odd metadata with a file and line of its own source; what matters comes as a note or an error.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    compressing = options.command == "compress"
+    suffixes = image_suffixes() if compressing else frozenset((".hfc",))
+    inputs, problems = find_inputs(options.inputs, suffixes)
+    tasks = plan_tasks(inputs, options.output, ".hfc" if compressing else ".png", one_named=len(options.inputs) == 1)
+    _check_outputs(tasks, compressing)
+    codec = load_from_options(options) if tasks else None
+    with BatchReport(options.command, len(tasks) + len(problems), quiet=options.quiet) as report:
+        for problem in problems:
+            report.failed(problem)
+        if codec is not None:
+            convert = _compressor(codec, options) if compressing else _decompressor(codec, options)
+            _run(tasks, convert, options, report)
+    return 1 if report.failures else 0
+
+
+def _check_outputs(tasks: Sequence[Task], compressing: bool) -> None:
+    for task in tasks:
+        if task.target is None and sys.stdout.isatty():
+            raise UsageError("standard output is a terminal, not a place for binary data: redirect it, or use -o")
+        if not compressing and task.target is not None and task.target.suffix.lower() != ".png":
+            raise UsageError(f"-o {task.target}: decompressed images are PNG files; end the name in .png")
+
+
+def _compressor(codec: CompressNetCodec, options: argparse.Namespace) -> Convert:
+    def convert(task: Task) -> Made | Failed:
+        try:
+            _check(task, options)
+            source = task.source.path or sys.stdin.buffer
+            limit = MAX_PIXELS_READ if options.max_pixels is None else options.max_pixels
+            image = read_image(source, max_pixels=limit, alpha=options.alpha)
+            data = codec.compress(image.array)
+        except ImageError as error:
+            return Failed(str(error))
+        except INPUT_ERRORS as error:
+            return Failed(f"{task.source}: {error or type(error).__name__}")
+        height, width = image.array.shape[:2]
+        bpp = 8 * len(data) / (width * height)
+        return Made(data, image.notes, f"{width}x{height}, {len(data)} bytes, {bpp:.4f} bpp")
+
+    return convert
+
+
+def _decompressor(codec: CompressNetCodec, options: argparse.Namespace) -> Convert:
+    def convert(task: Task) -> Made | Failed:
+        try:
+            _check(task, options)
+            data = sys.stdin.buffer.read() if task.source.path is None else task.source.path.read_bytes()
+            image = codec.decompress(data)
+        except INPUT_ERRORS as error:
+            return Failed(f"{task.source}: {error or type(error).__name__}")
+        png = io.BytesIO()
+        image.save(png, "PNG")
+        return Made(png.getvalue(), (), f"{image.width}x{image.height}")
+
+    return convert
+
+
+def _check(task: Task, options: argparse.Namespace) -> None:
+    # Before the work, so that a second run over a large folder costs nothing; again before the file is renamed.
+    if task.target is not None:
+        check_target(task.target, force=options.force)
+
+
+def _run(tasks: Sequence[Task], convert: Convert, options: argparse.Namespace, report: BatchReport) -> None:
+    if options.jobs == 1:
+        for task in tasks:
+            _finish(task, convert(task), options, report)
+        return
+    pool = ThreadPoolExecutor(options.jobs)
+    pending: deque[tuple[Task, Future[Made | Failed]]] = deque()
+    try:
+        for task in tasks:
+            pending.append((task, pool.submit(convert, task)))
+            # Finished images wait in memory for their turn: only a few.
+            if len(pending) >= 2 * options.jobs:
+                first, future = pending.popleft()
+                _finish(first, future.result(), options, report)
+        for waiting, future in pending:
+            _finish(waiting, future.result(), options, report)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _finish(task: Task, outcome: Made | Failed, options: argparse.Namespace, report: BatchReport) -> None:
+    if isinstance(outcome, Failed):
+        report.failed(outcome.reason)
+        return
+    if outcome.notes:
+        report.note(f"{task.source}: {', '.join(outcome.notes)}")
+    if task.target is None:
+        sys.stdout.buffer.write(outcome.data)
+        sys.stdout.buffer.flush()
+    else:
+        try:
+            write_whole(task.target, outcome.data, force=options.force)
+        except OSError as error:
+            report.failed(f"{task.source}: {error}")
+            return
+    report.done(f"{task.source} -> {task.target_name}: {outcome.summary}")

@@ -1,0 +1,44 @@
+"""`hific info`: what files say of themselves, read from their bytes alone; no checkpoint, no torch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from hific.cli.plan import Input, find_inputs
+from hific.coding.container import FileInfo, read_info
+from hific.coding.errors import BitstreamError
+
+
+def run_info(options: argparse.Namespace) -> int:
+    """Text or JSON on standard output; 1 if a file could not be read, is none of ours, or fails its checksum."""
+    inputs, problems = find_inputs(options.inputs, frozenset((".hfc",)))
+    described: list[tuple[Input, FileInfo]] = []
+    for source in inputs:
+        try:
+            data = sys.stdin.buffer.read() if source.path is None else source.path.read_bytes()
+            described.append((source, read_info(data)))
+        except BitstreamError as error:
+            problems.append(f"{source}: {error}")
+        except OSError as error:
+            problems.append(f"{source}: {error.strerror}")
+    if options.json:
+        print(json.dumps([{"file": str(source), **asdict(info)} for source, info in described], indent=2))
+    else:
+        for source, info in described:
+            print(_as_text(source, info))
+    for problem in problems:
+        print(f"hific: {problem}", file=sys.stderr)
+    return 1 if problems or not all(info.checksum_ok for _, info in described) else 0
+
+
+def _as_text(source: Input, info: FileInfo) -> str:
+    checksum = "ok" if info.checksum_ok else "mismatch: the file is damaged"
+    return (
+        f"{source}: {info.width}x{info.height}, {info.num_bytes} bytes, {info.bpp:.4f} bpp\n"
+        f"  header {info.num_header_bytes} bytes (checksum included), payload {info.num_payload_bytes} bytes\n"
+        f"  {info.codec} model {info.fingerprint}, coding {info.coding}, format version {info.version}\n"
+        f"  checksum {checksum}"
+    )

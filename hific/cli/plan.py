@@ -1,0 +1,125 @@
+"""Which input goes to which output, settled before any work starts."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hific.cli.arguments import UsageError
+
+STANDARD = "-"
+
+
+@dataclass(frozen=True)
+class Input:
+    """`path` None is standard input; `relative` is the path below the folder that was named, or the bare file name;
+    `searched`: found in a folder or by a pattern, where there might have been more."""
+
+    path: Path | None
+    relative: Path
+    searched: bool
+
+    def __str__(self) -> str:
+        return STANDARD if self.path is None else str(self.path)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file to make; `target` None is standard output."""
+
+    source: Input
+    target: Path | None
+
+    @property
+    def target_name(self) -> str:
+        return STANDARD if self.target is None else str(self.target)
+
+
+def find_inputs(names: Sequence[str], suffixes: frozenset[str]) -> tuple[list[Input], list[str]]:
+    """The inputs in the order given, each once, and a message for every name that leads to none.
+
+    A folder is searched through for `suffixes` (lower case), hidden files left out; a file may have any suffix.
+    """
+    found: dict[str, Input] = {}
+    problems: list[str] = []
+    for name in names:
+        if name == STANDARD:
+            found.setdefault(STANDARD, Input(None, Path(STANDARD), searched=False))
+            continue
+        is_file = os.path.lexists(name) and not os.path.isdir(name)
+        files = [Input(Path(name), Path(Path(name).name), searched=False)] if is_file else _search(name, suffixes)
+        if not files:
+            kinds = " ".join(sorted(suffixes))
+            problems.append(
+                f"{name}: no {kinds} file in it" if os.path.isdir(name) else f"{name}: no such file or folder"
+            )
+        for file in files:
+            found.setdefault(os.path.abspath(str(file)), file)
+    return list(found.values()), problems
+
+
+def _search(name: str, suffixes: frozenset[str]) -> list[Input]:
+    files: list[Input] = []
+    for entry in [name] if os.path.isdir(name) else sorted(glob.glob(name, recursive=True)):
+        if os.path.isdir(entry):
+            files += _in_folder(Path(entry), suffixes)
+        else:
+            files.append(Input(Path(entry), Path(Path(entry).name), searched=True))
+    return files
+
+
+def _in_folder(folder: Path, suffixes: frozenset[str]) -> list[Input]:
+    files = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(parent, name)
+            if not name.startswith(".") and path.suffix.lower() in suffixes:
+                files.append(Input(path, path.relative_to(folder), searched=True))
+    return files
+
+
+def plan_tasks(inputs: Sequence[Input], output: str | None, extension: str, *, one_named: bool) -> list[Task]:
+    """Pairs every input with its output. Raises UsageError where two inputs would make the same file, or one would
+    overwrite an input.
+
+    `output` is "-", a folder, or (where one file was named, `one_named`) a file; None puts each output beside its
+    input, and what came from standard input on standard output.
+    """
+    alone = one_named and len(inputs) == 1 and not inputs[0].searched
+    if output == STANDARD or (output is None and alone and inputs[0].path is None):
+        if len(inputs) > 1:
+            raise UsageError(f"standard output takes one file, not {len(inputs)}: name a folder with -o")
+        return [Task(source, None) for source in inputs]
+    if output is not None and alone and not _is_folder(output):
+        return _checked([Task(inputs[0], Path(output))])
+    if output is not None and os.path.lexists(output) and not os.path.isdir(output):
+        raise UsageError(f"-o {output}: is a file, and several inputs need a folder")
+    if any(source.path is None for source in inputs):
+        raise UsageError("standard input has no name to derive an output's from: write -o FILE or -o -")
+    return _checked([Task(source, _derived(source, output, extension)) for source in inputs])
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith(("/", os.sep)) or os.path.isdir(output)
+
+
+def _derived(source: Input, output: str | None, extension: str) -> Path:
+    assert source.path is not None
+    return (source.path if output is None else Path(output, source.relative)).with_suffix(extension)
+
+
+def _checked(tasks: list[Task]) -> list[Task]:
+    sources = {os.path.realpath(task.source.path) for task in tasks if task.source.path is not None}
+    makers: dict[str, Task] = {}
+    for task in tasks:
+        target = os.path.realpath(task.target_name)
+        if target in sources:
+            raise UsageError(f"{task.source}: its output {task.target_name} is one of the inputs")
+        if target in makers:
+            raise UsageError(f"{makers[target].source} and {task.source} would both become {task.target_name}")
+        makers[target] = task
+    return tasks

@@ -1,0 +1,37 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+class FileRefusedError(OSError):
+    """A target that must not be written; the message says why."""
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Raises FileRefusedError if `path` exists and may not be replaced; a device or a pipe never is."""
+    if path.exists() and not path.is_file():
+        raise FileRefusedError(f"{path} is not a regular file")
+    if not force and path.exists():
+        raise FileRefusedError(f"{path} exists; --force overwrites it")
+
+
+def write_whole(path: Path, data: bytes, *, force: bool) -> None:
+    """Writes beside the target, to disk, then renames: after a crash or Ctrl-C there is the old file, the new one, or
+    none. Folders are made. Through a symbolic link the file that it leads to is replaced.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".hific-{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with open(partial, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        check_target(path, force=force)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Image to bytes to image."""

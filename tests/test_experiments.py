@@ -1,0 +1,52 @@
+"""Every experiment runs at smoke size and leaves its table, and names the paper's claims with their source."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SMOKE = [
+    "size.crop=32",
+    "size.batch_size=2",
+    "size.max_steps=2",
+    "size.val_check_interval=2",
+    "size.compressnet.widths=[4,6,8,10,12]",
+    "size.compressnet.residual_blocks=1",
+    "size.compressnet.discriminator_widths=[4,8]",
+    "size.compressnet.perceptual=none",
+    "data.num_workers=0",
+    "data.eval_crop=64",
+    "weights.download=false",
+    "test=false",
+]
+SMALL_EVALUATION = ["crop=64", "num_images=1"]
+EXPERIMENTS = {"demo": ["classical=[jpeg]"], "fig8_benchmark": ["classical=[jpeg]"], "ablation_spn_controls": []}
+
+
+def test_all_experiments_are_tested() -> None:
+    assert {path.parent.name for path in (REPOSITORY / "experiments").glob("*/run.py")} == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_runs_at_smoke_size(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", f"experiments.{name}.run", "--output", str(tmp_path), *SMOKE]
+    command += ["--evaluate", *SMALL_EVALUATION, *EXPERIMENTS[name]]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for file in ("report.md", "table.md", "table.tex", "measurements.parquet", "measurements.csv", "panel.png"):
+        assert (tmp_path / file).stat().st_size > 0, file
+    assert list(tmp_path.rglob("*.hfc"))
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "experiments").glob("*/paper.csv")), ids=lambda p: p.parent.name)
+def test_claims_have_a_source_and_a_value_or_say_that_there_is_none(path: Path) -> None:
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            assert row["source"] and row["claim"] and row["value"], row
