@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"networks", "layers", "entropy", "ops"},
     "losses": {"entropy.rate", "ops", "models.outputs", "weights"},
     "codecs": {"models", "entropy", "context", "coding", "ops"},
-    "training": {"models", "losses", "context", "metrics", "codecs", "ops", "weights"},
+    "training": {"models", "losses", "context", "metrics", "codecs", "data", "ops", "weights"},
     "evaluation": {"codecs.base", "metrics", "data", "ops"},
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hific.data.header_scan import scan_headers
 from hific.data.resumable_loader import ResumableLoader
 from hific.data.sample_order import PositionBatchSampler
 from hific.data.source import DataNotFoundError, ImageSource, Split
-from hific.data.transforms import RandomCrop
+from hific.data.transforms import RandomCrop, center_crop, downscale
 
 MOST_WORKERS = 4
 
@@ -114,6 +114,19 @@ class ImageDataModule(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Tensor] | list[DataLoader[Tensor]]:
         return self._whole_photos("test")
+
+    def whole_train_photos(self, count: int) -> Iterator[Tensor]:
+        """Up to `count` training photos, float32 [1, 3, H, W] in [0, 1], the center of at most `eval_crop` pixels a side.
+
+        The photos are spread over the set and taken at scales 1, 3/4 and 1/2 in turn; a set of fewer photos gives each
+        of them at up to three scales. The same on all ranks.
+        """
+        reader = PhotoReader(self._photos["train"], clahe=self.clahe)
+        photos = min(count, len(reader))
+        for turn in range(min(count, 3 * photos)):
+            image = reader.read((turn % photos) * len(reader) // photos)
+            scaled = downscale(image, (1.0, 0.75, 0.5)[(turn + turn // photos) % 3])
+            yield torch.from_numpy(center_crop(scaled, self.eval_crop).copy()).permute(2, 0, 1)[None].float() / 255
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
         return batch.to(torch.float32).div_(255) if batch.dtype == torch.uint8 else batch

@@ -57,6 +57,14 @@ def center_crop(image: NDArray[np.uint8], most: int | None) -> NDArray[np.uint8]
     return image[top : top + most, left : left + most]
 
 
+def downscale(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """The whole image at `scale` in (0, 1], antialiased bicubic, at least one pixel a side."""
+    if scale == 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+
+
 def _cut(image: NDArray[np.uint8], top: int, left: int, side: int) -> NDArray[np.uint8]:
     return image[top : top + side, left : left + side]
 

@@ -25,7 +25,7 @@ from hific.training.adversary import Adversary
 from hific.training.finite import check_finite
 from hific.training.init_from import load_matching_weights
 from hific.training.schedule import Schedule
-from hific.training.symbol_history import SymbolHistory, count_switches
+from hific.training.symbol_history import Latent, SymbolHistory, count_switches
 
 OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
 SWITCH_COUNT_INTERVAL = 16  # counting millions of switches is slow, and one batch in sixteen tells the same
@@ -79,7 +79,7 @@ class CompressNetModule(LightningModule):
         gradient_clip: float = 1.0,
         init_from: str | None = None,
         seed: int = 0,
-        history_capacity: int = 4096,
+        history_capacity: int = 1024,
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -99,6 +99,7 @@ class CompressNetModule(LightningModule):
         self.seed = seed
         self.training_info = dict(training_info or {})
         self.history = SymbolHistory(history_capacity)
+        self.photo_latents: list[Latent] = []
         if init_from is not None:
             load_matching_weights(self, init_from)
 
@@ -215,8 +216,16 @@ class CompressNetModule(LightningModule):
         reconstruction = self.model(padded).reconstruction[..., :height, :width]
         return ((reconstruction.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
+    @torch.no_grad()
+    def symbols(self, photo: Tensor) -> Latent:
+        """One image [1, 3, H, W] in [0, 1] to its symbols, int8 [C, H/16, W/16]."""
+        padded = pad_to_multiple(2 * photo - 1, self.model.stride, self.model.minimum_size)
+        symbols: Latent = self.model.quantize(self.model.analyze(padded).latent).symbols[0].to(torch.int8).cpu().numpy()
+        return symbols
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        coding = CompressNetCoding.fit(self._latents(), self.history.switch_counts)
+        latents = self.photo_latents or list(self.history.latents)
+        coding = CompressNetCoding.fit(latents, self.history.switch_counts, num_channels=self.model.latent_channels)
         info = {**self.training_info, "steps": self.global_step, "perceptual_term": self.perceptual is not None}
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, info)
         checkpoint["symbol_history"] = self.history.state_dict()
@@ -224,9 +233,6 @@ class CompressNetModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "symbol_history" in checkpoint:
             self.history.load_state_dict(checkpoint["symbol_history"])
-
-    def _latents(self) -> list[np.ndarray[Any, np.dtype[np.int8]]]:
-        return list(self.history.latents)
 
     def _raw_optimizers(self) -> list[Optimizer]:
         optimizers = self.optimizers(use_pl_optimizer=False)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+Latent = npt.NDArray[np.int8]
+"""Symbols of one image, [C, h, w]."""
 SwitchCounts = list[npt.NDArray[np.int64]]
 
 
@@ -23,8 +25,8 @@ class SymbolHistory:
     Under DDP every rank appends the gathered symbols of all ranks, and so all ranks hold the same history.
     """
 
-    def __init__(self, capacity: int = 4096) -> None:
-        self.latents: deque[npt.NDArray[np.int8]] = deque(maxlen=capacity)
+    def __init__(self, capacity: int = 1024) -> None:
+        self.latents: deque[Latent] = deque(maxlen=capacity)
         self.switch_counts: SwitchCounts | None = None
 
     def append(self, symbols: Tensor) -> None:
