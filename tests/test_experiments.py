@@ -26,7 +26,12 @@ SMOKE = [
     "test=false",
 ]
 SMALL_EVALUATION = ["crop=64", "num_images=1"]
-EXPERIMENTS = {"demo": ["classical=[jpeg]"], "fig8_benchmark": ["classical=[jpeg]"], "ablation_spn_controls": []}
+EXPERIMENTS = {
+    "demo": ["classical=[jpeg]"],
+    "compressnet_small": ["classical=[jpeg]"],
+    "fig8_benchmark": ["classical=[jpeg]"],
+    "ablation_spn_controls": [],
+}
 
 
 def test_all_experiments_are_tested() -> None:

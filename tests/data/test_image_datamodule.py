@@ -183,3 +183,15 @@ def test_a_set_to_train_on_needs_no_other_split(write_photos: WritePhotos, tmp_p
 def test_impossible_options_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError):
         datamodule(Listed(), **wrong)
+
+
+def test_whole_training_photos_are_spread_over_the_set_and_the_scales(write_photos: WritePhotos) -> None:
+    data = datamodule(Listed(train=write_photos(*(f"{n}.png" for n in range(10)), width=60, height=40)), eval_crop=48)
+    data.setup("fit")
+    photos = list(data.whole_train_photos(6))
+    assert [tuple(photo.shape) for photo in photos] == 2 * [(1, 3, 40, 48), (1, 3, 30, 45), (1, 3, 20, 30)]
+    assert len({photo[..., :20, :30].mean().item() for photo in photos}) == 6
+    everything = list(data.whole_train_photos(1000))
+    assert len(everything) == 30
+    # Each of the ten photos at each of the three scales.
+    assert len({photo.mean().item() for photo in everything}) == 30
