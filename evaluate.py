@@ -12,11 +12,12 @@ from typing import Any
 import hydra
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, MissingMandatoryValue, OmegaConf
 
 from hific.codecs.compressnet_codec import CompressNetCodec, SwitchSource
 from hific.codecs.compressnet_coding import Coding
-from hific.codecs.load import load_codec
+from hific.codecs.load import CheckpointError, load_codec
+from hific.data.source import DataNotFoundError
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.images import evaluation_images
 from hific.evaluation.measurement import Measurement
@@ -29,8 +30,14 @@ from hific.evaluation.systems import FixedSystem, Pixels, Setup, oracle
 from hific.losses.switch_prediction import switch_accuracy
 from hific.metrics.default import default_image_metrics, default_set_metrics
 from hific.ops.padding import pad_to_multiple
+from hific.user_errors import told_in_a_line
+from hific.weights import WeightsFileError
 
 SWITCH_CONTROLS: tuple[SwitchSource, ...] = ("top_left", "random")
+
+
+class RequestError(ValueError):
+    """What was asked for cannot be measured; says what to ask instead."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,12 @@ class Checkpoint:
 
 
 def load_checkpoints(config: DictConfig) -> list[Checkpoint]:
-    """In the order of `config.checkpoint`. Raises CheckpointError, and ValueError if `config.names` does not fit."""
+    """In the order of `config.checkpoint`. Raises CheckpointError, and RequestError if `config.names` does not fit."""
     paths = config.checkpoint if isinstance(config.checkpoint, ListConfig) else [config.checkpoint]
     codecs = [load_codec(path, max_pixels=config.max_pixels, device=config.device) for path in paths if path]
     labels = list(config.names) if config.names else [codec.name for codec in codecs]
     if len(labels) != len(codecs) or len(set(labels)) < len(labels):
-        raise ValueError(f"{len(codecs)} checkpoints are called {labels}: give each a name of its own by names=[...]")
+        raise RequestError(f"{len(codecs)} checkpoints are called {labels}: give each a name of its own by names=[...]")
     training = [_training_info(path) for path in paths if path]
     return [Checkpoint(*one) for one in zip(labels, codecs, training, strict=True)]
 
@@ -82,11 +89,13 @@ def predicted_switch_accuracy(codec: CompressNetCodec, pixels: Pixels) -> dict[s
 
 def evaluate(config: DictConfig) -> list[Measurement]:
     """Runs the composed configuration: rows, and the folder `config.output_dir` full of results."""
+    if OmegaConf.is_missing(config.data, "root"):
+        raise RequestError("this data set needs its folder: data.root=FOLDER")
     source = instantiate(config.data.source)
     files = source.files(config.split)[: config.num_images]
     images, warnings = evaluation_images(files, clahe=config.data.clahe, crop=config.crop)
     if not images:
-        raise ValueError(f"{source.name} has no images to measure in its split {config.split!r}")
+        raise RequestError(f"{source.name} has no images to measure in its split {config.split!r}")
     checkpoints = load_checkpoints(config)
     by_checkpoint = [checkpoint_systems(one, config.codings, controls=config.controls) for one in checkpoints]
     references = [f"{one.label}, {config.codings[-1]}" for one in checkpoints]
@@ -121,9 +130,9 @@ def byte_limits_wanted(
     if isinstance(match_to, int):
         return dict.fromkeys(images, match_to)
     if match_to not in ("first", "each"):
-        raise ValueError(f"match_to={match_to}: it is first, each or a number of bytes")
+        raise RequestError(f"match_to={match_to}: it is first, each or a number of bytes")
     if not references:
-        raise ValueError("there is no checkpoint to match bytes to: give checkpoint=... or match_to=BYTES")
+        raise RequestError("there is no checkpoint to match bytes to: give checkpoint=... or match_to=BYTES")
     return references[:1] if match_to == "first" else references
 
 
@@ -153,7 +162,8 @@ def _facts(config: DictConfig, data: str) -> str:
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
-    evaluate(config)
+    with told_in_a_line(CheckpointError, DataNotFoundError, MissingMandatoryValue, RequestError, WeightsFileError):
+        evaluate(config)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ class ImageDataModule(LightningDataModule):
         return self._whole_photos("test")
 
     def whole_train_photos(self, count: int) -> Iterator[Tensor]:
-        """Up to `count` training photos, float32 [1, 3, H, W] in [0, 1], the center of at most `eval_crop` pixels a side.
+        """Up to `count` training photos, float32 [1, 3, H, W] in [0, 1], the center of at most `eval_crop` a side.
 
         The photos are spread over the set and taken at scales 1, 3/4 and 1/2 in turn; a set of fewer photos gives each
         of them at up to three scales. The same on all ranks.

@@ -19,7 +19,8 @@ class Adversary(nn.Module):
         gan_loss: see losses/adversarial.py.
         weight: of the generator's GAN loss; 0 trains without a discriminator.
         feature_matching_weight: 10 in gc; 0 elsewhere.
-        start: share of the training before which the generator hears nothing of D (D learns from the first step).
+        start: share of the training before which there is no adversary: it costs a third of a step's time, and has
+            little to teach before the reconstructions are sharp enough.
     """
 
     def __init__(
@@ -39,7 +40,12 @@ class Adversary(nn.Module):
 
     @property
     def enabled(self) -> bool:
+        """Whether there is an adversary at all, and so an optimizer for it."""
         return self.weight > 0 or self.feature_matching_weight > 0
+
+    def active(self, progress: float) -> bool:
+        """Whether it plays at this share of the training."""
+        return self.enabled and progress >= self.start
 
     def discriminator_terms(self, image: Tensor, reconstruction: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """D's loss, and what to log of it. Nothing flows back into the reconstruction."""
@@ -51,10 +57,8 @@ class Adversary(nn.Module):
         }
         return discriminator_loss(real, fake, self.gan_loss), logs
 
-    def generator_terms(self, image: Tensor, reconstruction: Tensor, progress: float) -> dict[str, Tensor]:
+    def generator_terms(self, image: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
         """Weighted terms for the generator's loss; D's parameters receive no gradient from them."""
-        if not self.enabled or progress < self.start:
-            return {}
         terms: dict[str, Tensor] = {}
         with self._frozen():
             fake, fake_features = self.discriminator(reconstruction)

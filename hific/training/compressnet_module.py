@@ -120,9 +120,9 @@ class CompressNetModule(LightningModule):
         output = self.model(image, self._true_switch_share())
         terms = self._distortion_terms(image, output)
         check_finite(terms, self.global_step)
-        if self.adversary.enabled:
+        if self.adversary.active(self.progress):
             self._step_discriminator(image, output.reconstruction)
-        terms |= self.adversary.generator_terms(image, output.reconstruction, self.progress)
+            terms |= self.adversary.generator_terms(image, output.reconstruction)
         self._step_autoencoder(terms)
         self._remember(output)
 

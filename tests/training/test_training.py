@@ -118,7 +118,7 @@ def test_nothing_of_the_generator_reaches_d_and_back(composed: Composed) -> None
     module = instantiate(composed("model=sae").model)
     image = torch.rand(2, 3, 32, 32) * 2 - 1
     reconstruction = module.model(image).reconstruction
-    sum(module.adversary.generator_terms(image, reconstruction, progress=1.0).values()).backward()
+    sum(module.adversary.generator_terms(image, reconstruction).values()).backward()
     assert all(parameter.grad is None for parameter in module.adversary.parameters())
     assert module.model.analysis.stem[0].weight.grad is not None
     module.zero_grad(set_to_none=True)
