@@ -81,9 +81,10 @@ def predicted_switch_accuracy(codec: CompressNetCodec, pixels: Pixels) -> dict[s
     device = next(model.parameters()).device
     image = torch.tensor(pixels, device=device).permute(2, 0, 1)[None].float() / 127.5 - 1
     output = model(pad_to_multiple(image, model.stride, model.minimum_size))
-    assert model.spn is not None and output.synthesis.switch_prediction is not None
-    predicted = model.spn.switches(output.synthesis.switch_prediction)
-    accuracy = switch_accuracy(predicted, output.analysis.switches[0], output.analysis.tied[0])
+    assert output.synthesis.predicted_switches is not None
+    accuracy = switch_accuracy(
+        output.synthesis.predicted_switches, output.analysis.switches[0], output.analysis.tied[0]
+    )
     return {"switch_accuracy": float(accuracy)}
 
 

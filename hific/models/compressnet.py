@@ -119,11 +119,12 @@ class CompressNet(nn.Module):
         the batch, all by default.
         """
         prediction: Tensor | None = None
+        predicted: Tensor | None = None
         if self.switches == "transmitted" and (switches is None or len(switches) != SCALES):
             raise ValueError("this model's synthesis needs the switches of all four scales")
 
         def switches_of(scale: int, features: Tensor) -> Tensor:
-            nonlocal prediction
+            nonlocal prediction, predicted
             if self.spn is None:
                 assert switches is not None
                 return switches[scale - 1]
@@ -135,7 +136,7 @@ class CompressNet(nn.Module):
             return torch.cat((switches[0][:count], predicted[count:]))
 
         reconstruction, features = self.synthesis(latent_hat, switches_of)
-        return SynthesisOutput(reconstruction.float(), features, prediction)
+        return SynthesisOutput(reconstruction.float(), features, prediction, predicted)
 
     def forward(self, image: Tensor, true_switch_share: float = 0.0) -> CompressNetOutput:
         """Through quantization, without bytes. `true_switch_share`: share of the batch that is decoded with the

@@ -30,11 +30,13 @@ class QuantizedLatent:
 @dataclass(frozen=True)
 class SynthesisOutput:
     """`reconstruction` [B, 3, H, W] in [-1, 1]; `features` pre-expansion maps, scale 1 first;
-    `switch_prediction` of the SPN's head for scale 1, None where there is no SPN."""
+    of the SPN, for scale 1, `switch_prediction`, its head's output, and `predicted_switches` int64 0..3; None
+    where there is no SPN."""
 
     reconstruction: Tensor
     features: tuple[Tensor, ...]
     switch_prediction: Tensor | None
+    predicted_switches: Tensor | None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,11 @@ class LogitSwitchPrediction(nn.Module):
         Logits are rounded to 2^-10 first and ties go to the lowest number, so that differences in the last bits
         between machines rarely move a pixel.
         """
-        return torch.argmax(torch.round(prediction.float() * 1024), dim=1)
+        top_left, top_right, bottom_left, bottom_right = torch.round(prediction.float() * 1024).unbind(1)
+        # Three comparisons: argmax over a strided axis takes a quarter of a training step on a CPU.
+        top, bottom = torch.maximum(top_left, top_right), torch.maximum(bottom_left, bottom_right)
+        in_top, in_bottom = (top_right > top_left).long(), 2 + (bottom_right > bottom_left).long()
+        return torch.where(bottom > top, in_bottom, in_top)
 
 
 class ScalarSwitchPrediction(nn.Module):

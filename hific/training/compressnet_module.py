@@ -50,7 +50,8 @@ class CompressNetModule(LightningModule):
     Args:
         name: the system's key in configuration and results (`sae_spn`).
         perceptual: built by `perceptual_term`; None trains without (the checkpoint says so).
-        perceptual_shift: pixels by which the perceptual term's view is moved at random (ops/random_crop.py).
+        view_shift: pixels by which what the perceptual term and the adversary see is moved at random
+            (ops/random_crop.py).
         optimizer, discriminator_optimizer: parameters -> optimizer; `schedule` scales both learning rates.
         true_switches_until: share of training over which sae_spn's decoder goes from the encoder's switches for all
             images of a batch to predicted ones for all; 0 trains on predicted switches only.
@@ -73,7 +74,7 @@ class CompressNetModule(LightningModule):
         optimizer: OptimizerFactory,
         discriminator_optimizer: OptimizerFactory,
         schedule: Schedule,
-        perceptual_shift: int = 16,
+        view_shift: int = 16,
         detach_layerwise: bool = True,
         true_switches_until: float = 0.3,
         gradient_clip: float = 1.0,
@@ -92,7 +93,7 @@ class CompressNetModule(LightningModule):
         self.optimizer_factory = optimizer
         self.discriminator_optimizer_factory = discriminator_optimizer
         self.schedule = schedule
-        self.perceptual_shift = perceptual_shift
+        self.view_shift = view_shift
         self.detach_layerwise = detach_layerwise
         self.true_switches_until = true_switches_until
         self.gradient_clip = gradient_clip
@@ -118,11 +119,14 @@ class CompressNetModule(LightningModule):
         image = (2 * batch - 1).contiguous(memory_format=torch.channels_last)
         self._set_learning_rates()
         output = self.model(image, self._true_switch_share())
+        view, image_view = shifted_crop((output.reconstruction, image), self.view_shift, self._generator())
         terms = self._distortion_terms(image, output)
+        if self.perceptual is not None:
+            terms["perceptual"] = self.weights.perceptual * self.perceptual(view, image_view)
         check_finite(terms, self.global_step)
         if self.adversary.active(self.progress):
-            self._step_discriminator(image, output.reconstruction)
-            terms |= self.adversary.generator_terms(image, output.reconstruction)
+            self._step_discriminator(image_view, view)
+            terms |= self.adversary.generator_terms(image_view, view)
         self._step_autoencoder(terms)
         self._remember(output)
 
@@ -160,12 +164,9 @@ class CompressNetModule(LightningModule):
         self.log_dict({"train/gradient_norm": norm, **{f"train/{key}": term.detach() for key, term in terms.items()}})
 
     def _distortion_terms(self, image: Tensor, output: CompressNetOutput) -> dict[str, Tensor]:
-        """The weighted terms of the auto-encoder's loss without the adversary's (equation 3, and the SPN's)."""
-        reconstruction, analysis = output.reconstruction, output.analysis
-        terms = {"mse": self.weights.mse * (reconstruction - image).square().mean()}
-        if self.perceptual is not None:
-            views = shifted_crop((reconstruction, image), self.perceptual_shift, self._generator())
-            terms["perceptual"] = self.weights.perceptual * self.perceptual(*views)
+        """The weighted terms that need more than a view of the image (equation 3, and the SPN's)."""
+        analysis = output.analysis
+        terms = {"mse": self.weights.mse * (output.reconstruction - image).square().mean()}
         if self.weights.layerwise > 0 and analysis.features:
             distance = layerwise_loss(output.synthesis.features, analysis.features, self.detach_layerwise)
             terms["layerwise"] = self.weights.layerwise * distance
@@ -183,12 +184,12 @@ class CompressNetModule(LightningModule):
         if self.model.switches == "transmitted" and self.global_step % SWITCH_COUNT_INTERVAL == 1:
             counts = [self.all_gather(count_switches(switches)) for switches in output.analysis.switches]
             self.history.add_switch_counts([count.sum(0) if count.ndim == 3 else count for count in counts])
+        if self.global_step % self.trainer.log_every_n_steps != 0:
+            return
         levels = torch.bincount(output.quantized.symbols.flatten(), minlength=self.model.levels).float()
-        shares = levels / levels.sum()
-        self.log_dict({f"train/level_{index}": share for index, share in enumerate(shares)})
-        prediction = output.synthesis.switch_prediction
-        if prediction is not None and self.model.spn is not None:
-            predicted = self.model.spn.switches(prediction)
+        self.log_dict({f"train/level_{index}": share for index, share in enumerate(levels / levels.sum())})
+        predicted = output.synthesis.predicted_switches
+        if predicted is not None:
             accuracy = switch_accuracy(predicted, output.analysis.switches[0], output.analysis.tied[0])
             self.log("train/switch_accuracy", accuracy)
 

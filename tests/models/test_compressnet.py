@@ -178,3 +178,8 @@ def test_spn_heads_break_ties_to_the_lowest_place() -> None:
     values = torch.tensor([0.0, 0.2499, 0.25, 0.4999, 0.5, 0.74, 0.75, 1.0])
     expected = [0, 1, 1, 2, 2, 2, 3, 3]  # after rounding to 2^-10, .2499 is .25 and .4999 is .5
     assert ScalarSwitchPrediction.switches(values.view(1, 1, 2, 4)).flatten().tolist() == expected
+
+
+def test_likeliest_switch_is_the_argmax() -> None:
+    logits = torch.randn(2, 4, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(LogitSwitchPrediction.switches(logits), torch.round(logits * 1024).argmax(dim=1))
