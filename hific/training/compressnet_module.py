@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from hific.codecs.compressnet_coding import CompressNetCoding
 from hific.codecs.load import checkpoint_entry
+from hific.losses.latent_spread import latent_spread_loss
 from hific.losses.layerwise import layerwise_loss
 from hific.losses.perceptual import FrozenFeatureLoss
 from hific.losses.switch_prediction import switch_accuracy, switch_prediction_loss
@@ -35,13 +36,15 @@ SWITCH_COUNT_INTERVAL = 16  # counting millions of switches is slow, and one bat
 class LossWeights:
     """Weights of equation 3 beside the adversary's own; images in [-1, 1], every term a mean over elements.
 
-    mse: lambda_MSE; perceptual: lambda_p; layerwise: lambda_S; switch_prediction: the SPN's own loss.
+    mse: lambda_MSE; perceptual: lambda_p; layerwise: lambda_S; switch_prediction: the SPN's own loss; latent_spread:
+    not in the paper, see losses/latent_spread.py.
     """
 
     mse: float = 1.0
     perceptual: float = 5.0
     layerwise: float = 1.0
     switch_prediction: float = 1.0
+    latent_spread: float = 1.0
 
 
 class CompressNetModule(LightningModule):
@@ -167,6 +170,9 @@ class CompressNetModule(LightningModule):
         """The weighted terms that need more than a view of the image (equation 3, and the SPN's)."""
         analysis = output.analysis
         terms = {"mse": self.weights.mse * (output.reconstruction - image).square().mean()}
+        if self.weights.latent_spread > 0:
+            distance = latent_spread_loss(analysis.latent, self.model.levels)
+            terms["latent_spread"] = self.weights.latent_spread * distance
         if self.weights.layerwise > 0 and analysis.features:
             distance = layerwise_loss(output.synthesis.features, analysis.features, self.detach_layerwise)
             terms["layerwise"] = self.weights.layerwise * distance

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from hific.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
+from hific.losses.latent_spread import latent_spread_loss
 from hific.losses.layerwise import layerwise_loss
 from hific.losses.switch_prediction import switch_accuracy, switch_prediction_loss
+from hific.ops.quantize import soft_quantize
 
 
 def test_layerwise_gradient_stops_at_the_analysis_only_if_asked() -> None:
@@ -20,6 +22,26 @@ def test_layerwise_gradient_stops_at_the_analysis_only_if_asked() -> None:
         loss.backward()
         assert decoded.grad is not None and (encoded.grad is None) == detach
         torch.testing.assert_close(loss, F.mse_loss(decoded, encoded))
+
+
+def test_a_latent_out_of_reach_is_pulled_back_and_one_within_is_left_alone() -> None:
+    latent = torch.tensor([-9.0, -2.0, -0.3, 0.0, 1.9, 2.0, 7.0]).view(1, 1, 1, 7).requires_grad_()
+    soft_quantize(latent, 5, 1.0).sum().backward()
+    assert latent.grad[..., [0, -1]].abs().max() < 1e-3  # why it is needed
+    latent.grad = None
+    latent_spread_loss(latent).backward()
+    gradient = latent.grad.flatten()
+    assert gradient[0] < 0 < gradient[-1] and (gradient[1:-1] == 0).all()
+
+
+def test_a_latent_that_is_nearly_constant_is_spread() -> None:
+    latent = (0.7 + 1e-3 * torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    latent_spread_loss(latent).backward()
+    moved = latent - 1000 * latent.grad
+    assert (moved.var(dim=(0, 2, 3)) > 10 * latent.var(dim=(0, 2, 3))).all()
+    constant = torch.full((1, 2, 2, 2), 0.3, requires_grad=True)
+    latent_spread_loss(constant).backward()
+    assert torch.isfinite(constant.grad).all()
 
 
 def test_layerwise_sums_scales_and_refuses_unequal_lists() -> None:
