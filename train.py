@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
+import logging
+
 import hydra
 from hydra.utils import instantiate
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
-from omegaconf import DictConfig, MissingMandatoryValue
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
 
 from hific.data.source import DataNotFoundError
+from hific.training.compressnet_module import CropError
 from hific.training.finite import NonFiniteError
 from hific.training.init_from import InitFromError
+from hific.training.quiet import silence_known_messages
+from hific.training.resume import ResumeError, check_resume
 from hific.user_errors import told_in_a_line
 from hific.weights import WeightsFileError, WeightsNotFoundError
+
+log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> dict[str, float]:
     """Runs the composed configuration; returns the last value of every logged metric."""
+    if OmegaConf.is_missing(config.data, "root"):
+        raise DataNotFoundError("this data set needs its folder: data.root=FOLDER")
+    silence_known_messages()
     seed_everything(config.seed, workers=True, verbose=False)
     datamodule: LightningDataModule = instantiate(config.data)
+    datamodule.setup("fit")  # what is missing on the disk is told before anything slow
     module: LightningModule = instantiate(config.model)
     loggers = list(instantiate(config.logger).values())
     callbacks = list(instantiate(config.callbacks).values())
     trainer: Trainer = instantiate(config.trainer, logger=loggers, callbacks=callbacks)
+    if config.ckpt_path is not None:
+        log.info("going on from batch %d", check_resume(config.ckpt_path, module, trainer.max_steps))
     trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
     metrics = dict(trainer.callback_metrics)
     if config.test and not trainer.should_stop:
         trainer.test(module, datamodule)
         metrics |= trainer.callback_metrics
+    if trainer.is_global_zero and not trainer.fast_dev_run:
+        done = "stopped" if trainer.should_stop else "done"
+        log.info("%s after %d batches; the run is in %s", done, trainer.global_step, config.output_dir)
+        if trainer.should_stop:
+            log.info("to go on, repeat the options with ckpt_path=%s/last.ckpt", config.output_dir)
     return {name: float(value) for name, value in metrics.items()}
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> None:
     with told_in_a_line(
-        DataNotFoundError, InitFromError, MissingMandatoryValue, NonFiniteError, WeightsFileError, WeightsNotFoundError
+        CropError,
+        DataNotFoundError,
+        InitFromError,
+        MisconfigurationException,
+        NonFiniteError,
+        ResumeError,
+        WeightsFileError,
+        WeightsNotFoundError,
     ):
         train(config)
 

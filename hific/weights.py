@@ -88,7 +88,7 @@ def find_weights(name: WeightsName, directory: str | Path | None = None, *, down
             if (folder / file_name).is_file():
                 return folder / file_name
     if download:
-        return _download(name, hub_folder)
+        return _download(name, folders, hub_folder)
     raise WeightsNotFoundError(_not_found_message(name, folders, hub_folder))
 
 
@@ -179,7 +179,7 @@ def _file_names(name: WeightsName) -> tuple[str, ...]:
     return (f"{name}.pth", f"{name}_torchvision.pth", f"{name}_torchvision_fp32.pth", published)
 
 
-def _download(name: WeightsName, hub_folder: Path) -> Path:
+def _download(name: WeightsName, folders: list[Path], hub_folder: Path) -> Path:
     url = _URLS[name]
     path = hub_folder / url.rsplit("/", 1)[-1]
     hash_in_name = re.search(r"-([0-9a-f]{8})\.", path.name)
@@ -189,7 +189,8 @@ def _download(name: WeightsName, hub_folder: Path) -> Path:
             url, str(path), hash_prefix=hash_in_name.group(1) if hash_in_name else None, progress=False
         )
     except (URLError, TimeoutError) as error:
-        raise WeightsNotFoundError(f"cannot download {name} from {url}: {error}") from error
+        failed = f"{_not_found_message(name, folders, hub_folder)} The download was tried: {error}"
+        raise WeightsNotFoundError(failed) from error
     return path
 
 
@@ -199,5 +200,5 @@ def _not_found_message(name: WeightsName, folders: list[Path], hub_folder: Path)
     return (
         f"no weights {name}: looked for {names} in {looked}. Either (1) name the folder that has the file "
         f"(weights.dir=FOLDER or the environment variable {WEIGHTS_VARIABLE}), (2) put the file "
-        f"{_URLS[name]} into {hub_folder}, or (3) allow the download (download=True)."
+        f"{_URLS[name]} into {hub_folder}, or (3) allow the download (weights.download=true)."
     )

@@ -148,7 +148,7 @@ def test_wandb_works_offline(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["sae", "swwae", "sae_spn", "gc"])
 def test_paper_size_runs_in_24_gib(model: str, tmp_path: Path) -> None:
-    arguments = ["size=paper", "data.batch_size=1", "data.min_scale=1", "++trainer.fast_dev_run=true"]
+    arguments = ["size=paper", "data.batch_size=1", "++trainer.fast_dev_run=true"]
     weights_off = ["size.compressnet.perceptual=none", "test=false"]
     measure = "import resource, runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
     measure += "print('PEAK_GIB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"

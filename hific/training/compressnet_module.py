@@ -47,6 +47,10 @@ class LossWeights:
     latent_spread: float = 1.0
 
 
+class CropError(ValueError):
+    """The training crop does not fit the model; says which do."""
+
+
 class CompressNetModule(LightningModule):
     """One CompressNet, its adversary and its losses, with manual optimization.
 
@@ -106,6 +110,12 @@ class CompressNetModule(LightningModule):
         self.photo_latents: list[Latent] = []
         if init_from is not None:
             load_matching_weights(self, init_from)
+
+    def setup(self, stage: str) -> None:
+        transform = getattr(getattr(self.trainer, "datamodule", None), "transform", None)
+        crop = getattr(transform, "crop", self.model.minimum_size)
+        if stage == "fit" and (crop % self.model.stride or crop < self.model.minimum_size):
+            raise CropError(f"a crop of {crop} does not fit {self.name}: size.crop must be 32, 48, 64, ...")
 
     def configure_optimizers(self) -> list[Optimizer]:
         optimizers = [self.optimizer_factory(self.model.parameters())]

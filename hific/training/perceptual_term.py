@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from pathlib import Path
 from typing import Literal
 
 from hific.losses.perceptual import AlexNetPerceptualLoss, FrozenFeatureLoss, LPIPSLoss
 from hific.weights import WeightsNotFoundError
+
+log = logging.getLogger(__name__)
 
 PerceptualKind = Literal["conv4", "lpips_alex", "none"]
 
@@ -29,5 +31,5 @@ def perceptual_term(
     except WeightsNotFoundError as error:
         if required:
             raise
-        warnings.warn(f"training without the perceptual term, reconstructions will be blurrier: {error}", stacklevel=2)
+        log.warning("training without the perceptual term, reconstructions will be blurrier: %s", error)
         return None

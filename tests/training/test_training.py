@@ -16,7 +16,9 @@ from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
 import hific
+from hific.training.compressnet_module import CropError
 from hific.training.finite import NonFiniteError
+from hific.training.resume import ResumeError
 
 MODELS = ["sae", "swwae", "sae_spn", "gc"]
 Composed = Callable[..., DictConfig]
@@ -137,12 +139,14 @@ def test_frozen_perceptual_weights_are_not_in_the_checkpoint(
     assert checkpoint["hific"]["training"]["perceptual_term"] is True
 
 
-def test_missing_weights_are_a_warning_only_where_allowed(composed: Composed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_a_warning_only_where_allowed(
+    composed: Composed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.delenv("HIFIC_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", "/nonexistent")
     wanted = ["model=sae", "size.compressnet.perceptual=conv4"]
-    with pytest.warns(UserWarning, match="without the perceptual term"):
-        assert instantiate(composed(*wanted).model).perceptual is None
+    assert instantiate(composed(*wanted).model).perceptual is None
+    assert "without the perceptual term" in caplog.text
     with pytest.raises(Exception, match="HIFIC_WEIGHTS"):
         instantiate(composed(*wanted, "size.weights_required=true").model)
 
@@ -156,3 +160,23 @@ def test_init_from_takes_what_fits(composed: Composed, train: Train, tmp_path: P
     assert module.model.analysis.head.weight.shape != weights["model.analysis.head.weight"].shape
     with pytest.raises(Exception, match="no such file"):
         instantiate(composed("model=sae", "model.init_from=absent.ckpt").model)
+
+
+def test_a_checkpoint_to_go_on_from_is_checked_first(composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed("model=sae", "rate=low", "size.max_steps=2"))
+    path = tmp_path / "run" / "last.ckpt"
+    (tmp_path / "photo.ckpt").write_bytes(b"no checkpoint")
+    for overrides, message in [
+        (["model=sae", "rate=high", f"ckpt_path={path}"], "latent_channels 4 there, 8 here"),
+        (["model=sae_spn", "rate=low", f"ckpt_path={path}"], "name sae there, sae_spn here"),
+        (["model=sae", "rate=low", "size.max_steps=2", f"ckpt_path={path}"], "2 batches behind it"),
+        (["model=sae", f"ckpt_path={tmp_path / 'run'}"], "last.ckpt is there"),
+        (["model=sae", f"ckpt_path={tmp_path / 'photo.ckpt'}"], "damaged, or no checkpoint"),
+    ]:
+        with pytest.raises(ResumeError, match=message):
+            train(composed(*overrides, output="other"))
+
+
+def test_a_crop_that_does_not_fit_is_refused(composed: Composed, train: Train) -> None:
+    with pytest.raises(CropError, match="crop of 40"):
+        train(composed("model=sae", "size.crop=40"))

@@ -1,0 +1,55 @@
+"""Whether a checkpoint can be gone on from, asked before anything is set up."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hific.training.compressnet_module import CompressNetModule
+
+
+class ResumeError(ValueError):
+    """`ckpt_path` names a file from which this run cannot go on; says why and what to do."""
+
+
+def check_resume(path: str | Path, module: CompressNetModule, max_steps: int) -> int:
+    """The batches that the checkpoint has behind it.
+
+    Raises:
+        ResumeError: no such file, not a checkpoint of this suite, another model, or nothing left to train.
+    """
+    checkpoint = _read(Path(path))
+    entry = checkpoint["hific"]
+    if entry["name"] != module.name or entry["arguments"] != module.model.arguments:
+        theirs = {"name": entry["name"], **entry["arguments"]}
+        ours = {"name": module.name, **module.model.arguments}
+        different = [f"{key} {theirs[key]} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
+        raise ResumeError(
+            f"ckpt_path={path} is of another model ({'; '.join(different)}): repeat the options of its run, which are "
+            f"in {Path(path).parent / '.hydra' / 'overrides.yaml'}; to start from other weights use model.init_from="
+        )
+    steps = int(checkpoint["global_step"])
+    if 0 <= max_steps <= steps:
+        raise ResumeError(
+            f"ckpt_path={path} has {steps} batches behind it and trainer.max_steps is {max_steps}: raise it"
+        )
+    return steps
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        hint = f"; {path / 'last.ckpt'} is there" if (path / "last.ckpt").is_file() else ""
+        raise ResumeError(f"ckpt_path={path}: there is no such file{hint}")
+    if not zipfile.is_zipfile(path):
+        raise ResumeError(f"ckpt_path={path} is damaged, or no checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
+        raise ResumeError(f"ckpt_path={path} is damaged, or no checkpoint") from error
+    if not isinstance(checkpoint, dict) or not {"hific", "global_step", "optimizer_states"} <= checkpoint.keys():
+        raise ResumeError(f"ckpt_path={path} is no training checkpoint of this suite")
+    return checkpoint
