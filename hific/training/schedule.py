@@ -25,17 +25,10 @@ class CosineSchedule:
 
 
 class HalvingSchedule:
-    """Halves `times` times at equal distances (compressnet, section 4.1: a scheduler with decay .5)."""
+    """Halves `times` times at equal distances (compressnet, section 4.1: a scheduler with decay .5); 0 is constant."""
 
     def __init__(self, times: int = 4) -> None:
         self.times = times
 
     def __call__(self, progress: float) -> float:
         return 0.5 ** min(self.times, int(progress * (self.times + 1)))
-
-
-class ConstantSchedule:
-    """Always 1."""
-
-    def __call__(self, progress: float) -> float:
-        return 1.0

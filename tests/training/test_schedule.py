@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hific.training.finite import NonFiniteError, check_finite
-from hific.training.schedule import ConstantSchedule, CosineSchedule, HalvingSchedule
+from hific.training.schedule import CosineSchedule, HalvingSchedule
 
 
 def test_cosine_rises_then_falls() -> None:
@@ -23,8 +23,8 @@ def test_halving_halves_at_equal_distances() -> None:
     assert schedule(1.0) == 0.0625  # the batch after the last one does not halve again
 
 
-def test_constant() -> None:
-    assert ConstantSchedule()(0.3) == 1.0
+def test_halving_no_time_is_constant() -> None:
+    assert [HalvingSchedule(times=0)(step / 10) for step in range(11)] == [1.0] * 11
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
