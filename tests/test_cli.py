@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from hific.codecs.compressnet_coding import CompressNetCoding
 from hific.codecs.load import checkpoint_entry
 from hific.coding.container import read_info
 from hific.models.compressnet import CompressNet
+from hific.ops.read_image import ReadImage, read_image
 
 ROOT = Path(__file__).parents[1]
 HIFIC = [sys.executable, "-m", "hific.cli"]
@@ -136,11 +138,7 @@ def test_existing_files_need_force(run: Run, here: Path, capsys: pytest.CaptureF
     (here / "a.hfc").write_bytes(b"precious")
     assert run("compress", "a.png", "b.png") == 1
     assert (here / "a.hfc").read_bytes() == b"precious" and (here / "b.hfc").exists()
-    assert "a.hfc exists; --force" in capsys.readouterr().err
-    (here / "c.png").write_text("found to be no image only if it is read")
-    (here / "c.hfc").touch()
-    assert run("compress", "c.png") == 1
-    assert "c.hfc exists" in capsys.readouterr().err
+    assert "a.hfc exists: write elsewhere with -o NAME or -o FOLDER/, or overwrite it" in capsys.readouterr().err
     assert run("compress", "a.png", "b.png", "--force") == 0
     assert (here / "a.hfc").read_bytes()[:3] == (here / "b.hfc").read_bytes()[:3]
 
@@ -148,9 +146,10 @@ def test_existing_files_need_force(run: Run, here: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("compress", "a.png", "a.jpg"),
-        ("compress", "a.png", "sub/a.png", "-o", "out/"),
-        ("compress", "a.png", "sub", "-o", "out/"),
+        ("compress", "a.png", "b.png", "-o", "both.hfc"),
+        ("compress", "sub", "-o", "both.hfc"),
+        ("compress", "a.jpg", "-o", "weird.jpg"),
+        ("compress", "a.jpg", "-o", "new"),
         ("compress", "a.png", "b.png", "-o", "-"),
         ("compress", "a.png", "b.png", "-o", "a.jpg"),
         ("compress", "a.png", "-o", "b.png", "b.png", "--force"),
@@ -203,16 +202,66 @@ def test_conversions_are_noted_once_unless_quiet(run: Run, here: Path, capsys: p
     output = capsys.readouterr()
     assert output.err == "" and output.out == ""
     assert run("compress", "a.png", "--force", "--alpha", "refuse", "--quiet") == 1
-    assert "a.png: has transparent pixels" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "a.png: has transparent pixels" in error and "--alpha composite" in error
 
 
 def test_pixel_limits(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_image(here / "a.png", (100, 50))
     assert run("compress", "a.png", "--max-pixels", "4999") == 1
-    assert "100x50 is more than the limit of 4999" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "a.png: 100x50 is above the limit of 4999" in error and "--max-pixels" in error and "GB" in error
+    assert run("compress", "a.png", "--max-pixels", "7167") == 1
+    assert "padded to 112x64" in capsys.readouterr().err
     assert run("compress", "a.png", "--max-pixels", "7168") == 0, "112x64 after padding"
+    assert run("decompress", "a.hfc", "-o", "b.png", "--max-pixels", "4999") == 1
+    assert "--max-pixels" in capsys.readouterr().err
     assert run("decompress", "a.hfc", "-o", "b.png", "--max-pixels", "7167") == 1
     assert "7167" in capsys.readouterr().err and not (here / "b.png").exists()
+
+
+def test_inputs_that_would_become_one_file_fail_and_the_rest_is_done(
+    run: Run, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("in/a.png", "in/a.jpg", "in/sub/b.png", "in/sub/b.webp", "in/sub/b.tif", "in/c.png"):
+        save_image(here / name)
+    assert run("compress", "in", "-o", "out") == 1
+    assert files(here / "out") == ["c.hfc"]
+    lines = capsys.readouterr().err.splitlines()
+    assert "hific: in/a.jpg and in/a.png would both become out/a.hfc: rename one of them, or give" in lines[0]
+    assert lines[1].startswith("hific: in/sub/b.png and in/sub/b.tif and in/sub/b.webp would all become out/sub/b.hfc")
+    assert run("compress", "in/a.png", "in/sub/b.png", "in/sub", "-o", "more") == 1
+    assert files(here / "more") == ["a.hfc"]
+
+
+def test_an_input_is_never_overwritten_by_anothers_output(
+    run: Run, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "b.png"):
+        save_image(here / name)
+    (here / "a.hfc").write_bytes(b"precious")
+    assert run("compress", "a.hfc", "a.png", "b.png", "--force") == 1
+    assert (here / "a.hfc").read_bytes() == b"precious" and (here / "b.hfc").exists()
+    assert "a.png: its output a.hfc is an input" in capsys.readouterr().err
+
+
+def test_an_image_above_the_memory_at_hand_is_refused_before_its_pixels_are_read(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_image(here / "a.png", (640, 640))
+    save_image(here / "b.png", (64, 64))
+    monkeypatch.setattr("hific.codecs.pixel_limit.available_memory", lambda: 10**7)
+    monkeypatch.setattr("hific.cli.convert.read_image", _only("b.png", read_image))
+    assert run("compress", "a.png", "b.png") == 1
+    assert "a.png: 640x640 would take about 0.1 GB" in capsys.readouterr().err and (here / "b.hfc").exists()
+
+
+def _only(name: str, read: Callable[..., ReadImage]) -> Callable[..., ReadImage]:
+    def checked(source: Path, **options: Any) -> ReadImage:
+        assert source.name == name
+        return read(source, **options)
+
+    return checked
 
 
 def test_codings_are_all_real(run: Run, here: Path) -> None:
@@ -244,7 +293,9 @@ def test_standard_streams(
     assert piped(b"", "compress", "a.png", "-o", "-") == (0, packed, errors.replace(b"- ->", b"a.png ->"))
     for command, data in (("decompress", packed[:-1]), ("compress", b"no image"), ("decompress", b"")):
         status, output, errors = piped(data, command, "-")
-        assert status == 1 and output == b"" and errors.startswith(b"hific: ")
+        assert status == 1 and output == b"" and errors.startswith(b"hific: -: ")
+    status, output, errors = piped((here / "a.png").read_bytes(), "compress", "-", "--max-pixels", "1439")
+    assert status == 1 and output == b"" and errors.startswith(b"hific: -: 40x36 ") and b"--max-pixels" in errors
 
 
 def test_info_tells_without_a_checkpoint(
@@ -276,7 +327,11 @@ def test_info_of_damaged_files(run: Run, here: Path, capsys: pytest.CaptureFixtu
     assert run("info", ".", "missing.hfc") == 1
     output = capsys.readouterr()
     assert "a.hfc" in output.out and "mismatch" in output.out
+    assert output.out.count(" bpp") == output.out.count("DAMAGED") == 1
     assert "text.hfc" in output.err and "missing.hfc" in output.err
+    assert run("info", "a.hfc", "bad.hfc", "--json") == 1
+    good, bad = json.loads(capsys.readouterr().out)
+    assert good["bpp"] > 0 and bad["bpp"] is None and bad["checksum_ok"] is False
 
 
 @pytest.mark.parametrize(
@@ -296,6 +351,25 @@ def test_fast_commands_import_no_torch(
     subprocess.run(
         [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, capture_output=True
     )
+
+
+def test_what_names_and_headers_tell_is_refused_without_torch(here: Path, checkpoint: str) -> None:
+    save_image(here / "taken.png")
+    (here / "taken.hfc").touch()
+    Image.new("L", (2001, 2000)).save(here / "large.png")
+    commands = (
+        (["compress", "large.png"], "2001x2000 is above the limit of 4000000 pixels"),
+        (["compress", "taken.png"], "taken.hfc exists"),
+        (["decompress", "taken.png"], "not an .hfc file"),
+    )
+    for command, reason in commands:
+        program = (
+            f"import sys\nfrom hific.cli import main\nstatus = main({command!r})\n"
+            "assert 'torch' not in sys.modules\nsys.exit(status)"
+        )
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "HIFIC_CHECKPOINT": checkpoint}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert done.returncode == 1 and reason in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def test_a_real_process_through_pipes_imports_no_lightning(here: Path, checkpoint: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hific import __version__
+from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, estimated_memory
 
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
 
@@ -57,7 +58,14 @@ def _add_conversion(parser: argparse.ArgumentParser, default_output: str) -> Non
     parser.add_argument("--checkpoint", metavar="CKPT", help="trained model; default: $HIFIC_CHECKPOINT")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the networks run (default cpu)")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="images at a time (default 1)")
-    parser.add_argument("--max-pixels", type=_positive, metavar="N", help="largest image (default: the model's limit)")
+    parser.add_argument(
+        "--max-pixels",
+        type=_positive,
+        metavar="N",
+        help=f"largest image, padding included (default {DEFAULT_MAX_PIXELS}); coding takes about "
+        f"{estimated_memory(1000, 16) / 1e6:.1f} GB of memory a megapixel with a model of size=small, "
+        f"{estimated_memory(1000, 60) / 1e6:.1f} GB with size=paper, and that for each of --jobs",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
     parser.add_argument("--quiet", action="store_true", help="only errors on standard error")
 

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hific.cli.arguments import UsageError
+from hific.cli.precheck import pixel_limit
 
 if TYPE_CHECKING:
     from hific.codecs.compressnet_codec import CompressNetCodec
@@ -24,7 +25,6 @@ def load_from_options(options: argparse.Namespace) -> CompressNetCodec:
         )
     import torch
 
-    from hific.codecs.compressnet_codec import DEFAULT_MAX_PIXELS
     from hific.codecs.load import CheckpointError, load_codec
 
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -33,8 +33,6 @@ def load_from_options(options: argparse.Namespace) -> CompressNetCodec:
     torch.set_num_threads(max(1, torch.get_num_threads() // options.jobs))
     coding: Coding = options.coding if options.command == "compress" else "context"
     try:
-        return load_codec(
-            path, coding=coding, max_pixels=options.max_pixels or DEFAULT_MAX_PIXELS, device=options.device
-        )
+        return load_codec(path, coding=coding, max_pixels=pixel_limit(options), device=options.device)
     except CheckpointError as error:
         raise UsageError(str(error)) from error

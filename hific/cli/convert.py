@@ -1,6 +1,6 @@
 """`hific compress` and `hific decompress`: a batch in which one bad input does not stop the others.
 
-inputs ─ plan ─ [ read ─ codec ─ bytes ] x jobs ─ write whole, one after another in the main thread
+inputs ─ plan ─ admit ─ [ read ─ codec ─ bytes ] x jobs ─ write whole, one after another in the main thread
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING
 from hific.cli.arguments import UsageError
 from hific.cli.checkpoint import load_from_options
 from hific.cli.plan import Task, find_inputs, plan_tasks
+from hific.cli.precheck import admit
 from hific.cli.report import BatchReport
-from hific.cli.whole_file import check_target, write_whole
+from hific.cli.whole_file import write_whole
 from hific.coding.errors import BitstreamError
-from hific.ops.read_image import ImageError, image_suffixes, read_image
+from hific.ops.read_image import ImageError, image_size, image_suffixes, read_image
 
 if TYPE_CHECKING:
     from hific.codecs.compressnet_codec import CompressNetCodec
 
-# More than any CompressNet takes by default: its own refusal says what to do about it.
-MAX_PIXELS_READ = 2**28
 # What is wrong with one input and says nothing about the next.
 INPUT_ERRORS = (BitstreamError, OSError, MemoryError)
 
@@ -58,33 +57,29 @@ def run_convert(options: argparse.Namespace) -> int:
     compressing = options.command == "compress"
     suffixes = image_suffixes() if compressing else frozenset((".hfc",))
     inputs, problems = find_inputs(options.inputs, suffixes)
-    tasks = plan_tasks(inputs, options.output, ".hfc" if compressing else ".png", one_named=len(options.inputs) == 1)
-    _check_outputs(tasks, compressing)
+    extension = ".hfc" if compressing else ".png"
+    tasks = plan_tasks(inputs, options.output, extension, one_named=len(options.inputs) == 1)
+    if any(task.target is None for task in tasks) and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal, not a place for binary data: redirect it, or use -o")
+    tasks, refused = admit(tasks, options)
+    problems += refused
     codec = load_from_options(options) if tasks else None
     with BatchReport(options.command, len(tasks) + len(problems), quiet=options.quiet) as report:
         for problem in problems:
             report.failed(problem)
         if codec is not None:
-            convert = _compressor(codec, options) if compressing else _decompressor(codec, options)
+            convert = _compressor(codec, options) if compressing else _decompressor(codec)
             _run(tasks, convert, options, report)
     return 1 if report.failures else 0
-
-
-def _check_outputs(tasks: Sequence[Task], compressing: bool) -> None:
-    for task in tasks:
-        if task.target is None and sys.stdout.isatty():
-            raise UsageError("standard output is a terminal, not a place for binary data: redirect it, or use -o")
-        if not compressing and task.target is not None and task.target.suffix.lower() != ".png":
-            raise UsageError(f"-o {task.target}: decompressed images are PNG files; end the name in .png")
 
 
 def _compressor(codec: CompressNetCodec, options: argparse.Namespace) -> Convert:
     def convert(task: Task) -> Made | Failed:
         try:
-            _check(task, options)
-            source = task.source.path or sys.stdin.buffer
-            limit = MAX_PIXELS_READ if options.max_pixels is None else options.max_pixels
-            image = read_image(source, max_pixels=limit, alpha=options.alpha)
+            source = task.source.path or io.BytesIO(sys.stdin.buffer.read())
+            # Before the pixels are decoded: there may not be the memory for what follows.
+            codec.check_size(*image_size(source, name=str(task.source)))
+            image = read_image(source, max_pixels=codec.max_pixels, alpha=options.alpha, name=str(task.source))
             data = codec.compress(image.array)
         except ImageError as error:
             return Failed(str(error))
@@ -97,10 +92,9 @@ def _compressor(codec: CompressNetCodec, options: argparse.Namespace) -> Convert
     return convert
 
 
-def _decompressor(codec: CompressNetCodec, options: argparse.Namespace) -> Convert:
+def _decompressor(codec: CompressNetCodec) -> Convert:
     def convert(task: Task) -> Made | Failed:
         try:
-            _check(task, options)
             data = sys.stdin.buffer.read() if task.source.path is None else task.source.path.read_bytes()
             image = codec.decompress(data)
         except INPUT_ERRORS as error:
@@ -110,12 +104,6 @@ def _decompressor(codec: CompressNetCodec, options: argparse.Namespace) -> Conve
         return Made(png.getvalue(), (), f"{image.width}x{image.height}")
 
     return convert
-
-
-def _check(task: Task, options: argparse.Namespace) -> None:
-    # Before the work, so that a second run over a large folder costs nothing; again before the file is renamed.
-    if task.target is not None:
-        check_target(task.target, force=options.force)
 
 
 def _run(tasks: Sequence[Task], convert: Convert, options: argparse.Namespace, report: BatchReport) -> None:

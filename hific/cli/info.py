@@ -25,7 +25,7 @@ def run_info(options: argparse.Namespace) -> int:
         except OSError as error:
             problems.append(f"{source}: {error.strerror}")
     if options.json:
-        print(json.dumps([{"file": str(source), **asdict(info)} for source, info in described], indent=2))
+        print(json.dumps([_as_json(source, info) for source, info in described], indent=2))
     else:
         for source, info in described:
             print(_as_text(source, info))
@@ -34,10 +34,16 @@ def run_info(options: argparse.Namespace) -> int:
     return 1 if problems or not all(info.checksum_ok for _, info in described) else 0
 
 
+def _as_json(source: Input, info: FileInfo) -> dict[str, object]:
+    # Whoever averages rates must not be given one of a damaged file.
+    return {"file": str(source), **asdict(info)} | ({} if info.checksum_ok else {"bpp": None})
+
+
 def _as_text(source: Input, info: FileInfo) -> str:
     checksum = "ok" if info.checksum_ok else "mismatch: the file is damaged"
+    rate = f"{info.bpp:.4f} bpp" if info.checksum_ok else "DAMAGED: the rest may be wrong"
     return (
-        f"{source}: {info.width}x{info.height}, {info.num_bytes} bytes, {info.bpp:.4f} bpp\n"
+        f"{source}: {info.width}x{info.height}, {info.num_bytes} bytes, {rate}\n"
         f"  header {info.num_header_bytes} bytes (checksum included), payload {info.num_payload_bytes} bytes\n"
         f"  {info.codec} model {info.fingerprint}, coding {info.coding}, format version {info.version}\n"
         f"  checksum {checksum}"

@@ -83,8 +83,7 @@ def _in_folder(folder: Path, suffixes: frozenset[str]) -> list[Input]:
 
 
 def plan_tasks(inputs: Sequence[Input], output: str | None, extension: str, *, one_named: bool) -> list[Task]:
-    """Pairs every input with its output. Raises UsageError where two inputs would make the same file, or one would
-    overwrite an input.
+    """Pairs every input with its output. Raises UsageError where `output` does not suit the inputs.
 
     `output` is "-", a folder, or (where one file was named, `one_named`) a file; None puts each output beside its
     input, and what came from standard input on standard output.
@@ -95,12 +94,14 @@ def plan_tasks(inputs: Sequence[Input], output: str | None, extension: str, *, o
             raise UsageError(f"standard output takes one file, not {len(inputs)}: name a folder with -o")
         return [Task(source, None) for source in inputs]
     if output is not None and alone and not _is_folder(output):
-        return _checked([Task(inputs[0], Path(output))])
+        return [_checked_file(Task(inputs[0], Path(output)), extension)]
+    if output is not None and not _is_folder(output) and output.lower().endswith(extension):
+        raise UsageError(f"-o {output}: names one file, and the inputs may be several: name a folder, or end it in /")
     if output is not None and os.path.lexists(output) and not os.path.isdir(output):
         raise UsageError(f"-o {output}: is a file, and several inputs need a folder")
     if any(source.path is None for source in inputs):
         raise UsageError("standard input has no name to derive an output's from: write -o FILE or -o -")
-    return _checked([Task(source, _derived(source, output, extension)) for source in inputs])
+    return [Task(source, _derived(source, output, extension)) for source in inputs]
 
 
 def _is_folder(output: str) -> bool:
@@ -112,14 +113,36 @@ def _derived(source: Input, output: str | None, extension: str) -> Path:
     return (source.path if output is None else Path(output, source.relative)).with_suffix(extension)
 
 
-def _checked(tasks: list[Task]) -> list[Task]:
+def _checked_file(task: Task, extension: str) -> Task:
+    if task.target is not None and task.target.suffix.lower() != extension:
+        raise UsageError(f"-o {task.target}: end the name of the file in {extension}, or that of a folder in /")
+    if task.source.path is not None and os.path.realpath(task.target_name) == os.path.realpath(task.source.path):
+        raise UsageError(f"{task.source}: its output {task.target_name} is the input")
+    return task
+
+
+def find_clashes(tasks: Sequence[Task]) -> dict[Task, str]:
+    """The tasks whose output is also another's, or an input, each with what is wrong: none of them is preferred."""
     sources = {os.path.realpath(task.source.path) for task in tasks if task.source.path is not None}
-    makers: dict[str, Task] = {}
+    by_target: dict[str, list[Task]] = {}
     for task in tasks:
-        target = os.path.realpath(task.target_name)
+        if task.target is not None:
+            by_target.setdefault(os.path.realpath(task.target), []).append(task)
+    clashes: dict[Task, str] = {}
+    for target, makers in by_target.items():
         if target in sources:
-            raise UsageError(f"{task.source}: its output {task.target_name} is one of the inputs")
-        if target in makers:
-            raise UsageError(f"{makers[target].source} and {task.source} would both become {task.target_name}")
-        makers[target] = task
-    return tasks
+            clashes |= {task: _overwriting(task) for task in makers}
+        elif len(makers) > 1:
+            clashes |= dict.fromkeys(makers, _sharing(makers))
+    return clashes
+
+
+def _overwriting(task: Task) -> str:
+    return f"{task.source}: its output {task.target_name} is an input: write elsewhere with -o FOLDER/"
+
+
+def _sharing(makers: Sequence[Task]) -> str:
+    names, share = " and ".join(str(task.source) for task in makers), "both" if len(makers) == 2 else "all"
+    return (
+        f"{names} would {share} become {makers[0].target_name}: rename one of them, or give them other folders with -o"
+    )

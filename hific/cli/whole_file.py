@@ -16,7 +16,9 @@ def check_target(path: Path, *, force: bool) -> None:
     if path.exists() and not path.is_file():
         raise FileRefusedError(f"{path} is not a regular file")
     if not force and path.exists():
-        raise FileRefusedError(f"{path} exists; --force overwrites it")
+        raise FileRefusedError(
+            f"{path} exists: write elsewhere with -o NAME or -o FOLDER/, or overwrite it with --force"
+        )
 
 
 def write_whole(path: Path, data: bytes, *, force: bool) -> None:

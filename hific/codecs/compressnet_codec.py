@@ -8,8 +8,8 @@ Only integers steer the coder: a file's symbols are the same on every machine, w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -18,8 +18,9 @@ from torch import Tensor
 
 from hific.codecs.base import ImageLike
 from hific.codecs.compressnet_coding import Coding, CompressNetCoding
+from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, check_memory, check_pixels
 from hific.coding.container import Header, pack, unpack
-from hific.coding.errors import TooLargeError, WrongModelError
+from hific.coding.errors import WrongModelError
 from hific.models.compressnet import CompressNet
 from hific.ops.padding import pad_to_multiple, padded_size
 from hific.ops.read_image import to_rgb8
@@ -30,7 +31,6 @@ SwitchMaps = Sequence[np.ndarray[Any, np.dtype[np.int8]]]
 
 SCALES = 4
 RANDOM_SWITCHES_SEED = 0
-DEFAULT_MAX_PIXELS = 4_000_000
 
 
 class CompressNetCodec:
@@ -44,6 +44,7 @@ class CompressNetCodec:
         switch_source: where a model that predicts its switches takes them from when decoding; `top_left` and `random`
             are controls of what the prediction is worth.
         max_pixels: limit on the padded size, both ways. InstanceNorm looks at the whole image, so no tiles can be cut.
+        training: what its checkpoint says of the run that made it.
     """
 
     extension = ".hfc"
@@ -58,7 +59,10 @@ class CompressNetCodec:
         coding: Coding = "context",
         switch_source: SwitchSource = "predicted",
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        training: Mapping[str, Any] | None = None,
     ) -> None:
+        _check_choice("coding", coding, get_args(Coding))
+        _check_choice("switch_source", switch_source, get_args(SwitchSource))
         if switch_source != "predicted" and model.switches != "predicted":
             raise ValueError(
                 f"switch_source={switch_source!r}: only for models that predict switches, not {model.switches!r}"
@@ -71,16 +75,17 @@ class CompressNetCodec:
         self.coding: Coding = coding
         self.switch_source: SwitchSource = switch_source
         self.max_pixels = max_pixels
+        self.training: Mapping[str, Any] = dict(training or {})
 
     @property
     def setting(self) -> str:
         return self.coding if self.switch_source == "predicted" else f"{self.coding}, {self.switch_source} switches"
 
     def compress(self, image: ImageLike) -> bytes:
-        """A PIL image, or uint8 [H, W, 3] sRGB, to the bytes of a file. Raises TooLargeError above `max_pixels`."""
+        """A PIL image, or uint8 [H, W, 3] sRGB, to the bytes of a file. Raises as `check_size`."""
         pixels = _as_rgb8(image)
         height, width = pixels.shape[:2]
-        self._padded_size(width, height)
+        self.check_size(width, height)
         symbols, switches = self._analyze(pixels)
         raw_parts, stream = self.coding_tables.encode(self.coding, symbols, switches)
         header = Header(
@@ -99,6 +104,15 @@ class CompressNetCodec:
         _, symbols, switches = self._decode(data)
         return symbols, switches
 
+    def check_size(self, width: int, height: int) -> tuple[int, int]:
+        """The padded width and height. Raises TooLargeError above `max_pixels`, or above what memory there is."""
+        stride, minimum = self.model.stride, self.model.minimum_size
+        padded = padded_size(width, stride, minimum), padded_size(height, stride, minimum)
+        check_pixels(width, height, self.max_pixels, padded)
+        if self._device.type == "cpu":
+            check_memory(width, height, padded, self.model.widths[0])
+        return padded
+
     @torch.inference_mode()
     def oracle_reconstruction(self, image: ImageLike) -> Image.Image:
         """With the encoder's scale-1 switches where `decompress` predicts them: a bound, not decodable from a file."""
@@ -108,20 +122,22 @@ class CompressNetCodec:
             )
         pixels = _as_rgb8(image)
         height, width = pixels.shape[:2]
-        self._padded_size(width, height)
+        self.check_size(width, height)
         analysis = self.model.analyze(self._to_tensor(pixels))
         latent_hat = self.model.quantize(analysis.latent).latent_hat
         output = self.model.synthesize(latent_hat, analysis.switches[:1])
         return Image.fromarray(_to_pixels(output.reconstruction)[:height, :width])
 
     def _decode(self, data: bytes) -> tuple[Header, Symbols, SwitchMaps | None]:
-        header, raw_parts, stream = unpack(data, max_pixels=self.max_pixels)
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"the bytes of an .hfc file are decoded, not a {type(data).__name__}: read the file first")
+        header, raw_parts, stream = unpack(bytes(data), max_pixels=self.max_pixels)
         if header.fingerprint != self.fingerprint or header.codec != "compressnet":
             raise WrongModelError(
                 f"the file was made by {header.codec} model {header.fingerprint.hex()}, loaded is compressnet model "
                 f"{self.fingerprint.hex()} ({self.name}): load the checkpoint that made it"
             )
-        width, height = self._padded_size(header.width, header.height)
+        width, height = self.check_size(header.width, header.height)
         shape = (self.model.latent_channels, height // self.model.stride, width // self.model.stride)
         switch_shapes = None
         if self.model.switches == "transmitted":
@@ -157,15 +173,6 @@ class CompressNetCodec:
         generator = torch.Generator().manual_seed(RANDOM_SWITCHES_SEED)
         return [torch.randint(0, 4, shape, generator=generator).to(self._device)]
 
-    def _padded_size(self, width: int, height: int) -> tuple[int, int]:
-        padded = tuple(padded_size(length, self.model.stride, self.model.minimum_size) for length in (width, height))
-        if padded[0] * padded[1] > self.max_pixels:
-            raise TooLargeError(
-                f"{width}x{height}, padded to {padded[0]}x{padded[1]}, is above the limit of {self.max_pixels} pixels "
-                "of CompressNet, which takes an image whole: raise max_pixels if memory allows, or use a HiFiC model"
-            )
-        return padded[0], padded[1]
-
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
@@ -186,9 +193,19 @@ def check_tables(model: CompressNet, coding_tables: CompressNetCoding) -> None:
         raise ValueError(f"the model's transmitted switches have {list(widths)} channels, the coding tables do not")
 
 
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is none of {', '.join(choices)}")
+
+
 def _as_rgb8(image: ImageLike) -> np.ndarray[Any, Any]:
     if isinstance(image, Image.Image):
         return to_rgb8(image).array
+    if not isinstance(image, np.ndarray):
+        raise TypeError(
+            f"an image is a PIL image or a uint8 array [H, W, 3], not a {type(image).__name__}: open files with "
+            "PIL.Image.open"
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"an image is uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
     return image

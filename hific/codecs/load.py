@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hific.codecs.compressnet_codec import DEFAULT_MAX_PIXELS, CompressNetCodec, SwitchSource, check_tables
+from hific.codecs.compressnet_codec import CompressNetCodec, SwitchSource, check_tables
 from hific.codecs.compressnet_coding import Coding, CompressNetCoding
 from hific.codecs.fingerprint import model_fingerprint
+from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS
 from hific.models.compressnet import CompressNet
 
 CHECKPOINT_FORMAT = 1
 WEIGHTS_PREFIX = "model."
 # Closed: a class is never looked up by a name that a file brings along.
 MODELS = {"compressnet": CompressNet}
-ENTRY_TYPES = {"model": str, "name": str, "arguments": dict, "coding": dict, "fingerprint": str}
+ENTRY_TYPES = {"model": str, "name": str, "arguments": dict, "coding": dict, "fingerprint": str, "training": dict}
+# What `torch.load` was seen to raise on damaged files, besides its UnpicklingError.
+DAMAGE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
 
 
 class CheckpointError(ValueError):
@@ -84,11 +98,14 @@ def load_codec(
         coding=coding,
         switch_source=switch_source,
         max_pixels=max_pixels,
+        training=entry["training"],
     )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The checked `hific` entry, and the model's weights by their names in the model."""
+    if path.is_dir():
+        raise CheckpointError(f"{path}: is a folder; the checkpoint of a run is {path / 'last.ckpt'}")
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; `make demo` or `python train.py` makes one")
     try:
@@ -96,10 +113,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: refused: no checkpoint, or one with more than plain values and tensors ({_first_line(error)})"
+            f"{path}: refused: no checkpoint, or one with more than plain values and tensors"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{path}: damaged, or no checkpoint ({_first_line(error)})") from error
+    except PermissionError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from error
+    except DAMAGE as error:
+        raise CheckpointError(f"{path}: damaged or cut short, or no checkpoint: take another copy") from error
     entry = checkpoint.get("hific") if isinstance(checkpoint, dict) else None
     if not isinstance(entry, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(f"{path}: a checkpoint, but not one that this suite's train.py made")
@@ -148,7 +167,3 @@ def _build(model_class: type[CompressNet], arguments: Mapping[str, Any], weights
 
 def _as_tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return {key: torch.from_numpy(array.copy()) for key, array in state.items()}
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]

@@ -92,7 +92,10 @@ def unpack(data: bytes, *, max_pixels: int) -> Unpacked:
     unpacked = _parse(data)
     width, height = unpacked.header.width, unpacked.header.height
     if width * height > max_pixels:
-        raise TooLargeError(f"an image of {width}x{height} is above the limit of {max_pixels} pixels: raise max_pixels")
+        raise TooLargeError(
+            f"an image of {width}x{height} is above the limit of {max_pixels} pixels: raise it with --max-pixels (in "
+            "Python: max_pixels) if memory allows"
+        )
     return unpacked
 
 

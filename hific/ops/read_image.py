@@ -11,6 +11,8 @@ import io
 import struct
 import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -21,6 +23,8 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 Alpha = Literal["composite", "refuse"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "QOI")
+# Their 16-bit samples reach mode I scaled to 0..65535, and they have no wider ones.
+FORMATS_OF_16_BITS_IN_32 = ("PNG", "PPM")
 ORIENTATION_TAG = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,18 +67,45 @@ class ReadImage:
     notes: tuple[str, ...]
 
 
-def read_image(source: str | Path | BinaryIO, *, max_pixels: int = 2**28, alpha: Alpha = "composite") -> ReadImage:
-    """Reads a file or a binary stream; raises `ImageError` if it is no image, is damaged, is larger than `max_pixels`
-    (found from the header, before pixels are allocated), or has transparent pixels and `alpha="refuse"`."""
-    name = str(source) if isinstance(source, str | Path) else str(getattr(source, "name", "<stream>"))
-    try:
+def image_size(source: str | Path | BinaryIO, *, name: str | None = None) -> tuple[int, int]:
+    """Width and height as stored, from the header alone; a stream is left at its start. Raises `ImageError`."""
+    with _named_errors(source, name):
         with _open(source) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageError(f"{width}x{height} is more than the limit of {max_pixels} pixels")
-            sixteen_bits = _has_16_bit_samples(image)
-            image.load()
-            read = to_rgb8(image, alpha=alpha)
+            size = image.size
+        if not isinstance(source, str | Path):
+            source.seek(0)
+        return size
+
+
+def read_image(
+    source: str | Path | BinaryIO,
+    *,
+    max_pixels: int = 2**28,
+    alpha: Alpha = "composite",
+    name: str | None = None,
+) -> ReadImage:
+    """Reads a file or a binary stream; raises `ImageError` if it is no image, is damaged, is larger than `max_pixels`
+    (found from the header, before pixels are allocated), or has transparent pixels and `alpha="refuse"`.
+
+    `name`: what errors call it.
+    """
+    with _named_errors(source, name), _open(source) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise ImageError(f"{width}x{height} is more than the limit of {max_pixels} pixels")
+        sixteen_bits = _has_16_bit_samples(image)
+        image.load()
+        read = to_rgb8(image, alpha=alpha)
+    note = "16-bit samples reduced to 8"
+    return ReadImage(read.array, (note, *read.notes)) if sixteen_bits and note not in read.notes else read
+
+
+@contextmanager
+def _named_errors(source: str | Path | BinaryIO, name: str | None) -> Iterator[None]:
+    """Whatever Pillow raises, as an ImageError that names the file."""
+    name = name or (str(source) if isinstance(source, str | Path) else str(getattr(source, "name", "<stream>")))
+    try:
+        yield
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from None
     except UnidentifiedImageError as error:
@@ -83,8 +114,6 @@ def read_image(source: str | Path | BinaryIO, *, max_pixels: int = 2**28, alpha:
         raise ImageError(f"{name}: {error.strerror or error}") from error
     except DECODING_ERRORS as error:
         raise ImageError(f"{name}: damaged image ({type(error).__name__}: {error})") from error
-    note = "16-bit samples reduced to 8"
-    return ReadImage(read.array, (note, *read.notes)) if sixteen_bits and note not in read.notes else read
 
 
 def to_rgb8(image: Image.Image, *, alpha: Alpha = "composite") -> ReadImage:
@@ -141,11 +170,12 @@ def _split(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Ima
 
 
 def _reduce_to_8_bits(image: Image.Image, notes: list[str]) -> Image.Image:
-    samples = np.asarray(image)
-    if image.mode == "F" or samples.min() < 0 or samples.max() > 65535:
-        raise ImageError("floating point or 32-bit samples have no defined white: convert the image to 8 or 16 bits")
+    # Mode I is 32 bits wide; that its values happen to fit into 16 says nothing of what white is.
+    if image.mode == "F" or (image.mode == "I" and image.format not in FORMATS_OF_16_BITS_IN_32):
+        kind = "floating point" if image.mode == "F" else "32-bit integer"
+        raise ImageError(f"{kind} samples have no defined white: convert the image to 8 or 16 bits")
     notes.append("16-bit samples reduced to 8")
-    return Image.fromarray((samples.astype(np.uint16) >> 8).astype(np.uint8))
+    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
 
 
 def _to_srgb(color: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
@@ -191,7 +221,10 @@ def _flatten(color: Image.Image, opacity: Image.Image, alpha: Alpha, notes: list
         notes.append("opaque alpha channel dropped")
         return color
     if alpha == "refuse":
-        raise ImageError("has transparent pixels; composite them on white (alpha=composite) or flatten the image")
+        raise ImageError(
+            "has transparent pixels: composite them on white (--alpha composite; in Python: alpha='composite'), or "
+            "flatten the image"
+        )
     notes.append("alpha composited on white")
     return Image.composite(color, Image.new("RGB", color.size, "white"), opacity)
 

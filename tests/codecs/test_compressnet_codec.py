@@ -14,8 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
+from hific.codecs import pixel_limit
 from hific.codecs.compressnet_codec import CompressNetCodec
 from hific.codecs.load import load_codec
+from hific.codecs.pixel_limit import available_memory, estimated_memory
 from hific.coding.container import Header, pack
 from hific.coding.errors import BitstreamError, TooLargeError, WrongModelError
 
@@ -100,6 +102,44 @@ def test_arrays_that_are_no_images_are_refused(make_codec: MakeCodec) -> None:
     for array in (np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(ValueError, match="uint8"):
             codec.compress(array)
+
+
+def test_what_is_no_image_or_no_bytes_at_all_is_a_type_error(make_codec: MakeCodec) -> None:
+    codec = make_codec()
+    with pytest.raises(TypeError, match="not a str: open"):
+        codec.compress("photo.jpg")
+    with pytest.raises(TypeError, match="not a str: read"):
+        codec.decompress("photo.hfc")
+    data = codec.compress(photo(32, 32))
+    assert codec.decompress(bytearray(data)).tobytes() == codec.decompress(memoryview(data)).tobytes()
+
+
+@pytest.mark.parametrize("choice", [{"coding": "foo"}, {"switch_source": "foo"}])
+def test_unknown_choices_are_refused_at_once(make_codec: MakeCodec, choice: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"='foo' is none of \w+, "):
+        make_codec(switches="predicted", **choice)
+
+
+def test_memory_that_is_not_there_is_refused_both_ways(make_codec: MakeCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = make_codec()
+    image = photo(100, 70)
+    data = codec.compress(image)
+    needed = estimated_memory(112 * 80, codec.model.widths[0])
+    monkeypatch.setattr(pixel_limit, "available_memory", lambda: needed - 1)
+    for refused in (lambda: codec.compress(image), lambda: codec.decompress(data)):
+        with pytest.raises(TooLargeError, match="GB are available"):
+            refused()
+    for enough in (needed, None):
+        monkeypatch.setattr(pixel_limit, "available_memory", lambda enough=enough: enough)
+        codec.compress(image)
+
+
+def test_available_memory_is_read_or_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemFree: 1 kB\nMemAvailable:  1000 kB\n")
+    monkeypatch.setattr(pixel_limit, "MEMORY_INFO", tmp_path / "meminfo")
+    assert available_memory() == 1_024_000
+    monkeypatch.setattr(pixel_limit, "MEMORY_INFO", tmp_path / "absent")
+    assert available_memory() is None or available_memory() > 0
 
 
 def test_decoding_does_not_depend_on_the_coding_asked_for(make_checkpoint: MakeCheckpoint) -> None:
@@ -211,8 +251,8 @@ def test_the_pixel_limit_holds_both_ways_before_anything_is_made(
 
     monkeypatch.setattr(codec.model, "analyze", never)
     monkeypatch.setattr(type(codec.coding_tables), "decode", never)
-    with pytest.raises(TooLargeError, match=r"4096 pixels.*HiFiC"):
-        codec.compress(np.zeros((65, 64, 3), np.uint8))
+    with pytest.raises(TooLargeError, match=r"80x64.*4096 pixels.*--max-pixels.*max_pixels"):
+        codec.compress(np.zeros((64, 65, 3), np.uint8))
     # 1 x 4000 is below the limit, but 32 x 4000, which the networks would see, is above it.
     for width, height in ((2**32 - 1, 2**32 - 1), (4097, 1), (1, 4000)):
         header = Header(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import torch
 import hific
 from hific.codecs.fingerprint import model_fingerprint
 from hific.codecs.load import CheckpointError, load_codec
+from hific.coding.errors import BitstreamError
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -59,6 +61,49 @@ def test_missing_damaged_and_foreign_files(tmp_path: Path, make_checkpoint: Make
     for name in ("foreign.ckpt", "list.ckpt"):
         with pytest.raises(CheckpointError, match="not one that"):
             load_codec(tmp_path / name)
+
+
+def test_a_folder_leads_to_its_last_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is a folder.*last\.ckpt"):
+        load_codec(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(
+            IndexError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            AssertionError,
+            RuntimeError,
+            OSError,
+            EOFError,
+            struct.error,
+        ),
+        lambda text: UnicodeDecodeError("utf-8", b"", 0, 1, text),
+    ],
+)
+def test_whatever_torch_raises_is_told_without_its_words(
+    make_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch, error: Callable[[str], Exception]
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error("PytorchStreamReader mmap")
+
+    path = make_checkpoint()
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(CheckpointError, match="damaged or cut short") as refused:
+        load_codec(path)
+    assert str(path) in str(refused.value) and "mmap" not in str(refused.value)
+
+
+def test_the_codec_tells_of_its_training_and_the_package_of_its_errors(make_checkpoint: MakeCheckpoint) -> None:
+    path = make_checkpoint()
+    assert load_codec(path).training == {"steps": 20}
+    with pytest.raises(hific.CheckpointError):
+        load_codec(edited(path, lambda checkpoint: checkpoint["hific"].pop("training")))
+    assert hific.CheckpointError is CheckpointError and hific.BitstreamError is BitstreamError
 
 
 def test_any_flipped_byte_or_cut_is_noticed_or_harmless(make_checkpoint: MakeCheckpoint) -> None:

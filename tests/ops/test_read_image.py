@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from hific.ops.read_image import FORMATS, ORIENTATION_TAG, UPRIGHT, ImageError, image_suffixes, read_image, to_rgb8
+from hific.ops.read_image import (
+    FORMATS,
+    ORIENTATION_TAG,
+    UPRIGHT,
+    ImageError,
+    image_size,
+    image_suffixes,
+    read_image,
+    to_rgb8,
+)
 
 
 def picture(width: int = 23, height: int = 17) -> np.ndarray:
@@ -119,9 +128,26 @@ def test_16_bits_keep_the_high_byte_and_say_so(suffix: str, channels: int) -> No
 
 
 def test_samples_without_a_white_are_refused() -> None:
-    for samples in (np.ones((4, 4), np.float32), np.full((4, 4), 70000, np.int32), np.full((4, 4), -1, np.int32)):
-        with pytest.raises(ImageError, match="defined white"):
-            read_image(saved(Image.fromarray(samples), "TIFF"))
+    for value in (70000, -1, 200):
+        for image in (Image.fromarray(np.full((4, 4), value, np.int32)), Image.fromarray(np.ones((4, 4), np.float32))):
+            with pytest.raises(ImageError, match="defined white"):
+                read_image(saved(image, "TIFF"))
+            with pytest.raises(ImageError, match="floating point" if image.mode == "F" else "32-bit integer"):
+                to_rgb8(image)
+
+
+def test_16_bit_portable_graymap_is_read_through_32_bits() -> None:
+    read = read_image(io.BytesIO(b"P5 2 1 65535\n" + bytes([200, 7, 100, 9])))
+    assert read.array[0, :, 0].tolist() == [200, 100] and read.notes[0] == "16-bit samples reduced to 8"
+
+
+def test_size_from_the_header_alone() -> None:
+    whole = saved(Image.fromarray(picture(200, 100))).getvalue()
+    stream = io.BytesIO(whole[:100])
+    assert image_size(stream) == (200, 100) and stream.tell() == 0
+    for read in (image_size, read_image):
+        with pytest.raises(ImageError, match=r"^photo: "):
+            read(io.BytesIO(b"no image"), name="photo")
 
 
 def test_icc_profile_is_converted() -> None:

@@ -1,0 +1,52 @@
+"""What is refused by a look at names and headers, before torch is loaded for the rest."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from hific.cli.plan import Task, find_clashes
+from hific.cli.whole_file import check_target
+from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, check_pixels
+from hific.coding.container import unpack
+from hific.coding.errors import BitstreamError
+from hific.ops.read_image import ImageError, image_size
+
+
+def admit(tasks: Sequence[Task], options: argparse.Namespace) -> tuple[list[Task], list[str]]:
+    """The tasks that are worth starting, and why the others are not. Standard input is not looked at."""
+    clashes = find_clashes(tasks)
+    admitted: list[Task] = []
+    problems: list[str] = []
+    for task in tasks:
+        try:
+            _check_source(task, options)
+            if task in clashes:
+                problems.append(clashes[task])
+                continue
+            if task.target is not None:
+                check_target(task.target, force=options.force)
+        except ImageError as error:
+            problems.append(str(error))
+        except (BitstreamError, OSError) as error:
+            problems.append(f"{task.source}: {error}")
+        else:
+            admitted.append(task)
+    # A clash is told once for all who are in it.
+    return admitted, list(dict.fromkeys(problems))
+
+
+def pixel_limit(options: argparse.Namespace) -> int:
+    """On the padded size, as the codec has it."""
+    limit: int = options.max_pixels or DEFAULT_MAX_PIXELS
+    return limit
+
+
+def _check_source(task: Task, options: argparse.Namespace) -> None:
+    path = task.source.path
+    if path is None:
+        return
+    if options.command == "compress":
+        check_pixels(*image_size(path), pixel_limit(options))
+    else:
+        unpack(path.read_bytes(), max_pixels=pixel_limit(options))
