@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import hydra
 import torch
@@ -17,27 +18,28 @@ from omegaconf import DictConfig, ListConfig, MissingMandatoryValue, OmegaConf
 from hific.codecs.compressnet_codec import CompressNetCodec, SwitchSource
 from hific.codecs.compressnet_coding import Coding
 from hific.codecs.load import CheckpointError, load_codec
-from hific.data.source import DataNotFoundError
+from hific.data.source import DataNotFoundError, ImageSource, Split
+from hific.evaluation.console import print_means
+from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
-from hific.evaluation.images import evaluation_images
+from hific.evaluation.images import SizeLimit, evaluation_images
+from hific.evaluation.match_rate import CodecFamily
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import Zoom
 from hific.evaluation.provenance import find_provenance
 from hific.evaluation.report import ReportContext, training_warnings
-from hific.evaluation.run import PanelOptions, measure_all, write_results
+from hific.evaluation.request import RequestError, check_device, check_file, check_folder, check_known
+from hific.evaluation.run import PanelOptions, matched_name, measure_all, write_results
 from hific.evaluation.systems import FixedSystem, Pixels, Setup, oracle
 from hific.losses.switch_prediction import switch_accuracy
 from hific.metrics.default import default_image_metrics, default_set_metrics
 from hific.ops.padding import pad_to_multiple
 from hific.user_errors import told_in_a_line
-from hific.weights import WeightsFileError
+from hific.weights import WeightsFileError, WeightsName, WeightsNotFoundError, find_weights
 
+log = logging.getLogger("evaluate")
 SWITCH_CONTROLS: tuple[SwitchSource, ...] = ("top_left", "random")
-
-
-class RequestError(ValueError):
-    """What was asked for cannot be measured; says what to ask instead."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ class Checkpoint:
 
 def load_checkpoints(config: DictConfig) -> list[Checkpoint]:
     """In the order of `config.checkpoint`. Raises CheckpointError, and RequestError if `config.names` does not fit."""
-    paths = config.checkpoint if isinstance(config.checkpoint, ListConfig) else [config.checkpoint]
-    codecs = [load_codec(path, max_pixels=config.max_pixels, device=config.device) for path in paths if path]
+    paths = _listed(config.checkpoint)
+    codecs = [load_codec(path, max_pixels=config.max_pixels, device=config.device) for path in paths]
     labels = list(config.names) if config.names else [codec.name for codec in codecs]
     if len(labels) != len(codecs) or len(set(labels)) < len(labels):
         raise RequestError(f"{len(codecs)} checkpoints are called {labels}: give each a name of its own by names=[...]")
-    training = [_training_info(path) for path in paths if path]
+    training = [_training_info(path) for path in paths]
     return [Checkpoint(*one) for one in zip(labels, codecs, training, strict=True)]
 
 
@@ -70,7 +72,8 @@ def checkpoint_systems(checkpoint: Checkpoint, codings: Sequence[Coding], *, con
     systems[-1] = FixedSystem(name, replace(setup, extra_metrics=accuracy))
     if controls:
         systems += [_system(checkpoint, codings[-1], source) for source in SWITCH_CONTROLS]
-        systems.append(oracle(f"{name}, oracle switches", setup, checkpoint.codec.oracle_reconstruction))
+        reconstruct = checkpoint.codec.oracle_reconstruction
+        systems.append(oracle(f"{name}, oracle switches", setup, reconstruct, knows="oracle switches"))
     return systems
 
 
@@ -89,23 +92,29 @@ def predicted_switch_accuracy(codec: CompressNetCodec, pixels: Pixels) -> dict[s
 
 
 def evaluate(config: DictConfig) -> list[Measurement]:
-    """Runs the composed configuration: rows, and the folder `config.output_dir` full of results."""
-    if OmegaConf.is_missing(config.data, "root"):
-        raise RequestError("this data set needs its folder: data.root=FOLDER")
+    """Runs the composed configuration: rows, and the folder `config.output_dir` full of results.
+
+    Whatever is asked for and not there is a RequestError before anything is coded."""
+    check_request(config)
     source = instantiate(config.data.source)
-    files = source.files(config.split)[: config.num_images]
-    images, warnings = evaluation_images(files, clahe=config.data.clahe, crop=config.crop)
-    if not images:
-        raise RequestError(f"{source.name} has no images to measure in its split {config.split!r}")
+    families = [instantiate(config.codec[name]) for name in _listed(config.classical)]
     checkpoints = load_checkpoints(config)
-    by_checkpoint = [checkpoint_systems(one, config.codings, controls=config.controls) for one in checkpoints]
-    references = [f"{one.label}, {config.codings[-1]}" for one in checkpoints]
-    panel_images = list(config.panel.images or [images[0].name])
-    folder = EvaluationFolder(Path(config.output_dir), keep=set(panel_images))
+    images, left_out = find_images(config, source, checkpoints)
+    codings = _listed(config.codings)
+    learned = [one for each in checkpoints for one in checkpoint_systems(each, codings, controls=config.controls)]
+    references = [f"{one.label}, {codings[-1]}" for one in checkpoints]
+    limits = byte_limits_wanted(config.match_to, references, [image.name for image in images])
+    matched = _matched_names(families, limits)
+    panel = panel_options(config, images, [one.name for one in learned], references, matched)
+    training = {one.label: {**one.training, "fingerprint": one.codec.fingerprint.hex()} for one in checkpoints}
+    warnings = [*training_warnings(training), *left_out, *weights_warnings(config.weights.dir)]
+    for warning in warnings:
+        log.warning(warning)
+    folder = EvaluationFolder(Path(config.output_dir), keep=set(panel.images))
     rows = measure_all(
-        [system for systems in by_checkpoint for system in systems],
-        [instantiate(config.codec[name]) for name in config.classical],
-        byte_limits_wanted(config.match_to, references, [image.name for image in images]),
+        learned,
+        families,
+        limits,
         images,
         Metrics(
             default_image_metrics(config.weights.dir, device=config.device),
@@ -114,14 +123,70 @@ def evaluate(config: DictConfig) -> list[Measurement]:
         folder,
         find_provenance(device=config.device, config=_facts(config, source.name)),
     )
-    training = {one.label: {**one.training, "fingerprint": one.codec.fingerprint.hex()} for one in checkpoints}
-    context = ReportContext(
-        config.title, f"{source.name}, {config.split} split", training, [*warnings, *training_warnings(training)]
-    )
-    shown = config.panel.systems or [*references, *(row.system for row in rows if row.max_bytes is not None)]
-    zoom = Zoom(config.panel.zoom_x, config.panel.zoom_y)
-    write_results(rows, context, folder, PanelOptions(panel_images, list(dict.fromkeys(shown)), zoom))
+    context = ReportContext(config.title, f"{source.name}, {config.split} split", training, warnings)
+    write_results(rows, context, folder, panel)
+    print_means(rows)
+    log.info("report.md, table.md, panel.png and measurements (.csv, .parquet) in %s", folder.root)
     return rows
+
+
+def check_request(config: DictConfig) -> None:
+    """RequestError for what is known to be wrong before anything is loaded."""
+    if OmegaConf.is_missing(config.data, "root"):
+        raise RequestError("this data set needs its folder: data.root=FOLDER")
+    check_known("split", [config.split], get_args(Split))
+    check_known("codings", _listed(config.codings), get_args(Coding))
+    if not _listed(config.codings):
+        raise RequestError(f"codings=[]: name at least one of {', '.join(get_args(Coding))}")
+    check_known("classical", _listed(config.classical), list(config.codec))
+    check_folder("weights.dir", config.weights.dir)
+    check_file("weights.inception", config.weights.inception)
+    check_device(config.device)
+
+
+def find_images(
+    config: DictConfig, source: ImageSource, checkpoints: Sequence[Checkpoint]
+) -> tuple[list[EvaluationImage], list[str]]:
+    """The images to measure, and a sentence for each that is left out. RequestError where none is left."""
+    model = checkpoints[0].codec.model if checkpoints else None
+    limit = SizeLimit(config.max_pixels, model.stride, model.minimum_size) if model else None
+    files = source.files(config.split)[: config.num_images]
+    images, left_out = evaluation_images(files, clahe=config.data.clahe, crop=config.crop, limit=limit)
+    if not images:
+        reasons = "".join(f"\n{reason}" for reason in left_out)
+        raise RequestError(f"{source.name} has no images to measure in its split {config.split!r}{reasons}")
+    return images, left_out
+
+
+def panel_options(
+    config: DictConfig,
+    images: Sequence[EvaluationImage],
+    learned: Sequence[str],
+    references: Sequence[str],
+    matched: Sequence[str],
+) -> PanelOptions:
+    """By default the first image, of the systems `references` and `matched`. RequestError on unknown names."""
+    names = [image.name for image in images]
+    shown, systems = _listed(config.panel.images), _listed(config.panel.systems)
+    check_known("panel.images", shown, names)
+    check_known("panel.systems", systems, [*learned, *matched])
+    zoom = Zoom(config.panel.zoom_x, config.panel.zoom_y)
+    return PanelOptions(shown or names[:1], systems or list(dict.fromkeys([*references, *matched])), zoom)
+
+
+def weights_warnings(folder: str | None) -> list[str]:
+    """A sentence where a folder was given and none of its files is found by name."""
+    if not folder:
+        return []
+    own = Path(folder).expanduser()
+    for name in get_args(WeightsName):
+        try:
+            if find_weights(name, own).parent == own:
+                return []
+        except WeightsNotFoundError:
+            continue
+    names = ", ".join(f"{name}.pth" for name in get_args(WeightsName))
+    return [f"weights.dir={folder} holds no pretrained weights under the names that are looked for, such as {names}."]
 
 
 def byte_limits_wanted(
@@ -135,6 +200,16 @@ def byte_limits_wanted(
     if not references:
         raise RequestError("there is no checkpoint to match bytes to: give checkpoint=... or match_to=BYTES")
     return references[:1] if match_to == "first" else references
+
+
+def _matched_names(families: Sequence[CodecFamily], limits: Mapping[str, int] | Sequence[str]) -> list[str]:
+    labels = [""] if isinstance(limits, Mapping) else limits
+    return [matched_name(family, label, len(labels)) for label in labels for family in families]
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list, as which one value counts too, and null as none."""
+    return list(value) if isinstance(value, ListConfig) else [] if value is None else [value]
 
 
 def _system(checkpoint: Checkpoint, coding: Coding, switch_source: SwitchSource = "predicted") -> FixedSystem:

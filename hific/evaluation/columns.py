@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hific.evaluation.measurement import Measurement
@@ -52,3 +52,13 @@ def metric_names(rows: Iterable[Measurement]) -> list[str]:
     """Every metric of the rows, measured or absent, in the order of METRIC_COLUMNS; unknown ones come last."""
     found = {name: None for row in rows for name in (*row.metrics, *row.absent)}
     return [name for name in METRIC_COLUMNS if name in found] + [name for name in found if name not in METRIC_COLUMNS]
+
+
+def measured_key_metrics(rows: Sequence[Measurement]) -> list[str]:
+    """Those of the first table: a column without any number would say only that it is absent."""
+    return [name for name in KEY_METRICS if any(name in row.metrics for row in rows)]
+
+
+def absent_key_metrics(rows: Sequence[Measurement]) -> list[str]:
+    """Those that no row has, though they were asked for."""
+    return [name for name in KEY_METRICS if name in metric_names(rows) and name not in measured_key_metrics(rows)]

@@ -10,17 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from hific.evaluation.measurement import WHOLE_SET, Measurement
-from hific.evaluation.metrics_of import Metrics, split_absent
+from hific.evaluation.metrics_of import Measured, Metrics
 from hific.evaluation.provenance import Provenance
 from hific.evaluation.systems import Pixels, Setup, System
-from hific.metrics.absent import Absent
-from hific.metrics.image_metric import SetMetric
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class _RoundTrip:
-    num_bytes: int
+    data: bytes
     reconstruction: Pixels
     encode_seconds: float
     decode_seconds: float | None
@@ -63,16 +62,16 @@ def evaluate_system(
     ValueError on a reconstruction of another size.
     """
     provenance = provenance or Provenance()
-    set_metrics = metrics.of_set()
+    of_set = metrics.new_set()
     rows = []
     for image in images:
         pixels = image.read()
         setup = system.setup(image.name, pixels)
         trip = _round_trip(setup, pixels, system.name, image.name, store)
-        for metric in set_metrics:
-            metric.update(pixels, trip.reconstruction)
+        of_set.update(pixels, trip.reconstruction, partial(_pair_again, image, setup, trip.data))
         rows.append(_image_row(system.name, image, setup, trip, metrics, pixels, provenance))
-    return [*rows, _set_row(rows, set_metrics)] if set_metrics and rows else rows
+    measured = of_set.compute()
+    return [*rows, _set_row(rows, measured)] if rows and (measured.values or measured.absent) else rows
 
 
 def _round_trip(setup: Setup, pixels: Pixels, system: str, image: str, store: Store) -> _RoundTrip:
@@ -81,14 +80,23 @@ def _round_trip(setup: Setup, pixels: Pixels, system: str, image: str, store: St
     encode_seconds = time.perf_counter() - start
     data = store.put(system, image, setup.codec.extension, compressed)
     start = time.perf_counter()
-    decoded: Image.Image = setup.reconstruct(pixels) if setup.reconstruct else setup.codec.decompress(data)
+    reconstruction = _reconstruction(setup, pixels, data)
     seconds = time.perf_counter() - start
-    reconstruction = np.asarray(decoded.convert("RGB"))
     if reconstruction.shape != pixels.shape:
         raise ValueError(f"{system}: {setup.codec.name} made {reconstruction.shape} of an image of {pixels.shape}")
     store.put_reconstruction(system, image, reconstruction)
     # What an oracle takes is not the time of a decoder.
-    return _RoundTrip(len(data), reconstruction, encode_seconds, None if setup.reconstruct else seconds)
+    return _RoundTrip(data, reconstruction, encode_seconds, None if setup.reconstruct else seconds)
+
+
+def _reconstruction(setup: Setup, pixels: Pixels, data: bytes) -> Pixels:
+    decoded: Image.Image = setup.reconstruct(pixels) if setup.reconstruct else setup.codec.decompress(data)
+    return np.asarray(decoded.convert("RGB"))
+
+
+def _pair_again(image: EvaluationImage, setup: Setup, data: bytes) -> tuple[Pixels, Pixels]:
+    pixels = image.read()
+    return pixels, _reconstruction(setup, pixels, data)
 
 
 def _image_row(
@@ -106,12 +114,12 @@ def _image_row(
     return Measurement(
         system=system,
         codec=setup.codec.name,
-        setting=setup.codec.setting,
+        setting=setup.setting or setup.codec.setting,
         image=image.name,
         width=width,
         height=height,
         num_pixels=width * height,
-        num_bytes=trip.num_bytes,
+        num_bytes=len(trip.data),
         metrics={**measured.values, **extra},
         absent=measured.absent,
         encode_seconds=trip.encode_seconds,
@@ -126,11 +134,7 @@ def _image_row(
     )
 
 
-def _set_row(rows: Sequence[Measurement], set_metrics: Sequence[SetMetric]) -> Measurement:
-    results: dict[str, float | Absent] = {}
-    for metric in set_metrics:
-        results |= metric.compute()
-    measured = split_absent(results)
+def _set_row(rows: Sequence[Measurement], measured: Measured) -> Measurement:
     first = rows[0]
     return Measurement(
         system=first.system,

@@ -45,10 +45,14 @@ class SystemSummary:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Each note once, with the number of images where it does not hold for all."""
+        """Each note once, with the number of images where it does not hold for all, and always with that of a rate
+        search, whose notes are of single images."""
+        searched = any(row.max_bytes is not None for row in self.rows)
         found = [note for row in self.rows for note in row.note.split("; ") if note]
         return tuple(
-            note if found.count(note) == self.num_images else f"{note} ({found.count(note)} of {self.num_images})"
+            note
+            if found.count(note) == self.num_images and not searched
+            else f"{note} ({found.count(note)} of {self.num_images})"
             for note in dict.fromkeys(found)
         )
 

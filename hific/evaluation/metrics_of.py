@@ -11,6 +11,8 @@ from hific.evaluation.systems import Pixels
 from hific.metrics.absent import Absent
 from hific.metrics.image_metric import ImageMetric, SetMetric
 
+MakePair = Callable[[], tuple[Pixels, Pixels]]
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -30,21 +32,76 @@ def split_absent(results: Mapping[str, float | Absent]) -> Measured:
 
 @dataclass(frozen=True)
 class Metrics:
-    """`of_set` makes a new list for each system: set metrics collect what they are shown.
+    """`of_set` makes a new list for each set: set metrics collect what they are shown.
 
-    A pair that was measured is not measured again: three codings of one latent decode to the same pixels.
+    A pair that was measured is not measured again, nor is a set of them: three codings of one latent decode to the same
+    pixels.
     """
 
     of_image: Sequence[ImageMetric]
     of_set: Callable[[], Sequence[SetMetric]] = tuple
     _known: dict[bytes, Measured] = field(default_factory=dict, repr=False, compare=False)
+    _known_sets: dict[tuple[bytes, ...], Measured] = field(default_factory=dict, repr=False, compare=False)
 
     def measure(self, image: Pixels, reconstruction: Pixels) -> Measured:
         """Of uint8 [H, W, 3] each, both of one size."""
-        digest = hashlib.sha256(str(image.shape).encode())
-        for pixels in (image, reconstruction):
-            digest.update(pixels.tobytes())
-        key = digest.digest()
+        key = pair_digest(image, reconstruction)
         if key not in self._known:
             self._known[key] = split_absent({metric.name: metric(image, reconstruction) for metric in self.of_image})
         return self._known[key]
+
+    def new_set(self) -> SetMeasure:
+        return SetMeasure(self.of_set, self._known_sets)
+
+
+class SetMeasure:
+    """The set metrics of one system.
+
+    As long as the pairs are those of a set in `known`, in its order, none is measured: they wait as the functions that
+    make them again, so that no pixels are kept. The first pair of another set makes all that wait be measured.
+    """
+
+    def __init__(self, of_set: Callable[[], Sequence[SetMetric]], known: dict[tuple[bytes, ...], Measured]) -> None:
+        self._of_set = of_set
+        self._known = known
+        self._metrics: Sequence[SetMetric] | None = None
+        self._keys: tuple[bytes, ...] = ()
+        self._waiting: list[MakePair] = []
+
+    def update(self, image: Pixels, reconstruction: Pixels, again: MakePair) -> None:
+        """Adds a pair, uint8 [H, W, 3] each; `again` gives the same pair anew."""
+        self._keys = (*self._keys, pair_digest(image, reconstruction))
+        if self._metrics is None and any(known[: len(self._keys)] == self._keys for known in self._known):
+            self._waiting.append(again)
+            return
+        self._measure_waiting()
+        self._show(image, reconstruction)
+
+    def compute(self) -> Measured:
+        """Of all pairs so far; without values and reasons where there are no set metrics."""
+        if self._keys not in self._known:
+            self._measure_waiting()
+            results: dict[str, float | Absent] = {}
+            for metric in self._metrics or ():
+                results |= metric.compute()
+            self._known[self._keys] = split_absent(results)
+        return self._known[self._keys]
+
+    def _measure_waiting(self) -> None:
+        for again in self._waiting:
+            self._show(*again())
+        self._waiting = []
+
+    def _show(self, image: Pixels, reconstruction: Pixels) -> None:
+        if self._metrics is None:
+            self._metrics = self._of_set()
+        for metric in self._metrics:
+            metric.update(image, reconstruction)
+
+
+def pair_digest(image: Pixels, reconstruction: Pixels) -> bytes:
+    """SHA-256 of size and pixels, uint8 [H, W, 3] each."""
+    digest = hashlib.sha256(str(image.shape).encode())
+    for pixels in (image, reconstruction):
+        digest.update(pixels.tobytes())
+    return digest.digest()

@@ -6,18 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hific.evaluation.columns import KEY_METRICS, metric_column, metric_names
+from hific.evaluation.columns import measured_key_metrics, metric_column, metric_names
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import Measurement
-from hific.evaluation.tables import image_table, mean_table, time_table
+from hific.evaluation.tables import image_table, main_table, mean_table, time_table
 from hific.evaluation.text_table import Table
 
 
 def training_warnings(training: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What a run itself says must not be missed (its `warnings`), and a perceptual term that it lacked."""
+    """A size that is no result, what a run itself says must not be missed (its `warnings`), and a perceptual term that
+    it lacked."""
+    tiny = ", ".join(label for label, info in training.items() if info.get("size") == "tiny")
+    size = [f"{tiny}: size tiny, a network of minutes that shows that everything works, not a result."] if tiny else []
     found = [f"{label}: {text}" for label, info in training.items() for text in info.get("warnings", ())]
     off = [label for label, info in training.items() if info.get("perceptual_term") is False]
-    return [*found, *(f"{label} was trained without a perceptual term." for label in off)]
+    return [*size, *found, *(f"{label} was trained without a perceptual term." for label in off)]
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,13 @@ class ReportContext:
 def write_report(rows: Sequence[Measurement], context: ReportContext) -> str:
     """Markdown."""
     every = metric_names(rows)
-    key = [name for name in KEY_METRICS if name in every]
+    key = measured_key_metrics(rows)
     others = [name for name in every if name not in key]
     sections = [
         f"# {context.title}",
         _warnings(rows, context.warnings),
         _section("What was trained", _training_table(context.training)),
-        f"## Results\n\n{_protocol(rows, context.data)}\n\n{mean_table(rows, key).to_markdown()}",
+        f"## Results\n\n{_protocol(rows, context.data)}\n\n{main_table(rows).to_markdown()}",
         "\n\n".join(f"![{caption}]({name})" for caption, name in context.figures.items()),
         _section("Further metrics", mean_table(rows, others) if others else None),
         _section("Absent metrics", _absent_table(rows)),

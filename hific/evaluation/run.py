@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hific.evaluation.columns import KEY_METRICS, metric_names
+from hific.evaluation.columns import measured_key_metrics
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder
 from hific.evaluation.match_rate import CodecFamily
@@ -19,7 +19,7 @@ from hific.evaluation.provenance import Provenance
 from hific.evaluation.report import ReportContext, write_report
 from hific.evaluation.row_files import write_rows
 from hific.evaluation.systems import MatchedSystem, System
-from hific.evaluation.tables import mean_table
+from hific.evaluation.tables import main_table
 from hific.evaluation.write_whole import write_whole
 
 log = logging.getLogger(__name__)
@@ -61,9 +61,14 @@ def measure_all(
     by_label = {"": limits} if isinstance(limits, Mapping) else {name: byte_limits(rows, name) for name in limits}
     for label, max_bytes in by_label.items():
         for family in families:
-            name = f"{family.name} <= {label}" if len(by_label) > 1 else family.name
+            name = matched_name(family, label, len(by_label))
             rows += _measured(MatchedSystem(name, family, max_bytes), images, metrics, folder, provenance)
     return rows
+
+
+def matched_name(family: CodecFamily, label: str, num_labels: int) -> str:
+    """What a family is called at the bytes of the system `label`, one of so many."""
+    return f"{family.name} <= {label}" if num_labels > 1 else family.name
 
 
 def write_results(
@@ -72,14 +77,14 @@ def write_results(
     """measurements.parquet and .csv, table.md and .tex, figures, panels and report.md; returns what was written."""
     root, panel = folder.root, panel or PanelOptions()
     written = list(write_rows(rows, root / "measurements.parquet"))
-    table = mean_table(rows, [name for name in KEY_METRICS if name in metric_names(rows)])
+    table = main_table(rows)
     texts = {"table.md": table.to_markdown(), "table.tex": table.to_latex()}
     figures = {}
     for number, image in enumerate(panel.images):
         name = "panel.png" if number == 0 else f"panel_{image}.png"
         write_whole(root / name, draw_image_panel(rows, image, folder, panel))
         figures[f"{image}: original and reconstructions"] = name
-    drawn = [name for name in KEY_METRICS if any(name in row.metrics for row in rows)][:4]
+    drawn = measured_key_metrics(rows)[:4]
     if drawn:
         written += save_figure(rate_metric_curves(rows, drawn), root / "rate_metrics")
         written += save_figure(metric_bars(rows, drawn), root / "metric_bars")
@@ -108,5 +113,7 @@ def _measured(
 ) -> list[Measurement]:
     rows = evaluate_system(system, images, metrics, folder, provenance)
     num_bytes = sum(row.num_bytes for row in rows if not row.is_set) / max(1, len(images))
-    log.info("%s: %d images, %.0f bytes on average", system.name, len(images), num_bytes)
+    above = sum(row.max_bytes is not None and row.num_bytes > row.max_bytes for row in rows)
+    remark = f" ({above} of {len(images)} above the limit)" if above else ""
+    log.info("%s: %d images, %.0f bytes on average%s", system.name, len(images), num_bytes, remark)
     return rows

@@ -26,12 +26,14 @@ class Setup:
         reconstruct: pixels to a reconstruction that uses more than the bytes hold; the note must say so.
         extra_metrics: pixels to further numbers of the row that no reconstruction shows, such as the accuracy of
             predicted switches.
+        setting: of the row where it is not the codec's own.
         version, fingerprint, scale, max_bytes, note: of the row, see `Measurement`.
     """
 
     codec: Codec
     reconstruct: Callable[[Pixels], Image.Image] | None = None
     extra_metrics: Callable[[Pixels], Mapping[str, float]] | None = None
+    setting: str = ""
     version: str = ""
     fingerprint: str = ""
     scale: int = 1
@@ -78,6 +80,9 @@ class MatchedSystem:
         return Setup(codec, version=self.family.version, scale=codec.scale, max_bytes=limit, note=note)
 
 
-def oracle(name: str, base: Setup, reconstruct: Callable[[Pixels], Image.Image]) -> FixedSystem:
-    """A bound: the bytes of `base`, and a reconstruction that also looks at the original."""
-    return FixedSystem(name, replace(base, reconstruct=reconstruct, extra_metrics=None, note=NOT_DECODABLE))
+def oracle(name: str, base: Setup, reconstruct: Callable[[Pixels], Image.Image], *, knows: str = "") -> FixedSystem:
+    """A bound: the bytes of `base`, and a reconstruction that also looks at the original. `knows`: what it takes from
+    there, such as "oracle switches", for the setting of its rows."""
+    setting = ", ".join(filter(None, (base.codec.setting, knows)))
+    setup = replace(base, reconstruct=reconstruct, extra_metrics=None, setting=setting, note=NOT_DECODABLE)
+    return FixedSystem(name, setup)

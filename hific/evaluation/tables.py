@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from hific.evaluation.columns import KEY_METRICS, metric_column
+from hific.evaluation.columns import KEY_METRICS, absent_key_metrics, measured_key_metrics, metric_column
 from hific.evaluation.means import Mean, SystemSummary, summarize
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.text_table import Table
@@ -21,6 +22,14 @@ def mean_table(rows: Sequence[Measurement], metrics: Sequence[str] = KEY_METRICS
     if not any(row[-1] for row in body):
         return Table(header, tuple(row[:-1] for row in body), reasons.footnotes())
     return Table((*header, "note"), body, reasons.footnotes())
+
+
+def main_table(rows: Sequence[Measurement]) -> Table:
+    """The means of the key metrics that any row has; a note names those that none has."""
+    table = mean_table(rows, measured_key_metrics(rows))
+    absent = ", ".join(metric_column(name).title for name in absent_key_metrics(rows))
+    note = f"Absent for every system, with the reasons under Further metrics of the report: {absent}."
+    return replace(table, notes=(*table.notes, note)) if absent else table
 
 
 def time_table(rows: Sequence[Measurement]) -> Table:

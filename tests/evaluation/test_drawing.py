@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hific.codecs.pillow_codecs import PillowCodec
+from hific.evaluation.evaluate import EvaluationImage, evaluate_system
+from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.measurement import Measurement
+from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import GAP, MARGIN, PanelCell, Zoom, draw_panel, encode_panel, panel_cells
 from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
+from hific.evaluation.systems import FixedSystem, Setup, oracle
+from hific.metrics.psnr import PSNR
 
 MakeRow = Callable[..., Measurement]
 
@@ -82,6 +88,15 @@ def test_systems_that_differ_in_rate_alone_are_joined(make_row: MakeRow) -> None
     assert [len(line.get_xdata()) for line in axis.get_lines()] == [2, 1, 1]
     assert axis.get_xscale() == "linear"
     assert rate_metric_curves([*rows, make_row("swwae", num_bytes=10**6)], ["psnr"]).axes[0].get_xscale() == "log"
+
+
+def test_the_legend_tells_a_bound_from_its_base(picture: np.ndarray, tmp_path: Path) -> None:
+    base = FixedSystem("a", Setup(PillowCodec("jpeg", 40), fingerprint="ab"))
+    bound = oracle("a, oracle switches", base.fixed, Image.fromarray, knows="oracle switches")
+    image, metrics = EvaluationImage("x", lambda: picture), Metrics([PSNR()])
+    rows = [row for one in (base, bound) for row in evaluate_system(one, [image], metrics, EvaluationFolder(tmp_path))]
+    labels = [str(line.get_label()) for line in rate_metric_curves(rows, ["psnr"]).axes[0].get_lines()]
+    assert labels == ["jpeg, quality 40", "jpeg, quality 40, oracle switches, not decodable at these bytes"]
 
 
 def test_a_missing_bar_is_labelled_absent(make_row: MakeRow) -> None:

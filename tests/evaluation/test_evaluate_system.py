@@ -124,6 +124,25 @@ def test_a_set_has_a_row_of_its_own_with_the_number_of_images(
     assert last.metrics == {"fd_alexnet": 2.0} and last.absent == {"fid": "no Inception weights"}
 
 
+def test_a_set_of_the_same_pixels_is_measured_once(images: Sequence[EvaluationImage], tmp_path: Path) -> None:
+    made: list[Count] = []
+
+    def of_set() -> list[Count]:
+        made.append(Count())
+        return [made[-1]]
+
+    shared = Metrics([MSE()], of_set)  # type: ignore[arg-type]
+    same, twin = (FixedSystem(name, Setup(JPEG, version=name)) for name in ("same", "twin"))
+    # differs from `same` in its second image only
+    other = MatchedSystem(
+        "other", PillowFamily("jpeg", scales=(1,)), {"a": len(JPEG.compress(images[0].read())), "b": 1}
+    )
+    sets = [evaluate_system(one, images, shared, EvaluationFolder(tmp_path))[-1] for one in (same, twin, other)]
+    assert [len(one.shown) for one in made] == [2, 2]  # none for the twin, and all images of the other
+    assert made[0].shown[0] == made[1].shown[0] and made[0].shown[1] != made[1].shown[1]
+    assert sets[0].metrics == sets[1].metrics and (sets[1].system, sets[1].codec_version) == ("twin", "twin")
+
+
 def test_an_oracle_has_the_bytes_of_its_base_and_says_that_they_do_not_decode_to_it(
     images: Sequence[EvaluationImage], tmp_path: Path
 ) -> None:

@@ -50,6 +50,18 @@ def test_a_missing_perceptual_term_and_the_warnings_of_a_run_are_passed_on() -> 
     assert "stopped early" not in write_report([], ReportContext("T", training=training))
 
 
+def test_a_tiny_network_is_said_to_be_no_result_first() -> None:
+    training = {"a": {"size": "tiny", "warnings": ["stopped early."]}, "b": {"size": "small"}}
+    first, second = training_warnings(training)
+    assert first.startswith("a: size tiny") and first.endswith("not a result.") and "stopped" in second
+
+
+def test_what_no_system_has_is_under_further_metrics_with_its_reason(make_row: MakeRow) -> None:
+    text = write_report([make_row(absent={"lpips_alex": "no AlexNet weights"})], ReportContext("T"))
+    main, further = text.split("## Further metrics")
+    assert "absent [" not in main and "LPIPS-Alex ↓" in further and "[1] absent: no AlexNet weights" in further
+
+
 def test_the_commit_is_of_the_checkout_that_holds_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]

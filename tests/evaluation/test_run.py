@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
-from hific.evaluation.images import evaluation_images
+from hific.evaluation.images import SizeLimit, evaluation_images
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.report import ReportContext
 from hific.evaluation.row_files import read_rows
@@ -106,3 +107,24 @@ def test_equalized_images_are_the_reference_and_say_so(tmp_path: Path, picture: 
     (image,), _ = evaluation_images([tmp_path / "a.png"], clahe=True)
     assert image.preprocessing == "CLAHE"
     assert not np.array_equal(image.read(), picture)
+
+
+def test_the_log_says_where_a_codec_could_not_go_so_low(
+    images: list[EvaluationImage],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging.getLogger("hific.evaluation.run"), "disabled", False)  # as Hydra leaves loggers behind
+    with caplog.at_level(logging.INFO):
+        measure_all([], FAMILIES[:1], {"a": 20, "b": 900}, images, Metrics([PSNR()]), EvaluationFolder(tmp_path))
+        measure_all([], FAMILIES[:1], {"a": 900, "b": 900}, images, Metrics([PSNR()]), EvaluationFolder(tmp_path))
+    low, high = caplog.messages
+    assert low.endswith("bytes on average (1 of 2 above the limit)") and high.endswith("bytes on average")
+
+
+def test_photos_above_the_limit_after_padding_are_left_out(tmp_path: Path, picture: np.ndarray) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")  # 90x60, padded to 96x64
+    kept, none = (evaluation_images([tmp_path / "a.png"], limit=SizeLimit(most, 16, 32)) for most in (96 * 64, 6143))
+    assert len(kept[0]) == 1 and not kept[1]
+    assert not none[0] and none[1][0].startswith("left out: a.png, 90x60, is above max_pixels=6143")

@@ -10,7 +10,7 @@ import pytest
 from hific.evaluation.columns import METRIC_COLUMNS, metric_names
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import WHOLE_SET, Measurement
-from hific.evaluation.tables import image_table, mean_table, time_table
+from hific.evaluation.tables import image_table, main_table, mean_table, time_table
 from hific.evaluation.text_table import Table
 from hific.metrics.default import default_image_metrics
 
@@ -49,6 +49,19 @@ def test_notes_say_for_how_many_images_they_hold(make_row: MakeRow) -> None:
     rows = [make_row("x", "a", note="above the byte limit"), make_row("x", "b"), make_row("y", "a", note="bound")]
     assert [row[-1] for row in mean_table(rows, ["psnr"]).body] == ["above the byte limit (1 of 2)", "bound"]
     assert "note" not in mean_table([make_row()], ["psnr"]).header
+
+
+def test_notes_of_a_rate_search_always_have_their_number(make_row: MakeRow) -> None:
+    rows = [make_row("jpeg", image, max_bytes=5, note="above the byte limit") for image in ("a", "b")]
+    assert summarize(rows)[0].notes == ("above the byte limit (2 of 2)",)
+
+
+def test_what_no_system_has_is_no_column_of_the_main_table(make_row: MakeRow) -> None:
+    rows = [make_row("a", absent={"lpips_alex": "why", "ms_ssim": "small"}), make_row("b", metrics={"ms_ssim": 0.5})]
+    table = main_table(rows)
+    assert [name.split(",")[0] for name in table.header[5:]] == ["PSNR", "MS-SSIM ↑"]
+    assert table.notes[-1].endswith("Further metrics of the report: LPIPS-Alex.")
+    assert main_table([make_row()]).notes == ()
 
 
 def test_each_image_has_its_systems_together(make_row: MakeRow) -> None:
