@@ -44,11 +44,10 @@ SWITCH_CONTROLS: tuple[SwitchSource, ...] = ("top_left", "random")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint under the label that tables give it; `training`: what it says of its run."""
+    """A loaded checkpoint under the label that tables give it."""
 
     label: str
     codec: CompressNetCodec
-    training: Mapping[str, Any]
 
 
 def load_checkpoints(config: DictConfig) -> list[Checkpoint]:
@@ -58,8 +57,7 @@ def load_checkpoints(config: DictConfig) -> list[Checkpoint]:
     labels = list(config.names) if config.names else [codec.name for codec in codecs]
     if len(labels) != len(codecs) or len(set(labels)) < len(labels):
         raise RequestError(f"{len(codecs)} checkpoints are called {labels}: give each a name of its own by names=[...]")
-    training = [_training_info(path) for path in paths]
-    return [Checkpoint(*one) for one in zip(labels, codecs, training, strict=True)]
+    return [Checkpoint(*one) for one in zip(labels, codecs, strict=True)]
 
 
 def checkpoint_systems(checkpoint: Checkpoint, codings: Sequence[Coding], *, controls: bool) -> list[FixedSystem]:
@@ -106,7 +104,7 @@ def evaluate(config: DictConfig) -> list[Measurement]:
     limits = byte_limits_wanted(config.match_to, references, [image.name for image in images])
     matched = _matched_names(families, limits)
     panel = panel_options(config, images, [one.name for one in learned], references, matched)
-    training = {one.label: {**one.training, "fingerprint": one.codec.fingerprint.hex()} for one in checkpoints}
+    training = {one.label: {**one.codec.training, "fingerprint": one.codec.fingerprint.hex()} for one in checkpoints}
     warnings = [*training_warnings(training), *left_out, *weights_warnings(config.weights.dir)]
     for warning in warnings:
         log.warning(warning)
@@ -224,10 +222,6 @@ def _system(checkpoint: Checkpoint, coding: Coding, switch_source: SwitchSource 
         max_pixels=base.max_pixels,
     )
     return FixedSystem(f"{checkpoint.label}, {codec.setting}", Setup(codec, fingerprint=base.fingerprint.hex()))
-
-
-def _training_info(path: str) -> dict[str, Any]:
-    return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["hific"]["training"])
 
 
 def _facts(config: DictConfig, data: str) -> str:

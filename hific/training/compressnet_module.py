@@ -243,7 +243,9 @@ class CompressNetModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         latents = self.photo_latents or list(self.history.latents)
         coding = CompressNetCoding.fit(latents, self.history.switch_counts, num_channels=self.model.latent_channels)
-        info = {**self.training_info, "steps": self.global_step, "perceptual_term": self.perceptual is not None}
+        info = {**self.training_info, "steps": self.global_step}
+        if info.get("perceptual") != "none":  # what is off by design is no reason for a warning in reports
+            info["perceptual_term"] = self.perceptual is not None
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, info)
         checkpoint["symbol_history"] = self.history.state_dict()
 
