@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from pathlib import Path
 
 import torch
 from torch import nn
+
+from hific.codecs.load import DAMAGE
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,8 @@ def load_matching_weights(module: nn.Module, path: str | Path) -> None:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except FileNotFoundError:
         raise InitFromError(f"model.init_from={path}: there is no such file") from None
+    except (pickle.UnpicklingError, *DAMAGE) as error:
+        raise InitFromError(f"model.init_from={path} is damaged, or no checkpoint") from error
     own = module.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     if not fitting:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from hific.codecs.load import DAMAGE
 from hific.training.compressnet_module import CompressNetModule
 
 
@@ -48,7 +49,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ResumeError(f"ckpt_path={path} is damaged, or no checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
+    except (pickle.UnpicklingError, *DAMAGE) as error:
         raise ResumeError(f"ckpt_path={path} is damaged, or no checkpoint") from error
     if not isinstance(checkpoint, dict) or not {"hific", "global_step", "optimizer_states"} <= checkpoint.keys():
         raise ResumeError(f"ckpt_path={path} is no training checkpoint of this suite")

@@ -160,6 +160,9 @@ def test_init_from_takes_what_fits(composed: Composed, train: Train, tmp_path: P
     assert module.model.analysis.head.weight.shape != weights["model.analysis.head.weight"].shape
     with pytest.raises(Exception, match="no such file"):
         instantiate(composed("model=sae", "model.init_from=absent.ckpt").model)
+    (tmp_path / "photo.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(Exception, match="damaged, or no checkpoint"):
+        instantiate(composed("model=sae", f"model.init_from={tmp_path / 'photo.ckpt'}").model)
 
 
 def test_a_checkpoint_to_go_on_from_is_checked_first(composed: Composed, train: Train, tmp_path: Path) -> None:
