@@ -9,22 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_overrides import TINY
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SMOKE = [
-    "size.crop=32",
-    "size.batch_size=2",
-    "size.max_steps=2",
-    "size.val_check_interval=2",
-    "size.compressnet.widths=[4,6,8,10,12]",
-    "size.compressnet.residual_blocks=1",
-    "size.compressnet.discriminator_widths=[4,8]",
-    "size.compressnet.perceptual=none",
-    "data.num_workers=0",
-    "data.eval_crop=64",
-    "weights.download=false",
-    "test=false",
-]
+SMOKE = [*TINY, "size.max_steps=2", "size.val_check_interval=2", "test=false"]
 SMALL_EVALUATION = ["crop=64", "num_images=1"]
 EXPERIMENTS = {
     "demo": ["classical=[jpeg]"],

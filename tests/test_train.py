@@ -12,24 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_overrides import TINY
 
 import hific
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TINY = [
-    "size.crop=32",
-    "size.batch_size=2",
-    "size.max_steps=4",
-    "size.val_check_interval=4",
-    "size.compressnet.widths=[4,6,8,10,12]",
-    "size.compressnet.residual_blocks=1",
-    "size.compressnet.discriminator_widths=[4,8]",
-    "size.compressnet.perceptual=none",
-    "size.compressnet.adversarial_start=0",
-    "data.num_workers=0",
-    "data.eval_crop=64",
-    "weights.download=false",
-]
+SHORT = [*TINY, "size.max_steps=4", "size.val_check_interval=4"]
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
@@ -62,7 +50,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_leaves_checkpoints_metrics_and_pictures(tmp_path: Path) -> None:
-    run(*TINY, "hydra.run.dir=run", "logger=tensorboard", cwd=tmp_path)
+    run(*SHORT, "hydra.run.dir=run", "logger=tensorboard", cwd=tmp_path)
     folder = tmp_path / "run"
     for name in ("last.ckpt", "best.ckpt", "metrics.csv", ".hydra/config.yaml"):
         assert (folder / name).exists(), name
@@ -73,7 +61,7 @@ def test_a_run_leaves_checkpoints_metrics_and_pictures(tmp_path: Path) -> None:
 
 
 def test_a_sweep_makes_a_folder_a_job(tmp_path: Path) -> None:
-    run("-m", "model=sae,sae_spn", "rate=low,high", *TINY, "hydra.sweep.dir=sweep", "test=false", cwd=tmp_path)
+    run("-m", "model=sae,sae_spn", "rate=low,high", *SHORT, "hydra.sweep.dir=sweep", "test=false", cwd=tmp_path)
     checkpoints = sorted((tmp_path / "sweep").glob("*/last.ckpt"))
     assert len(checkpoints) == 4
     assert {hific.load_codec(path).name for path in checkpoints} == {"sae", "sae_spn"}
@@ -84,7 +72,7 @@ def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
     """gloo on the CPU; each rank writes its weights and its symbol history, and both must be equal to the bit."""
     watch = ["+callbacks.watch._target_=rank_callback.SaveRank", f"+callbacks.watch.folder={tmp_path}"]
     cpu = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
-    run(*TINY, f"model={model}", *cpu, *watch, "hydra.run.dir=run", "test=false", cwd=tmp_path)
+    run(*SHORT, f"model={model}", *cpu, *watch, "hydra.run.dir=run", "test=false", cwd=tmp_path)
     ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert ranks[0]["weights"].keys() == ranks[1]["weights"].keys()
     for name, value in ranks[0]["weights"].items():
@@ -98,7 +86,7 @@ def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_a_checkpoint_that_codes_and_resumes(tmp_path: Path) -> None:
-    long = [*TINY, "hydra.run.dir=run", "size.max_steps=100000", "callbacks.last.every_n_steps=20"]
+    long = [*SHORT, "hydra.run.dir=run", "size.max_steps=100000", "callbacks.last.every_n_steps=20"]
     process = start(*long, cwd=tmp_path)
     checkpoint = tmp_path / "run" / "last.ckpt"
     deadline = time.monotonic() + 120
@@ -113,7 +101,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_codes_and_resumes(tmp_path: Path) -> No
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert codec.decompress(codec.compress(image)).size == (64, 64)
     run(
-        *TINY,
+        *SHORT,
         "hydra.run.dir=more",
         f"size.max_steps={steps + 1}",
         f"ckpt_path={checkpoint}",
@@ -141,7 +129,7 @@ def test_wrong_options_are_told_in_a_line(arguments: list[str], message: str, tm
 
 def test_wandb_works_offline(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
-    run(*TINY, "hydra.run.dir=run", "logger=wandb", "test=false", cwd=tmp_path)
+    run(*SHORT, "hydra.run.dir=run", "logger=wandb", "test=false", cwd=tmp_path)
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
 
 

@@ -139,7 +139,9 @@ class CompressNetModule(LightningModule):
         check_finite(terms, self.global_step)
         if self.adversary.active(self.progress):
             self._step_discriminator(image_view, view)
-            terms |= self.adversary.generator_terms(image_view, view)
+            adversarial = self.adversary.generator_terms(image_view, view)
+            check_finite(adversarial, self.global_step)
+            terms |= adversarial
         self._step_autoencoder(terms)
         self._remember(output)
 
@@ -164,7 +166,6 @@ class CompressNetModule(LightningModule):
         self.log_dict({"train/discriminator": loss.detach(), **{f"train/{key}": value for key, value in logs.items()}})
 
     def _step_autoencoder(self, terms: dict[str, Tensor]) -> None:
-        check_finite(terms, self.global_step)
         loss = torch.stack(list(terms.values())).sum()
         optimizer = self.optimizers()
         optimizer = optimizer[0] if isinstance(optimizer, list) else optimizer

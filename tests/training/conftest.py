@@ -11,27 +11,16 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from tiny_overrides import TINY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TINY = [
-    "size.crop=32",
-    "size.batch_size=2",
-    "size.max_steps=6",
-    "size.val_check_interval=3",
-    "size.compressnet.widths=[4,6,8,10,12]",
-    "size.compressnet.residual_blocks=1",
-    "size.compressnet.discriminator_widths=[4,8]",
-    "size.compressnet.perceptual=none",
-    "size.compressnet.adversarial_start=0",
-    "data.epoch_batches=4",
-    "data.num_workers=0",
-    "data.eval_crop=64",
+QUIET = [
     "~callbacks.progress",
     "+trainer.enable_progress_bar=false",
     "+trainer.enable_model_summary=false",
     "test=false",
-    "weights.download=false",
 ]
+SHORT = ["size.max_steps=6", "size.val_check_interval=3", "data.epoch_batches=4"]
 
 
 @pytest.fixture
@@ -40,7 +29,11 @@ def composed(tmp_path: Path) -> Callable[..., DictConfig]:
 
     def compose_tiny(*overrides: str, output: str = "run") -> DictConfig:
         with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
-            config = compose("train", [*TINY, f"output_dir={tmp_path / output}", *overrides], return_hydra_config=True)
+            config = compose(
+                "train",
+                [*TINY, *SHORT, *QUIET, f"output_dir={tmp_path / output}", *overrides],
+                return_hydra_config=True,
+            )
         HydraConfig.instance().set_config(config)
         return config
 
