@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from hific.data.source import DataNotFoundError
-from hific.training.compressnet_module import CropError
+from hific.training.adversarial_module import CropError
 from hific.training.finite import NonFiniteError
 from hific.training.init_from import InitFromError
 from hific.training.quiet import silence_known_messages
@@ -20,6 +20,7 @@ from hific.user_errors import told_in_a_line
 from hific.weights import WeightsFileError, WeightsNotFoundError
 
 log = logging.getLogger(__name__)
+OmegaConf.register_new_resolver("add", lambda *terms: sum(terms), replace=True)
 
 
 def train(config: DictConfig) -> dict[str, float]:

@@ -43,6 +43,8 @@ class ImageDataModule(LightningDataModule):
         source: where the files are and which split is which.
         root: the place that a configuration names once and hands to its source; used here for messages only.
         batch_size: crops a rank and batch.
+        double_batch_from: the batch from which on batches hold twice `batch_size` crops: HiFiC's second stage gives one
+            half to the discriminator alone. None for never.
         epoch_batches: batches an epoch; None for one pass over the photos, rounded up. Small sets are passed over
             several times in an epoch, large ones may be parted into many.
         clahe: equalize each photo first, as the paper does, in every split.
@@ -63,6 +65,7 @@ class ImageDataModule(LightningDataModule):
         batch_size: int,
         seed: int,
         root: str | Path | Sequence[str] | dict[str, str] | None = None,
+        double_batch_from: int | None = None,
         epoch_batches: int | None = None,
         min_scale: float = 1.0,
         max_scale: float = 1.0,
@@ -80,6 +83,7 @@ class ImageDataModule(LightningDataModule):
         self.source, self.root = source, root
         self.transform = RandomCrop(crop, min_scale, max_scale, flip)
         self.batch_size, self.seed, self.epoch_batches = batch_size, seed, epoch_batches
+        self.double_batch_from = double_batch_from
         self.clahe, self.eval_crop = clahe, eval_crop
         self.num_workers = _default_workers() if num_workers is None else num_workers
         self.prefetch_batches, self.cache_mb, self.pin_memory = prefetch_batches, cache_mb, pin_memory
@@ -97,7 +101,12 @@ class ImageDataModule(LightningDataModule):
         rank, world_size = self._rank_and_world_size()
         num_batches = self.epoch_batches or -(-len(dataset) // (self.batch_size * world_size))
         sampler = PositionBatchSampler(
-            self.batch_size, num_batches, self._batches_done, rank=rank, world_size=world_size
+            self.batch_size,
+            num_batches,
+            self._batches_done,
+            rank=rank,
+            world_size=world_size,
+            double_from=self.double_batch_from,
         )
         return ResumableLoader(
             dataset,

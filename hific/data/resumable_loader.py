@@ -29,6 +29,7 @@ class ResumableLoader(DataLoader[Tensor]):
             "photos": len(self.dataset),
             "batch": sampler.batch_size * sampler.world_size,
             "epoch_batches": sampler.num_batches,
+            "double_from": sampler.double_from,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

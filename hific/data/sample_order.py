@@ -1,6 +1,6 @@
 """Which photo and which augmentation each place in a training run gets: pure functions of (seed, global batch, rank).
 
-    batch b of rank r, slot s  ->  position p = (b * world_size + r) * batch_size + s
+    batch b of rank r, slot s  ->  position p = (b * world_size + r) * batch_size + s    (until batches double)
     position p of n photos     ->  pass p // n, photo permutation(seed, pass)[p % n], generator(seed, p)
 
 The stream of positions runs through from the first batch of a run to its last, over passes and epochs alike, so a run
@@ -42,14 +42,22 @@ class PositionBatchSampler(Sampler[list[int]]):
     """Batches of positions for one rank, `num_batches` an epoch, from the batch that `first_batch()` names.
 
     `first_batch` is asked whenever an epoch begins or a run is resumed: the count of batches done so far. On a resume
-    within an epoch the trainer ends the epoch where it would have ended, before this sampler does.
+    within an epoch the trainer ends the epoch where it would have ended, before this sampler does. From batch number
+    `double_from` on batches hold twice as many positions: those that follow in the same stream.
     """
 
     def __init__(
-        self, batch_size: int, num_batches: int, first_batch: Callable[[], int], *, rank: int = 0, world_size: int = 1
+        self,
+        batch_size: int,
+        num_batches: int,
+        first_batch: Callable[[], int],
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        double_from: int | None = None,
     ) -> None:
         self.batch_size, self.num_batches, self.first_batch = batch_size, num_batches, first_batch
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.double_from = rank, world_size, double_from
 
     def __iter__(self) -> Iterator[list[int]]:
         first = self.first_batch()
@@ -59,5 +67,9 @@ class PositionBatchSampler(Sampler[list[int]]):
         return self.num_batches
 
     def _positions(self, batch: int) -> list[int]:
-        start = (batch * self.world_size + self.rank) * self.batch_size
-        return list(range(start, start + self.batch_size))
+        doubled = 0 if self.double_from is None else max(0, batch - self.double_from)
+        is_double = self.double_from is not None and batch >= self.double_from
+        size = self.batch_size * (2 if is_double else 1)
+        # All ranks' positions of the batches before this one; each of those that are doubled counts once more.
+        start = (batch + doubled) * self.world_size * self.batch_size + self.rank * size
+        return list(range(start, start + size))

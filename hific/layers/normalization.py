@@ -8,13 +8,18 @@ from torch import nn
 
 from hific.layers.channel_norm import ChannelNorm
 
-Normalization = Literal["instance", "channel", "none"]
+Normalization = Literal["instance", "channel", "batch", "none"]
 
 
 def normalization_layer(kind: Normalization, channels: int) -> nn.Module:
-    """`instance`: over the positions of each channel (affine); `channel`: over the channels of each position."""
+    """`instance`: over the positions of each channel (affine); `channel`: over the channels of each position; `batch`:
+    over the positions of the whole batch, by running statistics in use."""
     if kind == "instance":
         return nn.InstanceNorm2d(channels, affine=True)
     if kind == "channel":
         return ChannelNorm(channels)
-    return nn.Identity()
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "none":
+        return nn.Identity()
+    raise ValueError(f"normalization={kind!r} is none of instance, channel, batch, none")

@@ -50,3 +50,27 @@ class CompressNetOutput:
     @property
     def reconstruction(self) -> Tensor:
         return self.synthesis.reconstruction
+
+
+@dataclass(frozen=True)
+class Hyperprior:
+    """What the hyper-latent says of the latent: `hyper_latent` [B, N, ceil(h/4), ceil(w/4)] before rounding; `means` and
+    `scales` [B, C, h, w], float32, scales not yet bounded."""
+
+    hyper_latent: Tensor
+    means: Tensor
+    scales: Tensor
+
+
+@dataclass(frozen=True)
+class HyperpriorOutput:
+    """One pass through a hyperprior auto-encoder. `latent_hat` is what the synthesis saw; `estimated_bpp_noisy` (with a
+    gradient) and `estimated_bpp_quantized` (without) are scalars, means over the batch's pixels; `reconstruction`
+    [B, 3, H, W], float32, about [0, 1]."""
+
+    latent: Tensor
+    latent_hat: Tensor
+    hyperprior: Hyperprior
+    estimated_bpp_noisy: Tensor
+    estimated_bpp_quantized: Tensor
+    reconstruction: Tensor

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hific.layers.convolution import conv_norm_relu
+from hific.layers.convolution import conv_block
 from hific.layers.normalization import Normalization
 from hific.layers.residual import ResidualBlock
 from hific.layers.sub_pixel import Upsampling, upsampling_layer
@@ -50,9 +50,9 @@ class CompressNetAnalysis(nn.Module):
         self.pools = downsampling == "pool"
         self.switch_scales = switch_scales
         stride = 1 if self.pools else 2
-        self.stem = conv_norm_relu(3, widths[0], 7, normalization)
+        self.stem = conv_block(3, widths[0], 7, normalization)
         self.downs = nn.ModuleList(
-            conv_norm_relu(widths[i], widths[i + 1], 3, normalization, stride) for i in range(SCALES)
+            conv_block(widths[i], widths[i + 1], 3, normalization, stride) for i in range(SCALES)
         )
         self.head = nn.Conv2d(widths[-1], latent_channels, 3, padding=1, padding_mode="reflect")
 
@@ -91,13 +91,13 @@ class CompressNetSynthesis(nn.Module):
         switch_scales: int,
     ) -> None:
         super().__init__()
-        self.stem = conv_norm_relu(latent_channels, widths[-1], 3, normalization)
+        self.stem = conv_block(latent_channels, widths[-1], 3, normalization)
         self.blocks = nn.Sequential(*(ResidualBlock(widths[-1], normalization) for _ in range(residual_blocks)))
         self.convs = nn.ModuleDict()
         self.expansions = nn.ModuleDict()
         for scale in range(SCALES, 0, -1):
             channels = widths[scale - 1]
-            self.convs[str(scale)] = conv_norm_relu(widths[scale], channels, 3, normalization)
+            self.convs[str(scale)] = conv_block(widths[scale], channels, 3, normalization)
             if scale > switch_scales:
                 self.expansions[str(scale)] = upsampling_layer(upsampling, channels)
         self.head = nn.Conv2d(widths[0], 3, 7, padding=3, padding_mode="reflect")

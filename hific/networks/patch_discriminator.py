@@ -1,4 +1,4 @@
-"""PatchGAN discriminators: one number per patch, not per image (Isola et al. 2017)."""
+"""PatchGAN discriminators of CompressNet: one number per patch, not per image (Isola et al. 2017)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class PatchDiscriminator(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(i, o, 4, stride=2, padding=1) for i, o in zip(inputs, widths, strict=True))
         self.head = nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1)
 
-    def forward(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Logit maps (one), and the feature maps of all layers but the last."""
+    def forward(self, image: Tensor, latent_hat: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+        """Logit maps (one), and the feature maps of all layers but the last. The latent is not looked at."""
         features: list[Tensor] = []
         hidden = image
         for conv in self.convs:
@@ -37,7 +37,7 @@ class MultiScaleDiscriminator(nn.Module):
         super().__init__()
         self.discriminators = nn.ModuleList(PatchDiscriminator(widths) for _ in range(scales))
 
-    def forward(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(self, image: Tensor, latent_hat: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """Logit maps of all scales, and their feature maps, full resolution first."""
         logits: list[Tensor] = []
         features: list[Tensor] = []

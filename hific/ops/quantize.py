@@ -1,4 +1,4 @@
-"""Quantization to a few fixed centers, with a chosen gradient (compressnet, section 4.1: L = 5 centers -2..2)."""
+"""Quantization to a few fixed centers (compressnet, section 4.1: L = 5 centers -2..2) or to integers (HiFiC)."""
 
 from __future__ import annotations
 
@@ -41,3 +41,17 @@ def quantize(latent: Tensor, levels: int = 5, sigma: float = 1.0, gradient: Quan
     hard = symbols_to_latent(nearest_symbols(latent, levels), levels, latent.dtype)
     surrogate = soft_quantize(latent, levels, sigma) if gradient == "soft" else latent
     return surrogate + (hard - surrogate).detach() if latent.requires_grad else hard
+
+
+def round_straight_through(values: Tensor) -> Tensor:
+    """Forward: the nearest integer. Backward: the identity."""
+    return values + (values.round() - values).detach()
+
+
+def additive_noise(values: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Values plus noise, uniform in [-.5, .5): what rounding looks like to a density (Ballé et al. 2017).
+
+    The noise is drawn on the CPU, so that `generator` gives the same on every device.
+    """
+    noise = torch.rand(values.shape, generator=generator, dtype=torch.float32) - 0.5
+    return values + noise.to(values.device)

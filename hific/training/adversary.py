@@ -15,7 +15,8 @@ class Adversary(nn.Module):
     """Judges reconstructions.
 
     Args:
-        discriminator: [B, 3, H, W] in [-1, 1] -> (logit maps, feature maps).
+        discriminator: image [B, 3, H, W] in [-1, 1], and the latent that conditions it or None -> (logit maps,
+            feature maps).
         gan_loss: see losses/adversarial.py.
         weight: of the generator's GAN loss; 0 trains without a discriminator.
         feature_matching_weight: 10 in gc; 0 elsewhere.
@@ -47,26 +48,36 @@ class Adversary(nn.Module):
         """Whether it plays at this share of the training."""
         return self.enabled and progress >= self.start
 
-    def discriminator_terms(self, image: Tensor, reconstruction: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """D's loss, and what to log of it. Nothing flows back into the reconstruction."""
-        real, _ = self.discriminator(image)
-        fake, _ = self.discriminator(reconstruction.detach())
+    def discriminator_terms(
+        self, image: Tensor, reconstruction: Tensor, latent_hat: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """D's loss, and what to log of it. Nothing flows back into the reconstruction or the latent.
+
+        Image i and reconstruction i are judged beside the same latent i.
+        """
+        condition = None if latent_hat is None else latent_hat.detach()
+        real, _ = self.discriminator(image, condition)
+        fake, _ = self.discriminator(reconstruction.detach(), condition)
         logs = {
             "discriminator/real": torch.stack([r.detach().float().mean() for r in real]).mean(),
             "discriminator/fake": torch.stack([f.detach().float().mean() for f in fake]).mean(),
         }
         return discriminator_loss(real, fake, self.gan_loss), logs
 
-    def generator_terms(self, image: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
-        """Weighted terms for the generator's loss; D's parameters receive no gradient from them."""
+    def generator_terms(
+        self, image: Tensor, reconstruction: Tensor, latent_hat: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Weighted terms for the generator's loss; D's parameters receive no gradient from them, nor does the latent:
+        it would learn to please D instead of saying what the image is."""
         terms: dict[str, Tensor] = {}
+        condition = None if latent_hat is None else latent_hat.detach()
         with self._frozen():
-            fake, fake_features = self.discriminator(reconstruction)
+            fake, fake_features = self.discriminator(reconstruction, condition)
             if self.weight > 0:
                 terms["adversarial"] = self.weight * generator_loss(fake, self.gan_loss)
             if self.feature_matching_weight > 0:
                 with torch.no_grad():
-                    _, real_features = self.discriminator(image)
+                    _, real_features = self.discriminator(image, condition)
                 matching = feature_matching_loss(real_features, fake_features)
                 terms["feature_matching"] = self.feature_matching_weight * matching
         return terms

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 from hific.codecs.load import DAMAGE
-from hific.training.compressnet_module import CompressNetModule
+from hific.training.adversarial_module import AdversarialModule
 
 
 class ResumeError(ValueError):
     """`ckpt_path` names a file from which this run cannot go on; says why and what to do."""
 
 
-def check_resume(path: str | Path, module: CompressNetModule, max_steps: int) -> int:
+def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) -> int:
     """The batches that the checkpoint has behind it.
 
     Raises:

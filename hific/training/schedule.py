@@ -32,3 +32,14 @@ class HalvingSchedule:
 
     def __call__(self, progress: float) -> float:
         return 0.5 ** min(self.times, int(progress * (self.times + 1)))
+
+
+class StepSchedule:
+    """Constant, then times `factor` from the share `at` of the training (or stage) on: HiFiC's x0.1 at one half."""
+
+    def __init__(self, at: float = 0.5, factor: float = 0.1) -> None:
+        self.at = at
+        self.factor = factor
+
+    def __call__(self, progress: float) -> float:
+        return self.factor if progress >= self.at else 1.0

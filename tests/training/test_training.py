@@ -16,7 +16,7 @@ from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
 import hific
-from hific.training.compressnet_module import CropError
+from hific.training.adversarial_module import CropError
 from hific.training.finite import NonFiniteError
 from hific.training.resume import ResumeError
 

@@ -8,7 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from hific.data.image_datamodule import ImageDataModule
-from hific.training.compressnet_module import CompressNetModule
+from hific.training.adversarial_module import AdversarialModule
 
 log = logging.getLogger(__name__)
 
@@ -24,22 +24,13 @@ class FitCodingTables(Callback):
     def __init__(self, num_photos: int = 96) -> None:
         self.num_photos = num_photos
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._module(pl_module).photo_latents = []
-
     @torch.inference_mode()
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         datamodule = getattr(trainer, "datamodule", None)
         if trainer.fast_dev_run or not isinstance(datamodule, ImageDataModule):
             return
-        module = self._module(pl_module)
+        if not isinstance(pl_module, AdversarialModule):
+            raise TypeError(f"FitCodingTables serves AdversarialModule, not {type(pl_module).__name__}")
         log.info("fitting the coding tables on up to %d whole training photos", self.num_photos)
-        module.photo_latents = [
-            module.symbols(photo.to(module.device)) for photo in datamodule.whole_train_photos(self.num_photos)
-        ]
-
-    @staticmethod
-    def _module(pl_module: LightningModule) -> CompressNetModule:
-        if not isinstance(pl_module, CompressNetModule):
-            raise TypeError(f"FitCodingTables serves CompressNetModule, not {type(pl_module).__name__}")
-        return pl_module
+        photos = datamodule.whole_train_photos(self.num_photos)
+        pl_module.fit_coding(photo.to(pl_module.device) for photo in photos)

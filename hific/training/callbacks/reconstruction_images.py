@@ -30,7 +30,7 @@ class ReconstructionImages(Callback):
     ) -> None:
         if batch_idx >= self.max_images or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        reconstruction = (pl_module.reconstruct(batch) + 1) / 2  # type: ignore[operator]
+        reconstruction = pl_module.reconstruct(batch)  # type: ignore[operator]
         pair = torch.cat((batch, reconstruction), dim=-1)[0]
         picture = (pair.float() * 255).round().clamp(0, 255).byte().movedim(0, -1).cpu().numpy()
         if not trainer.fast_dev_run:

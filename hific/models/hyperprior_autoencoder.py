@@ -1,0 +1,137 @@
+"""HiFiC's auto-encoder: analysis, mean-and-scale hyperprior, synthesis (Mentzer et al. 2020; hific_xgboost, figure 1).
+
+x ─ analysis ─ latent ─┬─ hyper-analysis ─ z ─ round ─ hyper-syntheses ─ means, scales
+                       └─ round(latent - means) + means ─ latent_hat ─ synthesis ─ x_hat
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hific.entropy.factorized_prior import FactorizedPrior
+from hific.entropy.gaussian_conditional import gaussian_likelihoods
+from hific.entropy.rate import estimated_bpp
+from hific.layers.activation import Activation
+from hific.layers.normalization import Normalization
+from hific.models.outputs import Hyperprior, HyperpriorOutput
+from hific.networks.hific_analysis import HificAnalysis
+from hific.networks.hific_synthesis import HificSynthesis
+from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
+from hific.ops.quantize import additive_noise, round_straight_through
+
+Quantization = Literal["ste", "noise"]
+
+
+class HyperpriorAutoencoder(nn.Module):
+    """Image to integer latents to image.
+
+    Args:
+        widths: channels from full resolution down to 1/16; the paper's are 60, 120, 240, 480, 960.
+        latent_channels: C, 220 in the paper.
+        hyper_channels: N, 320 in the paper.
+        residual_blocks: of the synthesis; the paper's 9.
+        normalization: `channel` is the paper's; others are ablations, and cannot be coded in tiles.
+        activation: of the synthesis.
+        quantization: what the synthesis sees in training: rounded latents with a straight-through gradient (`ste`), or
+            latents with the noise that the rate sees (`noise`).
+
+    Images are float [B, 3, H, W] in [0, 1], H and W multiples of 16.
+    """
+
+    stride = 16
+    minimum_size = 16
+
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int],
+        latent_channels: int,
+        hyper_channels: int,
+        residual_blocks: int,
+        normalization: Normalization = "channel",
+        activation: Activation = "relu",
+        quantization: Quantization = "ste",
+    ) -> None:
+        super().__init__()
+        if len(widths) != 5 or min(*widths, latent_channels, hyper_channels) < 1 or residual_blocks < 0:
+            raise ValueError(
+                f"five positive widths, latent_channels and hyper_channels >= 1 are due, not {list(widths)}, "
+                f"{latent_channels}, {hyper_channels}"
+            )
+        self.arguments: dict[str, Any] = {
+            "widths": [int(width) for width in widths],
+            "latent_channels": int(latent_channels),
+            "hyper_channels": int(hyper_channels),
+            "residual_blocks": int(residual_blocks),
+            "normalization": normalization,
+            "activation": activation,
+            "quantization": quantization,
+        }
+        self.widths = tuple(self.arguments["widths"])
+        self.latent_channels, self.hyper_channels = int(latent_channels), int(hyper_channels)
+        self.normalization = normalization
+        self.quantization: Quantization = quantization
+        self.analysis = HificAnalysis(self.widths, latent_channels, normalization)
+        self.synthesis = HificSynthesis(self.widths, latent_channels, residual_blocks, normalization, activation)
+        self.hyper_analysis = HyperAnalysis(latent_channels, hyper_channels)
+        self.mean_synthesis = HyperSynthesis(hyper_channels, latent_channels)
+        self.scale_synthesis = HyperSynthesis(hyper_channels, latent_channels, initial_output=1.0)
+        self.prior = FactorizedPrior(hyper_channels)
+
+    def analyze(self, image: Tensor) -> Tensor:
+        """Image [B, 3, H, W] in [0, 1] to latent [B, C, H/16, W/16], float32."""
+        height, width = image.shape[-2:]
+        if height % self.stride or width % self.stride or min(height, width) < self.minimum_size:
+            raise ValueError(f"height and width must be multiples of {self.stride}, not {height} and {width}")
+        latent: Tensor = self.analysis(image).float()
+        return latent
+
+    def synthesize(self, latent_hat: Tensor) -> Tensor:
+        """Latent to image, float32, about [0, 1]."""
+        reconstruction: Tensor = self.synthesis(latent_hat).float()
+        return reconstruction
+
+    def predict(self, latent: Tensor) -> Hyperprior:
+        """The hyper-latent of a latent, and the means and scales that follow from its rounded values."""
+        height, width = latent.shape[-2:]
+        # The hyperprior is small and steers the rate: it stays in float32.
+        with torch.autocast(device_type=latent.device.type, enabled=False):
+            hyper_latent = self.hyper_analysis(latent)
+            hyper_latent_hat = round_straight_through(hyper_latent)
+            means = self.mean_synthesis(hyper_latent_hat)[..., :height, :width]
+            scales = self.scale_synthesis(hyper_latent_hat)[..., :height, :width]
+        return Hyperprior(hyper_latent, means, scales)
+
+    def forward(self, image: Tensor, generator: torch.Generator | None = None) -> HyperpriorOutput:
+        """Through quantization, without bytes. `generator`: of the noise, on the CPU."""
+        latent = self.analyze(image)
+        hyperprior = self.predict(latent)
+        noisy_bpp, quantized_bpp, noisy_latent = self._rates(latent, hyperprior, image, generator)
+        if self.quantization == "noise" and self.training:
+            latent_hat = noisy_latent
+        else:
+            latent_hat = round_straight_through(latent - hyperprior.means) + hyperprior.means
+        return HyperpriorOutput(
+            latent, latent_hat, hyperprior, noisy_bpp, quantized_bpp, reconstruction=self.synthesize(latent_hat)
+        )
+
+    def _rates(
+        self, latent: Tensor, hyperprior: Hyperprior, image: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Estimated bpp of the noisy values (to train on) and of the rounded ones (to steer by); the noisy latent."""
+        num_pixels = image.shape[0] * image.shape[2] * image.shape[3]
+        noisy_latent = additive_noise(latent, generator)
+        noisy = (
+            self.prior(additive_noise(hyperprior.hyper_latent, generator)),
+            gaussian_likelihoods(noisy_latent - hyperprior.means, hyperprior.scales),
+        )
+        with torch.no_grad():
+            quantized = (
+                self.prior(hyperprior.hyper_latent.round()),
+                gaussian_likelihoods((latent - hyperprior.means).round(), hyperprior.scales),
+            )
+        return estimated_bpp(noisy, num_pixels), estimated_bpp(quantized, num_pixels), noisy_latent

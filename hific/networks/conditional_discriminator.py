@@ -1,0 +1,95 @@
+"""HiFiC's discriminator D: a PatchGAN that sees the latent beside the image (Mentzer et al. 2020, section 3.3).
+
+    latent_hat [B, C, h, w] ─ c3-12 ─ LeakyReLU ─ nearest x16 ─┐
+    image [B, 3, H, W] ────────────────────────────────────────┴─ c4s2-64 ─ 128 ─ 256 ─ c4s1-512 ─ c4s1-1
+
+Every convolution under spectral norm, also the latent's and the last (2,800,797 parameters at C = 220).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from hific.layers.activation import Activation, activation_layer
+
+DiscriminatorNorm = Literal["spectral", "instance"]
+CONDITION_CHANNELS = 12
+
+
+class ConditionalPatchDiscriminator(nn.Module):
+    """[B, 3, H, W] in [-1, 1] and the latent [B, C, H/16, W/16] -> lists of logit maps and of feature maps, one a scale.
+
+    Args:
+        widths: of the convolutions before the last; all but the final one halve the resolution.
+        latent_channels: C.
+        conditional: whether D sees the latent (hific_xgboost, section 3.3; an ablation).
+        normalization: `spectral` on every convolution, or `instance` behind all but the first and the last.
+        activation: `leaky_relu` is the paper's.
+        scales: 1 in the paper; 2 adds an equal D on the image averaged down by 2 (pix2pixHD).
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        latent_channels: int,
+        conditional: bool = True,
+        normalization: DiscriminatorNorm = "spectral",
+        activation: Activation = "leaky_relu",
+        scales: int = 1,
+    ) -> None:
+        super().__init__()
+        if scales < 1 or not widths or normalization not in ("spectral", "instance"):
+            raise ValueError(f"scales={scales}, widths={list(widths)}, normalization={normalization!r} make no D")
+        self.condition = _condition(latent_channels, normalization, activation) if conditional else None
+        inputs = 3 + (CONDITION_CHANNELS if conditional else 0)
+        self.scales = nn.ModuleList(_trunk(inputs, widths, normalization, activation) for _ in range(scales))
+
+    def forward(self, image: Tensor, latent_hat: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+        """Logit maps, full resolution first, and the feature maps before each scale's last convolution."""
+        judged = image
+        if self.condition is not None:
+            if latent_hat is None or len(latent_hat) != len(image):
+                raise ValueError("a conditional discriminator needs the latent of every image, in the same order")
+            condition = F.interpolate(self.condition(latent_hat), size=image.shape[-2:], mode="nearest")
+            judged = torch.cat((image, condition), dim=1)
+        logits: list[Tensor] = []
+        features: list[Tensor] = []
+        for index, trunk in enumerate(self.scales):
+            if index > 0:
+                judged = F.avg_pool2d(judged, 3, stride=2, padding=1, count_include_pad=False)
+            hidden = judged
+            for layer in list(trunk)[:-1]:  # type: ignore[arg-type]
+                hidden = layer(hidden)
+            features.append(hidden)
+            logits.append(trunk[-1](hidden))  # type: ignore[index]
+        return logits, features
+
+
+def _condition(latent_channels: int, normalization: DiscriminatorNorm, activation: Activation) -> nn.Sequential:
+    conv = nn.Conv2d(latent_channels, CONDITION_CHANNELS, 3, padding=1)
+    return nn.Sequential(_constrained(conv, normalization), activation_layer(activation))
+
+
+def _trunk(
+    inputs: int, widths: Sequence[int], normalization: DiscriminatorNorm, activation: Activation
+) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for index, outputs in enumerate(widths):
+        stride = 1 if index == len(widths) - 1 else 2
+        layers.append(_constrained(nn.Conv2d(inputs, outputs, 4, stride=stride, padding=1), normalization))
+        if normalization == "instance" and index > 0:
+            layers.append(nn.InstanceNorm2d(outputs, affine=True))
+        layers.append(activation_layer(activation))
+        inputs = outputs
+    layers.append(_constrained(nn.Conv2d(inputs, 1, 4, stride=1, padding=1), normalization))
+    return nn.Sequential(*layers)
+
+
+def _constrained(conv: nn.Conv2d, normalization: DiscriminatorNorm) -> nn.Module:
+    return spectral_norm(conv) if normalization == "spectral" else conv

@@ -1,0 +1,60 @@
+"""HiFiC's generator G (Mentzer et al. 2020, figure 2; nine blocks of 960 there).
+
+    latent_hat [B, C, h, w] ─ norm ─ c3s1-960 ─ norm ─┬─ R960 x 9 ─ + ─ u480 ─ u240 ─ u120 ─ u60 ─ c7s1-3 ─ x_hat
+                                                      └─────────────┘   each: transposed 3x3, norm, ReLU
+
+x_hat [B, 3, 16h, 16w] is meant to lie in [0, 1], and is not forced to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from hific.layers.activation import Activation, activation_layer
+from hific.layers.normalization import Normalization, normalization_layer
+from hific.layers.residual import ResidualBlock
+
+
+class HificSynthesis(nn.Module):
+    """Latent to image. `widths` as of the analysis, from full resolution down."""
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        latent_channels: int,
+        residual_blocks: int,
+        normalization: Normalization = "channel",
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__()
+        deepest = widths[-1]
+        self.head = nn.Sequential(
+            normalization_layer(normalization, latent_channels),
+            nn.Conv2d(latent_channels, deepest, 3, padding=1),
+            normalization_layer(normalization, deepest),
+        )
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(deepest, normalization, "zeros", activation) for _ in range(residual_blocks))
+        )
+        self.ups = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.ConvTranspose2d(widths[i + 1], widths[i], 3, stride=2, padding=1, output_padding=1),
+                    normalization_layer(normalization, widths[i]),
+                    activation_layer(activation),
+                )
+                for i in range(len(widths) - 2, -1, -1)
+            )
+        )
+        self.tail = nn.Conv2d(widths[0], 3, 7, padding=3)
+        # Latents around a position that its pixels depend on: one a convolution at 1/16, and 2 for all that follows
+        # (the transposed convolutions reach 1 + 1/2 + 1/4 + 1/8 of a latent, the tail 3 pixels).
+        self.halo = 1 + 2 * residual_blocks + 2 + 1
+
+    def forward(self, latent_hat: Tensor) -> Tensor:
+        features = self.head(latent_hat)
+        features = features + self.blocks(features)
+        reconstruction: Tensor = self.tail(self.ups(features))
+        return reconstruction

@@ -1,0 +1,65 @@
+"""The hyperprior's transforms (Ballé et al. 2018, Minnen et al. 2018; N = 320 in HiFiC).
+
+    latent [B, C, h, w]        ─ c3s1-N ─ ReLU ─ c5s2-N ─ ReLU ─ c5s2-N ─── hyper_latent [B, N, ceil(h/4), ceil(w/4)]
+    hyper_latent_hat, integers ─ u5s2-N ─ ReLU ─ u5s2-N ─ ReLU ─ c3s1-C ─── means; a second one of its kind: scales
+
+The syntheses' output is cut to the h x w of the latent, at the right and the bottom.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class HyperAnalysis(nn.Sequential):
+    """Latent to hyper-latent, at a quarter of its resolution."""
+
+    def __init__(self, latent_channels: int, hyper_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(latent_channels, hyper_channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hyper_channels, hyper_channels, 5, stride=2, padding=2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hyper_channels, hyper_channels, 5, stride=2, padding=2),
+        )
+
+
+class HyperSynthesis(nn.Module):
+    """Rounded hyper-latent to means, or to scales.
+
+    `peaks`: the largest activation behind each of the two ReLUs, a running maximum of training passes that forgets
+    slowly. The integer form of this network takes the ranges of its activations from there. A plain attribute: ranges
+    are stored beside the weights, not among them.
+    """
+
+    FORGET = 0.999
+
+    def __init__(self, hyper_channels: int, latent_channels: int, initial_output: float = 0.0) -> None:
+        super().__init__()
+        self.up1 = nn.ConvTranspose2d(hyper_channels, hyper_channels, 5, stride=2, padding=2, output_padding=1)
+        self.up2 = nn.ConvTranspose2d(hyper_channels, hyper_channels, 5, stride=2, padding=2, output_padding=1)
+        self.head = nn.Conv2d(hyper_channels, latent_channels, 3, padding=1)
+        nn.init.constant_(self.head.bias, initial_output)  # type: ignore[arg-type]
+        self.peaks = torch.zeros(2)
+
+    def forward(self, hyper_latent_hat: Tensor) -> Tensor:
+        first, second = self._activations(hyper_latent_hat)
+        if self.training:
+            with torch.no_grad():
+                self.peaks = torch.maximum(self.peaks.to(first.device) * self.FORGET, _peaks(first, second))
+        output: Tensor = self.head(second)
+        return output
+
+    @torch.no_grad()
+    def widen_peaks(self, hyper_latent_hat: Tensor) -> None:
+        """Takes the activations of one pass into `peaks`, and forgets none."""
+        self.peaks = torch.maximum(self.peaks.to(hyper_latent_hat.device), _peaks(*self._activations(hyper_latent_hat)))
+
+    def _activations(self, hyper_latent_hat: Tensor) -> tuple[Tensor, Tensor]:
+        first = torch.relu(self.up1(hyper_latent_hat))
+        return first, torch.relu(self.up2(first))
+
+
+def _peaks(first: Tensor, second: Tensor) -> Tensor:
+    return torch.stack((first.detach().amax(), second.detach().amax())).float()

@@ -1,0 +1,226 @@
+"""Training of HiFiC in two stages (Mentzer et al. 2020, section 4; hific_xgboost, section 3).
+
+Stage 1: rate, MSE and LPIPS. Stage 2 adds the adversary, from stage 1's weights, with fresh optimizers and schedules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hific.losses.perceptual import FrozenFeatureLoss
+from hific.losses.rate_target import RateTarget
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.models.outputs import HyperpriorOutput
+from hific.ops.padding import pad_to_multiple
+from hific.training.adversarial_module import AdversarialModule, OptimizerFactory, to_256_levels
+from hific.training.adversary import Adversary
+from hific.training.ema import ExponentialAverage
+from hific.training.finite import check_finite
+from hific.training.schedule import Schedule
+
+RANGE_255 = 255.0**2
+
+
+@dataclass(frozen=True)
+class DistortionWeights:
+    """mse: k_M, of the mean squared error on [0, 255]; perceptual: k_P, of LPIPS."""
+
+    mse: float = 0.075 * 2**-5
+    perceptual: float = 1.0
+
+
+class HificModule(AdversarialModule):
+    """One HiFiC and its adversary, in one resumable run.
+
+    Args, besides those of `AdversarialModule`:
+        rate_target: lambda' of the rate; see losses/rate_target.py.
+        stage1_steps, stage2_steps: batches; 0 leaves a stage out (stage 2 alone starts from `init_from`).
+        freeze_analysis: in stage 2 only the synthesis and D learn: files keep the bytes they had after stage 1.
+        ema_decay: of an average of the synthesis's weights, which then is what files are decoded with; 0 for none.
+        compile: analysis and synthesis by torch.compile.
+        perceptual_samples: images of each batch that the perceptual term looks at; None for all.
+
+    Schedules, warm-up and fresh optimizers are a matter of a stage's own progress, counted in batches. From stage 2 on
+    batches hold twice as many images: the second half is the discriminator's own.
+    """
+
+    model: HyperpriorAutoencoder
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: HyperpriorAutoencoder,
+        adversary: Adversary,
+        weights: DistortionWeights,
+        rate_target: RateTarget,
+        perceptual: FrozenFeatureLoss | None,
+        optimizer: OptimizerFactory,
+        discriminator_optimizer: OptimizerFactory,
+        schedule: Schedule,
+        stage1_steps: int,
+        stage2_steps: int,
+        freeze_analysis: bool = False,
+        ema_decay: float = 0.0,
+        compile: bool = False,
+        perceptual_samples: int | None = None,
+        gradient_clip: float = 1.0,
+        init_from: str | None = None,
+        seed: int = 0,
+        training_info: Mapping[str, Any] | None = None,
+    ) -> None:
+        if min(stage1_steps, stage2_steps) < 0 or stage1_steps + stage2_steps == 0:
+            raise ValueError(f"stage1_steps={stage1_steps} and stage2_steps={stage2_steps} leave nothing to train")
+        super().__init__(
+            name=name,
+            model=model,
+            adversary=adversary,
+            perceptual=perceptual,
+            optimizer=optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            schedule=schedule,
+            gradient_clip=gradient_clip,
+            init_from=init_from,
+            seed=seed,
+            training_info=training_info,
+        )
+        self.weights = weights
+        self.rate_target = rate_target
+        self.stage1_steps, self.stage2_steps = stage1_steps, stage2_steps
+        self.freeze_analysis = freeze_analysis
+        self.perceptual_samples = perceptual_samples
+        self.ema = ExponentialAverage(self.model.synthesis, ema_decay) if ema_decay > 0 else None
+        if compile:
+            self.model.analysis.compile()
+            self.model.synthesis.compile()
+
+    @property
+    def stage(self) -> int:
+        """1 or 2: which the batch at hand belongs to."""
+        return 1 if self.global_step < self.stage1_steps else 2
+
+    @property
+    def stage_progress(self) -> float:
+        """Share of the stage that is done; never reaches 1 in it."""
+        if self.stage == 1:
+            return self.global_step / self.stage1_steps
+        return min((self.global_step - self.stage1_steps) / max(1, self.stage2_steps), 1.0)
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        if self.global_step == self.stage1_steps:
+            self._begin_stage2()
+        self.set_learning_rates(self.stage_progress)
+        generator = self.generator()
+        image = batch.contiguous(memory_format=torch.channels_last)
+        if self.stage == 2 and self.adversary.enabled:
+            image, image_of_d = image.chunk(2)
+            self._step_discriminator_on(image_of_d, generator)
+        output: HyperpriorOutput = self.model(image, generator)
+        terms = self._distortion_terms(image, output) | self._rate_term(output)
+        if self.stage == 2 and self.adversary.enabled:
+            # The paper's beta; images in [-1, 1] for D.
+            terms |= self.adversary.generator_terms(2 * image - 1, 2 * output.reconstruction - 1, output.latent_hat)
+        check_finite(terms, self.global_step)
+        self.step_autoencoder(terms)
+        if self.ema is not None:
+            self.ema.update(self.model.synthesis)
+        self._share_peaks()
+
+    def _begin_stage2(self) -> None:
+        """Forgets stage 1's optimizer moments and learning rates."""
+        for optimizer in self.raw_optimizers():
+            optimizer.state.clear()
+            optimizer.zero_grad()
+        if self.ema is not None:
+            self.ema.restart(self.model.synthesis)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if self.freeze_analysis:
+            for part in self._analysis_parts():
+                part.requires_grad_(self.stage == 1)
+
+    def _analysis_parts(self) -> list[nn.Module]:
+        model = self.model
+        return [model.analysis, model.hyper_analysis, model.mean_synthesis, model.scale_synthesis, model.prior]
+
+    def _step_discriminator_on(self, image: Tensor, generator: torch.Generator) -> None:
+        """D's step, before and on other images than the auto-encoder's."""
+        with torch.no_grad():
+            output: HyperpriorOutput = self.model(image, generator)
+        self.step_discriminator(2 * image - 1, 2 * output.reconstruction - 1, output.latent_hat)
+
+    def _distortion_terms(self, image: Tensor, output: HyperpriorOutput) -> dict[str, Tensor]:
+        error = (output.reconstruction - image).square().mean()
+        terms = {"mse": self.weights.mse * RANGE_255 * error}
+        if self.perceptual is not None and self.weights.perceptual > 0:
+            x_hat, x = output.reconstruction[: self.perceptual_samples], image[: self.perceptual_samples]
+            terms["perceptual"] = self.weights.perceptual * self.perceptual(2 * x_hat - 1, 2 * x - 1)
+        self.log("train/psnr", -10 * torch.log10(error.detach().clamp(min=1e-10)))
+        return terms
+
+    def _rate_term(self, output: HyperpriorOutput) -> dict[str, Tensor]:
+        """lambda' times the noisy rate; lambda' goes by the quantized rate of all ranks' images."""
+        quantized_bpp = self.trainer.strategy.reduce(output.estimated_bpp_quantized, reduce_op="mean")
+        assert isinstance(quantized_bpp, Tensor)
+        rate_weight = self.rate_target.weight(quantized_bpp, self.stage_progress)
+        self.log("train/estimated_bpp_quantized", quantized_bpp, prog_bar=True)
+        self.log_dict(
+            {"train/estimated_bpp_noisy": output.estimated_bpp_noisy.detach(), "train/rate_weight": rate_weight}
+        )
+        return {"rate": rate_weight * output.estimated_bpp_noisy}
+
+    def _share_peaks(self) -> None:
+        """The largest activations of all ranks, so that every rank would save the same integer networks."""
+        if self.trainer.world_size > 1:
+            for network in (self.model.mean_synthesis, self.model.scale_synthesis):
+                network.peaks = self.all_gather(network.peaks).amax(0)
+
+    def measure(self, batch: Tensor, stage: str) -> None:
+        super().measure(batch, stage)
+        self.log(f"{stage}/estimated_bpp", self._estimated_bpp(batch), prog_bar=True, sync_dist=True, batch_size=1)
+
+    @torch.no_grad()
+    def _estimated_bpp(self, batch: Tensor) -> Tensor:
+        """Of whole images: bits of the rounded latents over the unpadded pixels."""
+        padded = pad_to_multiple(batch, self.model.stride, self.model.minimum_size)
+        bpp: Tensor = self.model(padded).estimated_bpp_quantized
+        return bpp * (padded.shape[-2] * padded.shape[-1] / (batch.shape[-2] * batch.shape[-1]))
+
+    def distortion(self, reconstruction: Tensor, batch: Tensor) -> Tensor:
+        total = self.weights.mse * RANGE_255 * (reconstruction - batch).square().mean()
+        if self.perceptual is not None and self.weights.perceptual > 0 and min(batch.shape[-2:]) >= 32:
+            total = total + self.weights.perceptual * self.perceptual(2 * reconstruction - 1, 2 * batch - 1)
+        return total
+
+    @torch.no_grad()
+    def reconstruct(self, batch: Tensor) -> Tensor:
+        height, width = batch.shape[-2:]
+        padded = pad_to_multiple(batch, self.model.stride, self.model.minimum_size)
+        latent = self.model.analyze(padded)
+        means = self.model.predict(latent).means
+        latent_hat = (latent - means).round() + means
+        synthesis = self.model.synthesis if self.ema is None else self.ema.average
+        return to_256_levels(synthesis(latent_hat).float()[..., :height, :width])
+
+    def fit_coding(self, photos: Iterable[Tensor]) -> None:
+        """Takes the ranges of the hyper-syntheses' activations from whole photos: crops know too much of borders."""
+        for network in (self.model.mean_synthesis, self.model.scale_synthesis):
+            network.peaks = torch.zeros(2)
+        for photo in photos:
+            padded = pad_to_multiple(photo, self.model.stride, self.model.minimum_size)
+            hyper_latent_hat = self.model.predict(self.model.analyze(padded)).hyper_latent.round()
+            for network in (self.model.mean_synthesis, self.model.scale_synthesis):
+                network.widen_peaks(hyper_latent_hat)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["hific"] = {"name": self.name, "arguments": self.model.arguments, "training": self.checkpoint_info()}
+        checkpoint["peaks"] = [self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "peaks" in checkpoint:
+            self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks = checkpoint["peaks"]
