@@ -16,8 +16,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, MissingMandatoryValue, OmegaConf
 
 from hific.codecs.compressnet_codec import CompressNetCodec, SwitchSource
-from hific.codecs.compressnet_coding import Coding
+from hific.codecs.families import AnyCodec
+from hific.codecs.hyperprior_codec import HyperpriorCodec
 from hific.codecs.load import CheckpointError, load_codec
+from hific.coding.container import CODINGS
 from hific.data.source import DataNotFoundError, ImageSource, Split
 from hific.evaluation.console import print_means
 from hific.evaluation.evaluate import EvaluationImage
@@ -47,7 +49,11 @@ class Checkpoint:
     """A loaded checkpoint under the label that tables give it."""
 
     label: str
-    codec: CompressNetCodec
+    codec: AnyCodec
+
+    def codings(self, wanted: Sequence[str]) -> list[str]:
+        """Those of `wanted` that its files can have, in that order; all that there are where none is wanted."""
+        return [coding for coding in wanted or self.codec.codings if coding in self.codec.codings]
 
 
 def load_checkpoints(config: DictConfig) -> list[Checkpoint]:
@@ -60,19 +66,30 @@ def load_checkpoints(config: DictConfig) -> list[Checkpoint]:
     return [Checkpoint(*one) for one in zip(labels, codecs, strict=True)]
 
 
-def checkpoint_systems(checkpoint: Checkpoint, codings: Sequence[Coding], *, controls: bool) -> list[FixedSystem]:
-    """One a coding; the last coding also with the controls, where the model predicts its switches."""
-    systems = [_system(checkpoint, coding) for coding in codings]
-    if checkpoint.codec.model.switches != "predicted":
-        return systems
+def checkpoint_systems(checkpoint: Checkpoint, codings: Sequence[str], *, controls: bool) -> list[FixedSystem]:
+    """One a coding; the last coding also with what only its kind of model has: estimated bpp, switch controls."""
+    codec = checkpoint.codec
+    systems = [_system(checkpoint, codec.with_options(coding=coding)) for coding in codings]
     name, setup = systems[-1].name, systems[-1].fixed
-    accuracy = partial(predicted_switch_accuracy, checkpoint.codec)
+    if isinstance(codec, HyperpriorCodec):
+        systems[-1] = FixedSystem(name, replace(setup, extra_metrics=partial(estimated_bpp, codec)))
+        return systems
+    if codec.model.switches != "predicted":
+        return systems
+    accuracy = partial(predicted_switch_accuracy, codec)
     systems[-1] = FixedSystem(name, replace(setup, extra_metrics=accuracy))
     if controls:
-        systems += [_system(checkpoint, codings[-1], source) for source in SWITCH_CONTROLS]
-        reconstruct = checkpoint.codec.oracle_reconstruction
-        systems.append(oracle(f"{name}, oracle switches", setup, reconstruct, knows="oracle switches"))
+        systems += [
+            _system(checkpoint, codec.with_options(coding=codings[-1], switch_source=source))
+            for source in SWITCH_CONTROLS
+        ]
+        systems.append(oracle(f"{name}, oracle switches", setup, codec.oracle_reconstruction, knows="oracle switches"))
     return systems
+
+
+def estimated_bpp(codec: HyperpriorCodec, pixels: Pixels) -> dict[str, float]:
+    """From the likelihoods of the rounded latents; `bpp` is of the file."""
+    return {"estimated_bpp": codec.estimated_bpp(pixels)}
 
 
 @torch.inference_mode()
@@ -98,9 +115,13 @@ def evaluate(config: DictConfig) -> list[Measurement]:
     families = [instantiate(config.codec[name]) for name in _listed(config.classical)]
     checkpoints = load_checkpoints(config)
     images, left_out = find_images(config, source, checkpoints)
-    codings = _listed(config.codings)
-    learned = [one for each in checkpoints for one in checkpoint_systems(each, codings, controls=config.controls)]
-    references = [f"{one.label}, {codings[-1]}" for one in checkpoints]
+    codings = [codings_wanted(config, one) for one in checkpoints]
+    learned = [
+        system
+        for one, of_one in zip(checkpoints, codings, strict=True)
+        for system in checkpoint_systems(one, of_one, controls=config.controls)
+    ]
+    references = [f"{one.label}, {of_one[-1]}" for one, of_one in zip(checkpoints, codings, strict=True)]
     limits = byte_limits_wanted(config.match_to, references, [image.name for image in images])
     matched = _matched_names(families, limits)
     panel = panel_options(config, images, [one.name for one in learned], references, matched)
@@ -133,9 +154,10 @@ def check_request(config: DictConfig) -> None:
     if OmegaConf.is_missing(config.data, "root"):
         raise RequestError("this data set needs its folder: data.root=FOLDER")
     check_known("split", [config.split], get_args(Split))
-    check_known("codings", _listed(config.codings), get_args(Coding))
-    if not _listed(config.codings):
-        raise RequestError(f"codings=[]: name at least one of {', '.join(get_args(Coding))}")
+    all_codings = [coding for of_codec in CODINGS.values() for coding in of_codec]
+    check_known("codings", _listed(config.codings), all_codings)
+    if config.codings is not None and not _listed(config.codings):
+        raise RequestError(f"codings=[]: name at least one of {', '.join(all_codings)}, or null for all of a model's")
     check_known("classical", _listed(config.classical), list(config.codec))
     check_folder("weights.dir", config.weights.dir)
     check_file("weights.inception", config.weights.inception)
@@ -146,8 +168,10 @@ def find_images(
     config: DictConfig, source: ImageSource, checkpoints: Sequence[Checkpoint]
 ) -> tuple[list[EvaluationImage], list[str]]:
     """The images to measure, and a sentence for each that is left out. RequestError where none is left."""
-    model = checkpoints[0].codec.model if checkpoints else None
-    limit = SizeLimit(config.max_pixels, model.stride, model.minimum_size) if model else None
+    limit = None
+    if checkpoints:
+        codec = min((one.codec for one in checkpoints), key=lambda codec: codec.max_pixels)
+        limit = SizeLimit(codec.max_pixels, codec.model.stride, codec.model.minimum_size)
     files = source.files(config.split)[: config.num_images]
     images, left_out = evaluation_images(files, clahe=config.data.clahe, crop=config.crop, limit=limit)
     if not images:
@@ -210,18 +234,17 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, ListConfig) else [] if value is None else [value]
 
 
-def _system(checkpoint: Checkpoint, coding: Coding, switch_source: SwitchSource = "predicted") -> FixedSystem:
-    base = checkpoint.codec
-    codec = CompressNetCodec(
-        base.model,
-        base.coding_tables,
-        base.fingerprint,
-        name=base.name,
-        coding=coding,
-        switch_source=switch_source,
-        max_pixels=base.max_pixels,
-    )
-    return FixedSystem(f"{checkpoint.label}, {codec.setting}", Setup(codec, fingerprint=base.fingerprint.hex()))
+def codings_wanted(config: DictConfig, checkpoint: Checkpoint) -> list[str]:
+    """RequestError where the checkpoint has none of those asked for."""
+    codings = checkpoint.codings(_listed(config.codings))
+    if not codings:
+        known = ", ".join(checkpoint.codec.codings)
+        raise RequestError(f"codings={_listed(config.codings)}: {checkpoint.label} has {known}")
+    return codings
+
+
+def _system(checkpoint: Checkpoint, codec: AnyCodec) -> FixedSystem:
+    return FixedSystem(f"{checkpoint.label}, {codec.setting}", Setup(codec, fingerprint=codec.fingerprint.hex()))
 
 
 def _facts(config: DictConfig, data: str) -> str:

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from hific.data.source import DataNotFoundError
+from hific.ops.keep_memory import keep_freed_memory
 from hific.training.adversarial_module import CropError
 from hific.training.finite import NonFiniteError
 from hific.training.init_from import InitFromError
@@ -28,6 +29,7 @@ def train(config: DictConfig) -> dict[str, float]:
     if OmegaConf.is_missing(config.data, "root"):
         raise DataNotFoundError("this data set needs its folder: data.root=FOLDER")
     silence_known_messages()
+    keep_freed_memory()
     seed_everything(config.seed, workers=True, verbose=False)
     datamodule: LightningDataModule = instantiate(config.data)
     datamodule.setup("fit")  # what is missing on the disk is told before anything slow

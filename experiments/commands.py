@@ -6,7 +6,7 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,3 +63,16 @@ def evaluate(options: Options, checkpoints: Sequence[Path], *overrides: str) -> 
     paths = ",".join(str(path) for path in checkpoints)
     output = (f"output_dir={options.output}", f"hydra.run.dir={options.output}", "hydra.output_subdir=null")
     run("evaluate.py", f"checkpoint=[{paths}]", *overrides, *options.evaluate, *output)
+
+
+def ablate(
+    description: str | None,
+    name: str,
+    title: str,
+    variants: Mapping[str, Sequence[str]],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Trains HiFiC once for each of `variants` (overrides by name) and measures them side by side in outputs/`name`."""
+    options = parse(description, f"outputs/{name}", arguments)
+    checkpoints = [train(options, variant, "model=hific", *overrides) for variant, overrides in variants.items()]
+    evaluate(options, checkpoints, f"names=[{','.join(variants)}]", f"title='{title}'")

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hific.codecs.codec_set import CodecSet, NoFileFitsError
     from hific.codecs.load import CheckpointError, load_codec
     from hific.coding.errors import BitstreamError
 
 __version__ = "0.1.0"
-__all__ = ["BitstreamError", "CheckpointError", "__version__", "load_codec"]
+__all__ = ["BitstreamError", "CheckpointError", "CodecSet", "NoFileFitsError", "__version__", "load_codec"]
+
+_MODULES = {
+    "BitstreamError": "hific.coding.errors",
+    "CheckpointError": "hific.codecs.load",
+    "CodecSet": "hific.codecs.codec_set",
+    "NoFileFitsError": "hific.codecs.codec_set",
+    "load_codec": "hific.codecs.load",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Loading a codec imports torch, which takes seconds; `hific --help` and `hific info` must not pay for it.
-    if name == "load_codec":
-        from hific.codecs.load import load_codec
-
-        return load_codec
-    if name == "CheckpointError":
-        from hific.codecs.load import CheckpointError
-
-        return CheckpointError
-    if name == "BitstreamError":
-        from hific.coding.errors import BitstreamError
-
-        return BitstreamError
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'hific' has no attribute {name!r}")

@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from hific.codecs.compressnet_coding import CompressNetCoding
+from hific.codecs.hyperprior_coding import HyperpriorCoding
 from hific.codecs.load import checkpoint_entry
 from hific.models.compressnet import CompressNet
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 # Several test processes run beside each other; more threads than cores only slow them down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -64,6 +66,35 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
             "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(5)}}}],
             "global_step": 20,
             "hific": checkpoint_entry("tiny", model, coding, {"steps": 20}),
+        }
+        torch.save(checkpoint, tmp_path / name)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def make_hific_checkpoint(tmp_path: Path) -> MakeCheckpoint:
+    """`make(name, seed=..., deviation=...)`: a tiny HiFiC with random weights, whose latents of noise have about that
+    standard deviation (larger ones make larger files)."""
+
+    def make(name: str = "hific.ckpt", *, seed: int = 0, deviation: float = 2.0, **arguments: Any) -> Path:
+        torch.manual_seed(seed)
+        sizes = {"widths": (4, 4, 6, 6, 8), "latent_channels": 4, "hyper_channels": 4, "residual_blocks": 1}
+        model = HyperpriorAutoencoder(**{**sizes, **arguments}).eval()
+        noise = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            # As they are made, all latents would round to 0.
+            model.analysis.head.weight *= deviation / model.analyze(noise).std()
+            model.hyper_analysis[-1].weight *= 2 / model.hyper_analysis(model.analyze(noise)).std()
+            hyper_latent_hat = model.hyper_analysis(model.analyze(noise)).round()
+            model.mean_synthesis.widen_peaks(hyper_latent_hat)
+            model.scale_synthesis.widen_peaks(hyper_latent_hat)
+        checkpoint = {
+            "state_dict": {f"model.{key}": value for key, value in model.state_dict().items()},
+            "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(5)}}}],
+            "global_step": 20,
+            "hific": checkpoint_entry("hific_tiny", model, HyperpriorCoding.from_model(model), {"steps": 20}),
         }
         torch.save(checkpoint, tmp_path / name)
         return tmp_path / name

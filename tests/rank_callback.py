@@ -9,8 +9,15 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 
+def coding_state(module: LightningModule) -> list[torch.Tensor]:
+    """What the module's coding is made of besides its weights."""
+    if hasattr(module, "history"):
+        return list(module.history.state_dict()["latents"])
+    return [module.model.mean_synthesis.peaks, module.model.scale_synthesis.peaks]
+
+
 class SaveRank(Callback):
-    """Keeps what a rank ends with: weights, symbol history and its last batch."""
+    """Keeps what a rank ends with: weights, what coding is made of, and its last batch."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
@@ -21,7 +28,7 @@ class SaveRank(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         state = {
             "weights": pl_module.state_dict(),
-            "history": pl_module.history.state_dict()["latents"],
+            "coding": coding_state(pl_module),
             "batch": self.batch,
         }
         torch.save(state, self.folder / f"rank{trainer.global_rank}.pt")

@@ -6,9 +6,11 @@ import io
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from hific.cli import main
 from hific.cli.whole_file import write_whole
 from hific.codecs.compressnet_coding import CompressNetCoding
 from hific.codecs.load import checkpoint_entry
-from hific.coding.container import read_info
+from hific.coding.container import Header, pack, read_info
 from hific.models.compressnet import CompressNet
 from hific.ops.read_image import ReadImage, read_image
 
@@ -160,6 +162,14 @@ def test_existing_files_need_force(run: Run, here: Path, capsys: pytest.CaptureF
         ("compress", "a.png", "--jobs", "0"),
         ("compress", "a.png", "--max-pixels", "-1"),
         ("compress", "a.png", "--coding", "huffman"),
+        ("compress", "a.png", "--bpp", "0"),
+        ("compress", "a.png", "--bpp", "1e3"),
+        ("compress", "a.png", "--max-bytes", "0"),
+        ("compress", "a.png", "--max-bytes", "100", "--bpp", ".1"),
+        ("compress", "a.png", "--tile", "-1"),
+        ("compress", "a.png", "--tile", "512"),
+        ("compress", "a.png", "--precision", "bfloat16"),
+        ("compress", "a.png", "--checkpoint", "a.png", "--checkpoint", "b.png"),
         ("compress", "a.png", "--checkpoint", "missing.ckpt"),
         ("compress", "a.png", "--checkpoint", "a.png"),
         ("compress",),
@@ -251,7 +261,7 @@ def test_an_image_above_the_memory_at_hand_is_refused_before_its_pixels_are_read
     save_image(here / "a.png", (640, 640))
     save_image(here / "b.png", (64, 64))
     monkeypatch.setattr("hific.codecs.pixel_limit.available_memory", lambda: 10**7)
-    monkeypatch.setattr("hific.cli.convert.read_image", _only("b.png", read_image))
+    monkeypatch.setattr("hific.cli.conversions.read_image", _only("b.png", read_image))
     assert run("compress", "a.png", "b.png") == 1
     assert "a.png: 640x640 would take about 0.1 GB" in capsys.readouterr().err and (here / "b.hfc").exists()
 
@@ -357,10 +367,17 @@ def test_what_names_and_headers_tell_is_refused_without_torch(here: Path, checkp
     save_image(here / "taken.png")
     (here / "taken.hfc").touch()
     Image.new("L", (2001, 2000)).save(here / "large.png")
+    save_huge_png(here / "huge.png", 16385, 16384)
+    for codec, coding, width in (("compressnet", "context", 2001), ("hific", "hyperprior", 134218)):
+        header = Header(fingerprint=b"1234", width=width, height=2000, codec=codec, coding=coding)
+        (here / f"{codec}.hfc").write_bytes(pack(header, [], b""))
     commands = (
-        (["compress", "large.png"], "2001x2000 is above the limit of 4000000 pixels"),
+        (["compress", "huge.png"], "16385x16384 is above the limit of 268435456 pixels"),
+        (["compress", "large.png", "--max-pixels", "4000000"], "2001x2000 is above the limit of 4000000 pixels"),
         (["compress", "taken.png"], "taken.hfc exists"),
         (["decompress", "taken.png"], "not an .hfc file"),
+        (["decompress", "compressnet.hfc"], "2001x2000 is above the limit of 4000000 pixels"),
+        (["decompress", "hific.hfc"], "134218x2000 is above the limit of 268435456 pixels"),
     )
     for command, reason in commands:
         program = (
@@ -370,6 +387,28 @@ def test_what_names_and_headers_tell_is_refused_without_torch(here: Path, checkp
         environment = os.environ | {"PYTHONPATH": str(ROOT), "HIFIC_CHECKPOINT": checkpoint}
         done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
         assert done.returncode == 1 and reason in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def save_huge_png(path: Path, width: int, height: int) -> None:
+    """A header without the pixels that it announces."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+
+
+def test_compressnets_own_limit_is_told_before_pixels_are_read(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_huge_png(here / "a.png", 2001, 2000)
+    save_image(here / "b.png", (64, 64))
+    monkeypatch.setattr("hific.cli.conversions.read_image", _only("b.png", read_image))
+    assert run("compress", "a.png", "b.png") == 1
+    error = capsys.readouterr().err
+    assert "a.png: 2001x2000 (padded to 2016x2000) is above the limit of 4000000 pixels" in error
+    assert "HiFiC codes large images in tiles" in error and (here / "b.hfc").exists()
 
 
 def test_a_real_process_through_pipes_imports_no_lightning(here: Path, checkpoint: str) -> None:

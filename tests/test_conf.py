@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 
+MODELS = ["sae", "swwae", "sae_spn", "gc", "hific"]
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
@@ -18,9 +19,10 @@ def names(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-@pytest.mark.parametrize(("model", "size"), product(["sae", "swwae", "sae_spn", "gc"], ["tiny", "small", "paper"]))
+@pytest.mark.parametrize(("model", "size"), product(MODELS, ["tiny", "small", "paper"]))
 def test_models_instantiate_at_every_size(model: str, size: str) -> None:
-    overrides = [f"model={model}", f"size={size}", "size.compressnet.perceptual=none", "output_dir=unused"]
+    off = ["size.compressnet.perceptual=none", "size.hific.perceptual=none"]
+    overrides = [f"model={model}", f"size={size}", *off, "output_dir=unused"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(config)

@@ -67,9 +67,9 @@ def test_a_sweep_makes_a_folder_a_job(tmp_path: Path) -> None:
     assert {hific.load_codec(path).name for path in checkpoints} == {"sae", "sae_spn"}
 
 
-@pytest.mark.parametrize("model", ["sae", "swwae", "sae_spn", "gc"])
+@pytest.mark.parametrize("model", ["sae", "swwae", "sae_spn", "gc", "hific"])
 def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
-    """gloo on the CPU; each rank writes its weights and its symbol history, and both must be equal to the bit."""
+    """gloo on the CPU; each rank writes its weights and what coding is made of, and both must be equal to the bit."""
     watch = ["+callbacks.watch._target_=rank_callback.SaveRank", f"+callbacks.watch.folder={tmp_path}"]
     cpu = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
     run(*SHORT, f"model={model}", *cpu, *watch, "hydra.run.dir=run", "test=false", cwd=tmp_path)
@@ -77,8 +77,8 @@ def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
     assert ranks[0]["weights"].keys() == ranks[1]["weights"].keys()
     for name, value in ranks[0]["weights"].items():
         assert torch.equal(value, ranks[1]["weights"][name]), name
-    assert len(ranks[0]["history"]) == 4 * 2 * 2  # batches, ranks, images
-    for one, two in zip(ranks[0]["history"], ranks[1]["history"], strict=True):
+    assert len(ranks[0]["coding"]) == (2 if model == "hific" else 4 * 2 * 2)  # networks; or batches, ranks, images
+    for one, two in zip(ranks[0]["coding"], ranks[1]["coding"], strict=True):
         assert torch.equal(one, two)
     assert not torch.equal(ranks[0]["batch"], ranks[1]["batch"])  # or two ranks did the work of one
     assert len(list(tmp_path.glob("run*"))) == 1
@@ -134,10 +134,10 @@ def test_wandb_works_offline(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["sae", "swwae", "sae_spn", "gc"])
+@pytest.mark.parametrize("model", ["sae", "swwae", "sae_spn", "gc", "hific"])
 def test_paper_size_runs_in_24_gib(model: str, tmp_path: Path) -> None:
     arguments = ["size=paper", "data.batch_size=1", "++trainer.fast_dev_run=true"]
-    weights_off = ["size.compressnet.perceptual=none", "test=false"]
+    weights_off = ["size.compressnet.perceptual=none", "size.hific.perceptual=none", "test=false"]
     measure = "import resource, runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
     measure += "print('PEAK_GIB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
     command = [sys.executable, "-c", measure, str(REPOSITORY / "train.py"), f"model={model}", *arguments, *weights_off]

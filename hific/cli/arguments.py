@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
+from fractions import Fraction
 
 from hific import __version__
-from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, estimated_memory
+from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, estimated_memory
 
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
 
@@ -25,11 +28,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     compress = commands.add_parser("compress", help="images to .hfc files", description="a.png -> a.hfc")
     _add_conversion(compress, "a.hfc beside a.png")
+    _add_limits(compress)
     compress.add_argument(
         "--coding",
         choices=("packed", "static", "context"),
-        default="context",
-        help="how the latent becomes bytes; context (default) is the smallest",
+        help="CompressNet only: how the latent becomes bytes; context (default) is the smallest",
     )
     compress.add_argument(
         "--alpha",
@@ -55,23 +58,71 @@ def _add_conversion(parser: argparse.ArgumentParser, default_output: str) -> Non
         metavar="PATH",
         help=f"a folder, a file (for one input), or - for standard output; default: {default_output}",
     )
-    parser.add_argument("--checkpoint", metavar="CKPT", help="trained model; default: $HIFIC_CHECKPOINT")
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        metavar="CKPT",
+        help="trained model; may be given several times: a file is decompressed by the one that made it, and an image "
+        "compressed by the one that suits --max-bytes or --bpp best; default: $HIFIC_CHECKPOINT (several joined by "
+        f"{os.pathsep!r})",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the networks run (default cpu)")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="images at a time (default 1)")
+    parser.add_argument(
+        "--tile",
+        type=_whole,
+        metavar="N",
+        help="HiFiC only: pixels a side that its networks see at a time, rounded down to a multiple of 16 (default "
+        "1024); less takes less memory and more time, 0 is the whole image at once; need not be the same for both ways",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        help="HiFiC only: of its networks (default float32); files can be decompressed with either",
+    )
     parser.add_argument(
         "--max-pixels",
         type=_positive,
         metavar="N",
-        help=f"largest image, padding included (default {DEFAULT_MAX_PIXELS}); coding takes about "
-        f"{estimated_memory(1000, 16) / 1e6:.1f} GB of memory a megapixel with a model of size=small, "
-        f"{estimated_memory(1000, 60) / 1e6:.1f} GB with size=paper, and that for each of --jobs",
+        help=f"largest image, padding included; default: {DEFAULT_MAX_PIXELS} for CompressNet, which codes an image "
+        f"whole, in about {estimated_memory(1000, 16) / 1e6:.1f} GB of memory a megapixel at size=small and "
+        f"{estimated_memory(1000, 60) / 1e6:.1f} GB at size=paper, for each of --jobs; {DECODE_MAX_PIXELS} for HiFiC, "
+        "which codes in tiles",
     )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
     parser.add_argument("--quiet", action="store_true", help="only errors on standard error")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--max-bytes",
+        type=_positive,
+        metavar="N",
+        help="largest file: each image is compressed with all checkpoints, and the largest file of at most N bytes "
+        "kept; an image without one fails",
+    )
+    limits.add_argument(
+        "--bpp", type=_rate, metavar="B", help="the same limit in bits per pixel of each image, such as 0.15"
+    )
 
 
 def _positive(text: str) -> int:
     value = int(text) if text.isdecimal() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return value
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _rate(text: str) -> Fraction:
+    """Exact: .3 bits for each of 80 pixels are 3 bytes, which floats make 2.99."""
+    value = Fraction(text) if re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", text) else Fraction(0)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a decimal number above 0")
     return value

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hific.cli.plan import Task, find_clashes
 from hific.cli.whole_file import check_target
-from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, check_pixels
+from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_pixels
 from hific.coding.container import unpack
 from hific.coding.errors import BitstreamError
 from hific.ops.read_image import ImageError, image_size
@@ -36,17 +36,14 @@ def admit(tasks: Sequence[Task], options: argparse.Namespace) -> tuple[list[Task
     return admitted, list(dict.fromkeys(problems))
 
 
-def pixel_limit(options: argparse.Namespace) -> int:
-    """On the padded size, as the codec has it."""
-    limit: int = options.max_pixels or DEFAULT_MAX_PIXELS
-    return limit
-
-
 def _check_source(task: Task, options: argparse.Namespace) -> None:
+    """Which model compresses is known only from its checkpoint: until then the limit is that of all."""
     path = task.source.path
     if path is None:
         return
     if options.command == "compress":
-        check_pixels(*image_size(path), pixel_limit(options))
-    else:
-        unpack(path.read_bytes(), max_pixels=pixel_limit(options))
+        check_pixels(*image_size(path), options.max_pixels or DECODE_MAX_PIXELS)
+        return
+    header = unpack(path.read_bytes(), max_pixels=options.max_pixels or DECODE_MAX_PIXELS).header
+    if header.codec == "compressnet":
+        check_pixels(header.width, header.height, options.max_pixels or DEFAULT_MAX_PIXELS)

@@ -1,4 +1,4 @@
-"""What a batch tells on standard error: a bar on a terminal, a line a file, notes, and errors."""
+"""What a batch tells on standard error: bars on a terminal, a line a file, notes, and errors."""
 
 from __future__ import annotations
 
@@ -10,19 +10,30 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class BatchReport:
-    """A context; lines printed inside it go above the bar. `quiet` leaves only errors. Counts the failures."""
+    """A context; lines printed inside it go above the bars. `quiet` leaves only errors. Counts the failures.
+
+    A bar over the files where there are several, and below it one over the tiles of an image that has several.
+    """
 
     def __init__(self, title: str, total: int, *, quiet: bool) -> None:
         self.failures = 0
         self._quiet = quiet
         self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        shown = sys.stderr.isatty() and not quiet and total > 1
-        self._progress = Progress(*columns, console=self._console, transient=True, disable=not shown)
-        self._bar = self._progress.add_task(title, total=total)
+        text = TextColumn("{task.description}", markup=False)
+        self._progress = Progress(
+            *(text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,
+            disable=not sys.stderr.isatty() or quiet,
+        )
+        self._several = total > 1
+        self._files = self._progress.add_task(title, total=total, visible=self._several)
+        self._tiles = self._progress.add_task("", visible=False)
 
     def __enter__(self) -> BatchReport:
-        self._progress.start()
+        if self._several:
+            self._progress.start()
         return self
 
     def __exit__(
@@ -30,15 +41,29 @@ class BatchReport:
     ) -> None:
         self._progress.stop()
 
+    def begin(self, name: str) -> None:
+        """The image that `tiles` are told of from now on."""
+        self._progress.update(self._tiles, description=f"{name}, tiles", visible=False)
+
+    def tiles(self, done: int, total: int) -> None:
+        """A codec's `progress`."""
+        if total == 1:
+            return
+        if done == 1:
+            # The time that is left counts from here, not from the image before.
+            self._progress.reset(self._tiles, total=total)
+        self._progress.start()
+        self._progress.update(self._tiles, completed=done, visible=done < total, refresh=True)
+
     def note(self, text: str) -> None:
         if not self._quiet:
             self._console.print(text)
 
     def done(self, text: str) -> None:
         self.note(text)
-        self._progress.advance(self._bar)
+        self._progress.advance(self._files)
 
     def failed(self, text: str) -> None:
         self.failures += 1
         self._console.print(f"hific: {text}")
-        self._progress.advance(self._bar)
+        self._progress.advance(self._files)

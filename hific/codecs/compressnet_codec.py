@@ -18,12 +18,12 @@ from torch import Tensor
 
 from hific.codecs.base import ImageLike
 from hific.codecs.compressnet_coding import Coding, CompressNetCoding
+from hific.codecs.file_of_model import open_file
 from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, check_memory, check_pixels
-from hific.coding.container import Header, pack, unpack
-from hific.coding.errors import WrongModelError
+from hific.codecs.pixels import Pixels, as_rgb8, from_unit_range, to_unit_range
+from hific.coding.container import Header, pack
 from hific.models.compressnet import CompressNet
 from hific.ops.padding import pad_to_multiple, padded_size
-from hific.ops.read_image import to_rgb8
 
 SwitchSource = Literal["predicted", "top_left", "random"]
 Symbols = np.ndarray[Any, np.dtype[np.int32]]
@@ -48,6 +48,7 @@ class CompressNetCodec:
     """
 
     extension = ".hfc"
+    codings = get_args(Coding)
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class CompressNetCodec:
         name: str = "compressnet",
         coding: Coding = "context",
         switch_source: SwitchSource = "predicted",
-        max_pixels: int = DEFAULT_MAX_PIXELS,
+        max_pixels: int | None = None,
         training: Mapping[str, Any] | None = None,
     ) -> None:
         _check_choice("coding", coding, get_args(Coding))
@@ -74,16 +75,31 @@ class CompressNetCodec:
         self.name = name
         self.coding: Coding = coding
         self.switch_source: SwitchSource = switch_source
-        self.max_pixels = max_pixels
+        self.max_pixels = max_pixels or DEFAULT_MAX_PIXELS
         self.training: Mapping[str, Any] = dict(training or {})
 
     @property
     def setting(self) -> str:
         return self.coding if self.switch_source == "predicted" else f"{self.coding}, {self.switch_source} switches"
 
+    def with_options(
+        self, *, coding: Coding | None = None, switch_source: SwitchSource | None = None
+    ) -> CompressNetCodec:
+        """The same model and tables; what is None stays as it is."""
+        return CompressNetCodec(
+            self.model,
+            self.coding_tables,
+            self.fingerprint,
+            name=self.name,
+            coding=coding or self.coding,
+            switch_source=switch_source or self.switch_source,
+            max_pixels=self.max_pixels,
+            training=self.training,
+        )
+
     def compress(self, image: ImageLike) -> bytes:
         """A PIL image, or uint8 [H, W, 3] sRGB, to the bytes of a file. Raises as `check_size`."""
-        pixels = _as_rgb8(image)
+        pixels = as_rgb8(image)
         height, width = pixels.shape[:2]
         self.check_size(width, height)
         symbols, switches = self._analyze(pixels)
@@ -120,23 +136,18 @@ class CompressNetCodec:
             raise ValueError(
                 f"only models that predict switches have an oracle; this one's switches are {self.model.switches!r}"
             )
-        pixels = _as_rgb8(image)
+        pixels = as_rgb8(image)
         height, width = pixels.shape[:2]
         self.check_size(width, height)
         analysis = self.model.analyze(self._to_tensor(pixels))
         latent_hat = self.model.quantize(analysis.latent).latent_hat
         output = self.model.synthesize(latent_hat, analysis.switches[:1])
-        return Image.fromarray(_to_pixels(output.reconstruction)[:height, :width])
+        return Image.fromarray(from_unit_range((output.reconstruction + 1) / 2)[:height, :width])
 
     def _decode(self, data: bytes) -> tuple[Header, Symbols, SwitchMaps | None]:
-        if not isinstance(data, bytes | bytearray | memoryview):
-            raise TypeError(f"the bytes of an .hfc file are decoded, not a {type(data).__name__}: read the file first")
-        header, raw_parts, stream = unpack(bytes(data), max_pixels=self.max_pixels)
-        if header.fingerprint != self.fingerprint or header.codec != "compressnet":
-            raise WrongModelError(
-                f"the file was made by {header.codec} model {header.fingerprint.hex()}, loaded is compressnet model "
-                f"{self.fingerprint.hex()} ({self.name}): load the checkpoint that made it"
-            )
+        header, raw_parts, stream = open_file(
+            data, codec="compressnet", fingerprint=self.fingerprint, name=self.name, max_pixels=self.max_pixels
+        )
         width, height = self.check_size(header.width, header.height)
         shape = (self.model.latent_channels, height // self.model.stride, width // self.model.stride)
         switch_shapes = None
@@ -147,7 +158,7 @@ class CompressNetCodec:
         return header, symbols, switches
 
     @torch.inference_mode()
-    def _analyze(self, pixels: np.ndarray[Any, Any]) -> tuple[Symbols, SwitchMaps | None]:
+    def _analyze(self, pixels: Pixels) -> tuple[Symbols, SwitchMaps | None]:
         analysis = self.model.analyze(self._to_tensor(pixels))
         symbols = self.model.quantize(analysis.latent).symbols[0].to(torch.int32).cpu().numpy()
         if self.model.switches != "transmitted":
@@ -155,13 +166,13 @@ class CompressNetCodec:
         return symbols, [maps[0].to(torch.int8).cpu().numpy() for maps in analysis.switches]
 
     @torch.inference_mode()
-    def _synthesize(self, symbols: Symbols, switches: SwitchMaps | None) -> np.ndarray[Any, Any]:
+    def _synthesize(self, symbols: Symbols, switches: SwitchMaps | None) -> Pixels:
         latent_hat = self.model.dequantize(torch.from_numpy(symbols)[None].long().to(self._device))
         if switches is not None:
             maps = [torch.from_numpy(plane)[None].long().to(self._device) for plane in switches]
         else:
             maps = self._control_switches(latent_hat)
-        return _to_pixels(self.model.synthesize(latent_hat, maps or None).reconstruction)
+        return from_unit_range((self.model.synthesize(latent_hat, maps or None).reconstruction + 1) / 2)
 
     def _control_switches(self, latent_hat: Tensor) -> list[Tensor]:
         if self.switch_source == "predicted":
@@ -177,9 +188,9 @@ class CompressNetCodec:
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _to_tensor(self, pixels: np.ndarray[Any, Any]) -> Tensor:
-        image = torch.tensor(pixels, device=self._device).permute(2, 0, 1)[None]
-        return pad_to_multiple(image.float() / 127.5 - 1, self.model.stride, self.model.minimum_size)
+    def _to_tensor(self, pixels: Pixels) -> Tensor:
+        image = 2 * to_unit_range(pixels, self._device) - 1
+        return pad_to_multiple(image, self.model.stride, self.model.minimum_size)
 
 
 def check_tables(model: CompressNet, coding_tables: CompressNetCoding) -> None:
@@ -196,22 +207,3 @@ def check_tables(model: CompressNet, coding_tables: CompressNetCoding) -> None:
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r} is none of {', '.join(choices)}")
-
-
-def _as_rgb8(image: ImageLike) -> np.ndarray[Any, Any]:
-    if isinstance(image, Image.Image):
-        return to_rgb8(image).array
-    if not isinstance(image, np.ndarray):
-        raise TypeError(
-            f"an image is a PIL image or a uint8 array [H, W, 3], not a {type(image).__name__}: open files with "
-            "PIL.Image.open"
-        )
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(f"an image is uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
-    return image
-
-
-def _to_pixels(reconstruction: Tensor) -> np.ndarray[Any, Any]:
-    """[1, 3, H, W] in [-1, 1] to uint8 [H, W, 3]."""
-    levels = ((reconstruction[0].float() + 1) * 127.5).round().clamp(0, 255)
-    return levels.to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()

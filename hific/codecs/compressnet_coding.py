@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hific.codecs.self_check import SelfCheckError
 from hific.coding.errors import CorruptedError
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.packed import pack_base4, pack_base5, unpack_base4, unpack_base5
@@ -33,10 +34,6 @@ SwitchMaps = list[NDArray[np.int8]]
 
 _CONTEXT = "context."
 _SWITCHES = "switch_tables."
-
-
-class SelfCheckError(RuntimeError):
-    """What was encoded does not decode to itself. Never the input's fault; the bytes are not to be kept."""
 
 
 @dataclass(frozen=True)

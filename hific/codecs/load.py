@@ -2,66 +2,56 @@
 
 .ckpt (Lightning)
   state_dict   "model." + name: tensor             (training's optimizers and counters beside it are not read)
+               "ema.average." + name: tensor       (where the synthesis was averaged: stands in for it)
   hific        format_version, model, name, arguments, coding (name: tensor), fingerprint, training
 """
 
 from __future__ import annotations
 
 import inspect
-import pickle
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hific.codecs.compressnet_codec import CompressNetCodec, SwitchSource, check_tables
-from hific.codecs.compressnet_coding import Coding, CompressNetCoding
+from hific.codecs.checkpoint_file import CHECKPOINT_FORMAT, CheckpointError, read_checkpoint
+from hific.codecs.families import FAMILIES, AnyCodec, CodecOptions, Coding, Family, family_of
 from hific.codecs.fingerprint import model_fingerprint
-from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS
-from hific.models.compressnet import CompressNet
+from hific.ops.keep_memory import keep_freed_memory
 
-CHECKPOINT_FORMAT = 1
+__all__ = ["CheckpointError", "checkpoint_entry", "load_codec"]
+
 WEIGHTS_PREFIX = "model."
-# Closed: a class is never looked up by a name that a file brings along.
-MODELS = {"compressnet": CompressNet}
+AVERAGE_PREFIX, AVERAGED = "ema.average.", "synthesis."
 ENTRY_TYPES = {"model": str, "name": str, "arguments": dict, "coding": dict, "fingerprint": str, "training": dict}
-# What `torch.load` was seen to raise on damaged files, besides its UnpicklingError.
-DAMAGE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-)
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged, or not of this suite; the message names it and says what to do."""
 
 
 def checkpoint_entry(
-    name: str, model: CompressNet, coding: CompressNetCoding, training: Mapping[str, Any]
+    name: str,
+    model: nn.Module,
+    coding: Coding,
+    training: Mapping[str, Any],
+    weights: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Any]:
     """What a checkpoint keeps under `hific` beside the `state_dict`, so that every checkpoint can code.
 
-    `name`: the system (`sae_spn`); `training`: plain values to tell the run by (steps, data, commit).
+    `name`: the system (`sae_spn`); `training`: plain values to tell the run by (steps, data, commit); `weights`: those
+    that files are coded with, where they are not the model's own.
     """
-    check_tables(model, coding)
-    state = _as_tensors(coding.state())
+    key, family = family_of(model)
+    family.check(model, coding)
+    arguments: dict[str, Any] = dict(model.arguments)  # type: ignore[arg-type]
+    state = {key: torch.from_numpy(array.copy()) for key, array in coding.state().items()}
+    coded_with = model.state_dict() if weights is None else weights
     return {
         "format_version": CHECKPOINT_FORMAT,
-        "model": "compressnet",
+        "model": key,
         "name": name,
-        "arguments": dict(model.arguments),
+        "arguments": arguments,
         "coding": state,
-        "fingerprint": model_fingerprint("compressnet", model.arguments, model.state_dict(), state).hex(),
+        "fingerprint": model_fingerprint(key, arguments, coded_with, state).hex(),
         "training": dict(training),
     }
 
@@ -69,13 +59,22 @@ def checkpoint_entry(
 def load_codec(
     path: str | Path,
     *,
-    coding: Coding = "context",
-    switch_source: SwitchSource = "predicted",
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    coding: str | None = None,
+    switch_source: str | None = None,
+    tile: int | None = None,
+    precision: str | None = None,
+    max_pixels: int | None = None,
     device: str | torch.device = "cpu",
-) -> CompressNetCodec:
-    """The codec of a checkpoint, ready to compress and decompress. Raises `CheckpointError`."""
+) -> AnyCodec:
+    """The codec of a checkpoint, ready to compress and decompress. What is None is the codec's own default.
+
+    Raises `CheckpointError` for what is wrong with the file, ValueError for an option that its codec does not have:
+    `coding` and `switch_source` are CompressNet's, `tile` and `precision` HiFiC's.
+    """
+    keep_freed_memory()
     entry, weights = _read(Path(path))
+    options = CodecOptions(coding, switch_source, tile, precision, max_pixels)
+    family = FAMILIES[entry["model"]]
     try:
         fingerprint = model_fingerprint(entry["model"], entry["arguments"], weights, entry["coding"])
         if fingerprint.hex() != entry["fingerprint"]:
@@ -83,53 +82,32 @@ def load_codec(
                 f"{path}: its contents have fingerprint {fingerprint.hex()[:8]}, but {entry['fingerprint'][:8]} is "
                 "written in it: the file is damaged or was edited; take another copy, or train anew"
             )
-        model = _build(MODELS[entry["model"]], entry["arguments"], weights)
-        tables = CompressNetCoding.from_state({key: tensor.numpy() for key, tensor in entry["coding"].items()})
-        check_tables(model, tables)
+        model = _build(family, entry["arguments"], weights)
+        tables = family.coding.from_state({key: tensor.numpy() for key, tensor in entry["coding"].items()})
+        family.check(model, tables)
     except CheckpointError:
         raise
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path}: does not fit this version's {entry['model']} ({error}): train anew") from error
-    return CompressNetCodec(
-        model.to(device),
-        tables,
-        fingerprint,
-        name=entry["name"],
-        coding=coding,
-        switch_source=switch_source,
-        max_pixels=max_pixels,
-        training=entry["training"],
-    )
+    return family.codec(model.to(device), tables, fingerprint, entry["name"], entry["training"], options)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The checked `hific` entry, and the model's weights by their names in the model."""
-    if path.is_dir():
-        raise CheckpointError(f"{path}: is a folder; the checkpoint of a run is {path / 'last.ckpt'}")
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; `make demo` or `python train.py` makes one")
-    try:
-        # mmap: of a training checkpoint two thirds are optimizer states, which stay on disk.
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: refused: no checkpoint, or one with more than plain values and tensors"
-        ) from error
-    except PermissionError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from error
-    except DAMAGE as error:
-        raise CheckpointError(f"{path}: damaged or cut short, or no checkpoint: take another copy") from error
-    entry = checkpoint.get("hific") if isinstance(checkpoint, dict) else None
+    """The checked `hific` entry, and the weights to code with by their names in the model."""
+    checkpoint = read_checkpoint(path)
+    entry = checkpoint.get("hific")
     if not isinstance(entry, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(f"{path}: a checkpoint, but not one that this suite's train.py made")
     _check_entry(path, entry)
-    named = {str(key): value for key, value in checkpoint["state_dict"].items()}
-    # Cloned: the memory map must not outlive this call, or a run that goes on saving would change the weights under us.
-    weights = {
-        key.removeprefix(WEIGHTS_PREFIX): value.clone()
+    named = {str(key): value for key, value in checkpoint["state_dict"].items() if isinstance(value, Tensor)}
+    found = {key.removeprefix(WEIGHTS_PREFIX): value for key, value in named.items() if key.startswith(WEIGHTS_PREFIX)}
+    found |= {
+        AVERAGED + key.removeprefix(AVERAGE_PREFIX): value
         for key, value in named.items()
-        if key.startswith(WEIGHTS_PREFIX) and isinstance(value, Tensor)
+        if key.startswith(AVERAGE_PREFIX)
     }
+    # Cloned: the memory map must not outlive this call, or a run that goes on saving would change the weights under us.
+    weights = {key: value.clone() for key, value in found.items()}
     entry["coding"] = {key: value.clone() for key, value in entry["coding"].items()}
     return entry, weights
 
@@ -145,9 +123,9 @@ def _check_entry(path: Path, entry: Mapping[str, Any]) -> None:
     for key, kind in ENTRY_TYPES.items():
         if not isinstance(entry.get(key), kind):
             raise CheckpointError(f"{path}: its {key!r} is missing or no {kind.__name__}: train anew")
-    if entry["model"] not in MODELS:
-        raise CheckpointError(f"{path}: unknown model {entry['model']!r}; known: {', '.join(MODELS)}")
-    known = set(inspect.signature(MODELS[entry["model"]]).parameters)
+    if entry["model"] not in FAMILIES:
+        raise CheckpointError(f"{path}: unknown model {entry['model']!r}; known: {', '.join(FAMILIES)}")
+    known = set(inspect.signature(FAMILIES[entry["model"]].model).parameters)
     unknown = sorted(str(key) for key in entry["arguments"] if key not in known)
     if unknown:
         raise CheckpointError(
@@ -157,13 +135,9 @@ def _check_entry(path: Path, entry: Mapping[str, Any]) -> None:
         raise CheckpointError(f"{path}: its coding tables are not tensors: train anew")
 
 
-def _build(model_class: type[CompressNet], arguments: Mapping[str, Any], weights: Mapping[str, Tensor]) -> CompressNet:
+def _build(family: Family, arguments: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
     # On the meta device no time goes into random weights that are replaced at once.
     with torch.device("meta"):
-        model = model_class(**arguments)
+        model = family.model(**arguments)
     model.load_state_dict(weights, strict=True, assign=True)
     return model
-
-
-def _as_tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    return {key: torch.from_numpy(array.copy()) for key, array in state.items()}

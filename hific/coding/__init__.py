@@ -1,1 +1,1 @@
-"""Integers to bytes: frequency tables, range coder, base-5 packing, the `.hfc` container. numpy only, no torch."""
+"""Integers to bytes: frequency and symbol tables, range coder, base-5 packing, the `.hfc` container. Without torch."""

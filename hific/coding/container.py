@@ -6,7 +6,7 @@
 | 1 | format version |
 | 4 | model fingerprint: the first bytes of the SHA-256 over weights and tables |
 | 1-5 each | width, height in pixels, varints (7 bits a byte, lowest first) |
-| 1 | flags: codec (bits 0-2), coding (bits 3-4), number of raw parts (bits 5-7) |
+| 1 | flags: codec (bits 0-2), which of its codings (bits 3-4), number of raw parts (bits 5-7) |
 | | each raw part: its length (varint) and bytes |
 | | the range coder's one stream, up to the checksum |
 | 4 | CRC-32 of all before it |
@@ -27,7 +27,7 @@ MAGIC = b"HFC"
 VERSION = 1
 # Closed tables: a number's meaning never changes, new ones are added at the end.
 CODECS = ("compressnet", "hific")
-CODINGS = ("packed", "static", "context")
+CODINGS = {"compressnet": ("packed", "static", "context"), "hific": ("hyperprior",)}
 MAX_RAW_PARTS = 7
 
 _CHECKSUM_BYTES = 4
@@ -38,7 +38,7 @@ _MAX_VARINT = (1 << 32) - 1
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself. `fingerprint`: 4 bytes; `codec` of CODECS, `coding` of CODINGS; unpadded size."""
+    """What a file says of itself. `fingerprint`: 4 bytes; `codec` of CODECS, `coding` of its CODINGS; unpadded size."""
 
     fingerprint: bytes
     width: int
@@ -75,9 +75,9 @@ def pack(header: Header, raw_parts: Sequence[bytes], stream: bytes) -> bytes:
     """The file's bytes. Raises ValueError for what the format cannot say."""
     if header.version != VERSION or len(header.fingerprint) != 4 or min(header.width, header.height) < 1:
         raise ValueError(f"a header has version {VERSION}, a 4-byte fingerprint and a size from 1x1 up, not {header}")
-    if header.codec not in CODECS or header.coding not in CODINGS or len(raw_parts) > MAX_RAW_PARTS:
+    if header.codec not in CODECS or header.coding not in CODINGS[header.codec] or len(raw_parts) > MAX_RAW_PARTS:
         raise ValueError(f"unknown codec or coding in {header}, or more than {MAX_RAW_PARTS} raw parts")
-    flags = CODECS.index(header.codec) | CODINGS.index(header.coding) << 3 | len(raw_parts) << 5
+    flags = CODECS.index(header.codec) | CODINGS[header.codec].index(header.coding) << 3 | len(raw_parts) << 5
     fields = [MAGIC, bytes([header.version]), header.fingerprint, _varint(header.width), _varint(header.height)]
     parts = [piece for part in raw_parts for piece in (_varint(len(part)), bytes(part))]
     body = b"".join([*fields, bytes([flags]), *parts, stream])
@@ -144,7 +144,7 @@ def _parse(data: bytes) -> Unpacked:
         raise TruncatedError("an .hfc file cut short within its header")
     flags = body[position]
     codec, coding, num_raw_parts = flags & 7, flags >> 3 & 3, flags >> 5
-    if codec >= len(CODECS) or coding >= len(CODINGS):
+    if codec >= len(CODECS) or coding >= len(CODINGS[CODECS[codec]]):
         raise CorruptedError(f"unknown codec {codec} or coding {coding}")
     position += 1
     raw_parts = []
@@ -155,7 +155,7 @@ def _parse(data: bytes) -> Unpacked:
         raw_parts.append(body[position : position + length])
         position += length
     fingerprint = body[len(MAGIC) + 1 : _FIXED_BYTES]
-    header = Header(fingerprint, width, height, CODECS[codec], CODINGS[coding], data[len(MAGIC)])
+    header = Header(fingerprint, width, height, CODECS[codec], CODINGS[CODECS[codec]][coding], data[len(MAGIC)])
     return Unpacked(header, tuple(raw_parts), body[position:])
 
 

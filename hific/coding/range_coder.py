@@ -15,6 +15,7 @@ pins the resulting bytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import constriction
@@ -30,6 +31,8 @@ _WORD_BYTES = 4
 _WORD_BITS = 32
 _STATE_BITS = 64
 _Categorical = constriction.stream.model.Categorical
+# Split exactly in half, at 2**23 of 2**24.
+_BIT = _Categorical(np.array([0.5, 0.5]), perfect=False)
 
 
 class RangeCoder(Protocol):
@@ -38,6 +41,10 @@ class RangeCoder(Protocol):
     def code(self, symbols: Ints, frequencies: Ints) -> Ints: ...
 
     def code_grouped(self, symbols: Ints, table_ids: Ints, tables: Ints) -> Ints: ...
+
+    def code_runs(self, symbols: Ints, run_lengths: Ints, frequencies: Ints, table_sizes: Ints) -> Ints: ...
+
+    def code_bits(self, bits: Ints) -> Ints: ...
 
 
 class RangeEncoder:
@@ -66,6 +73,27 @@ class RangeEncoder:
             model = _Categorical(probabilities[table], perfect=False)
             self._encoder.encode(np.ascontiguousarray(symbols[members]), model)
         return symbols
+
+    def code_runs(self, symbols: Ints, run_lengths: Ints, frequencies: Ints, table_sizes: Ints) -> Ints:
+        """Codes symbols int32 [n] by T tables of any sizes; returns them.
+
+        The first run_lengths[0] symbols are coded by table 0, the next run_lengths[1] by table 1, and so on; the tables
+        lie one behind another in `frequencies`, table_sizes[t] entries each. Raises ValueError as `code` does.
+        """
+        _check_runs(len(symbols), run_lengths, table_sizes)
+        symbols = np.ascontiguousarray(symbols, np.int32)
+        if len(symbols) and (symbols.min() < 0 or (symbols >= np.repeat(table_sizes, run_lengths)).any()):
+            raise ValueError("symbols lie in 0..K-1, K being the size of the table of their run")
+        for run, model in _runs(run_lengths, frequencies, table_sizes):
+            self._encoder.encode(symbols[run], model)
+        return symbols
+
+    def code_bits(self, bits: Ints) -> Ints:
+        """Codes bits int32 [n] of 0 and 1, at one bit each; returns them. Raises ValueError for other numbers."""
+        if len(bits) and not 0 <= int(bits.min()) <= int(bits.max()) <= 1:
+            raise ValueError(f"bits are 0 or 1, not {bits.min()}..{bits.max()}")
+        self._encoder.encode(np.ascontiguousarray(bits, np.int32), _BIT)
+        return bits
 
     def get_bytes(self) -> bytes:
         """The stream so far: the shortest bytes that, continued by zeros without end, lie in the final interval.
@@ -112,6 +140,18 @@ class RangeDecoder:
             decoded[members] = self._decode(model, len(decoded[members]))
         return self._echo.code_grouped(decoded, table_ids, tables)
 
+    def code_runs(self, symbols: Ints, run_lengths: Ints, frequencies: Ints, table_sizes: Ints) -> Ints:
+        """Returns symbols int32 [n]; see `RangeEncoder.code_runs`. Of `symbols` only the length counts."""
+        _check_runs(len(symbols), run_lengths, table_sizes)
+        decoded = np.empty(len(symbols), np.int32)
+        for run, model in _runs(run_lengths, frequencies, table_sizes):
+            decoded[run] = self._decode(model, run.stop - run.start)
+        return self._echo.code_runs(decoded, run_lengths, frequencies, table_sizes)
+
+    def code_bits(self, bits: Ints) -> Ints:
+        """Returns bits int32 [n]; see `RangeEncoder.code_bits`. Of `bits` only the length counts."""
+        return self._echo.code_bits(self._decode(_BIT, len(bits)))
+
     def finish(self) -> None:
         """Raises TruncatedError or CorruptedError unless the stream holds what was decoded, no byte less or more."""
         expected = self._echo.get_bytes()
@@ -139,6 +179,28 @@ def _groups(table_ids: Ints, num_tables: int) -> list[tuple[int, slice | NDArray
     return [(int(table), order[ends[table] - counts[table] : ends[table]]) for table in np.flatnonzero(counts)]
 
 
+def _runs(run_lengths: Ints, frequencies: Ints, table_sizes: Ints) -> Iterator[tuple[slice, object]]:
+    """(where its symbols are, its table as the library wants it) for each run that is not empty."""
+    table_ends, run_ends = np.cumsum(table_sizes), np.cumsum(run_lengths)
+    if len(frequencies) != (table_ends[-1] if len(table_ends) else 0):
+        raise ValueError(f"{len(frequencies)} frequencies do not fill tables of {table_sizes.sum()}")
+    if len(table_ends):
+        sums = np.add.reduceat(frequencies, table_ends - table_sizes, dtype=np.int64)
+        _check_frequencies(frequencies, sums)
+    probabilities = frequencies / TOTAL
+    for table in np.flatnonzero(run_lengths).tolist():
+        run = slice(int(run_ends[table] - run_lengths[table]), int(run_ends[table]))
+        row = slice(int(table_ends[table] - table_sizes[table]), int(table_ends[table]))
+        yield run, _Categorical(probabilities[row], perfect=False)
+
+
+def _check_runs(num_symbols: int, run_lengths: Ints, table_sizes: Ints) -> None:
+    if run_lengths.shape != table_sizes.shape or (run_lengths < 0).any() or run_lengths.sum() != num_symbols:
+        raise ValueError(f"{num_symbols} symbols are not what the runs of {table_sizes.shape} tables hold together")
+    if (table_sizes < 2).any():
+        raise ValueError("a table has two entries or more")
+
+
 def _checked_symbols(symbols: Ints, tables: Ints, table_ids: Ints | None = None) -> Ints:
     rows = len(tables) if table_ids is None else len(table_ids)
     if symbols.ndim != 1 or tables.ndim != 2 or len(symbols) != rows:
@@ -153,9 +215,13 @@ def _checked_symbols(symbols: Ints, tables: Ints, table_ids: Ints | None = None)
 def _probabilities(frequencies: Ints) -> NDArray[np.float64]:
     if frequencies.ndim != 2 or frequencies.shape[1] < 2:
         raise ValueError(f"frequencies are [n, K] with K >= 2, not {frequencies.shape}")
-    if frequencies.size and (frequencies.min() < 1 or (frequencies.sum(axis=1) != TOTAL).any()):
-        raise ValueError(f"each row of frequencies is positive and sums to {TOTAL}: make them with normalize_counts")
+    _check_frequencies(frequencies, frequencies.sum(axis=1))
     return np.ascontiguousarray(frequencies, np.float64) / TOTAL
+
+
+def _check_frequencies(frequencies: Ints, sums: NDArray[np.integer]) -> None:
+    if frequencies.size and (frequencies.min() < 1 or (sums != TOTAL).any()):
+        raise ValueError(f"each row of frequencies is positive and sums to {TOTAL}: make them with normalize_counts")
 
 
 def _to_bytes(words: NDArray[np.uint32]) -> bytes:

@@ -5,6 +5,8 @@ The cumulative of a channel is a chain of small monotone layers, 1 -> 3 -> 3 -> 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,7 +31,7 @@ class FactorizedPrior(nn.Module):
         widths = (1, *filters, 1)
         scale = initial_scale ** (1 / (len(widths) - 1))
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in pairwise(widths):
             start = torch.log(torch.expm1(torch.tensor(1 / scale / outputs)))
             self.matrices.append(nn.Parameter(start.expand(channels, outputs, inputs).clone()))
             self.biases.append(nn.Parameter(torch.rand(channels, outputs, 1) - 0.5))

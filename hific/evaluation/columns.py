@@ -33,6 +33,7 @@ METRIC_COLUMNS = {
     "fsimc": MetricColumn("FSIMc", 3, True),
     "dists": MetricColumn("DISTS", 3, False),
     "perceptual_loss": MetricColumn("perceptual loss", 3, False),
+    "estimated_bpp": MetricColumn("estimated bpp", 4),
     "switch_accuracy": MetricColumn("switch accuracy", 3, True),
     "fid": MetricColumn("FID", 1, False),
     "kid": MetricColumn("KID", 4, False),

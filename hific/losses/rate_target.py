@@ -11,7 +11,7 @@ class RateTarget:
 
     Args:
         target_bpp: r_t.
-        lambda_a, lambda_b: weights of the estimated bpp above and below the target; 2^-4 in the paper's low setting (one
+        lambda_a, lambda_b: weights of the estimated bpp above and below the target; lambda_b is 2^-4 in the paper (one
             public release computes to 2^-6).
         warmup: share of the stage in which the target is `warmup_target` times as high and the weight
             `warmup_weight` times as large: the networks find structure before they must save.

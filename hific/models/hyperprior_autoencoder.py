@@ -119,6 +119,16 @@ class HyperpriorAutoencoder(nn.Module):
             latent, latent_hat, hyperprior, noisy_bpp, quantized_bpp, reconstruction=self.synthesize(latent_hat)
         )
 
+    @torch.no_grad()
+    def quantized_bits(self, latent: Tensor, hyperprior: Hyperprior | None = None) -> Tensor:
+        """Estimated bits of the rounded latent and hyper-latent, all of the batch together, a scalar."""
+        hyperprior = self.predict(latent) if hyperprior is None else hyperprior
+        likelihoods = (
+            self.prior(hyperprior.hyper_latent.round()),
+            gaussian_likelihoods((latent - hyperprior.means).round(), hyperprior.scales),
+        )
+        return estimated_bpp(likelihoods, num_pixels=1)
+
     def _rates(
         self, latent: Tensor, hyperprior: Hyperprior, image: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -129,9 +139,5 @@ class HyperpriorAutoencoder(nn.Module):
             self.prior(additive_noise(hyperprior.hyper_latent, generator)),
             gaussian_likelihoods(noisy_latent - hyperprior.means, hyperprior.scales),
         )
-        with torch.no_grad():
-            quantized = (
-                self.prior(hyperprior.hyper_latent.round()),
-                gaussian_likelihoods((latent - hyperprior.means).round(), hyperprior.scales),
-            )
-        return estimated_bpp(noisy, num_pixels), estimated_bpp(quantized, num_pixels), noisy_latent
+        quantized = self.quantized_bits(latent, hyperprior) / num_pixels
+        return estimated_bpp(noisy, num_pixels), quantized, noisy_latent

@@ -54,8 +54,8 @@ class CompressNetOutput:
 
 @dataclass(frozen=True)
 class Hyperprior:
-    """What the hyper-latent says of the latent: `hyper_latent` [B, N, ceil(h/4), ceil(w/4)] before rounding; `means` and
-    `scales` [B, C, h, w], float32, scales not yet bounded."""
+    """What the hyper-latent says of the latent: `hyper_latent` [B, N, ceil(h/4), ceil(w/4)] before rounding; `means`
+    and `scales` [B, C, h, w], float32, scales not yet bounded."""
 
     hyper_latent: Tensor
     means: Tensor

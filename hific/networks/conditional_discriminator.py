@@ -23,7 +23,7 @@ CONDITION_CHANNELS = 12
 
 
 class ConditionalPatchDiscriminator(nn.Module):
-    """[B, 3, H, W] in [-1, 1] and the latent [B, C, H/16, W/16] -> lists of logit maps and of feature maps, one a scale.
+    """Image [B, 3, H, W] in [-1, 1] and latent [B, C, H/16, W/16] -> lists of logit maps and of features, one a scale.
 
     Args:
         widths: of the convolutions before the last; all but the final one halve the resolution.

@@ -98,6 +98,11 @@ class AdversarialModule(LightningModule, ABC):
         """Share of the training that is done."""
         return self.global_step / max(1, self.trainer.estimated_stepping_batches)
 
+    @property
+    def milestones(self) -> dict[int, str]:
+        """Batches after which a checkpoint of its own is kept, under that name."""
+        return {}
+
     def setup(self, stage: str) -> None:
         transform = getattr(getattr(self.trainer, "datamodule", None), "transform", None)
         stride, minimum = self.model.stride, self.model.minimum_size

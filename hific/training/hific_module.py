@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hific.codecs.hyperprior_coding import HyperpriorCoding
+from hific.codecs.load import checkpoint_entry
 from hific.losses.perceptual import FrozenFeatureLoss
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
@@ -110,6 +112,10 @@ class HificModule(AdversarialModule):
         if self.stage == 1:
             return self.global_step / self.stage1_steps
         return min((self.global_step - self.stage1_steps) / max(1, self.stage2_steps), 1.0)
+
+    @property
+    def milestones(self) -> dict[int, str]:
+        return {self.stage1_steps: "stage1.ckpt"} if self.stage1_steps and self.stage2_steps else {}
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         if self.global_step == self.stage1_steps:
@@ -218,7 +224,11 @@ class HificModule(AdversarialModule):
                 network.widen_peaks(hyper_latent_hat)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["hific"] = {"name": self.name, "arguments": self.model.arguments, "training": self.checkpoint_info()}
+        weights = self.model.state_dict()
+        if self.ema is not None:
+            weights |= {f"synthesis.{name}": value for name, value in self.ema.average.state_dict().items()}
+        coding = HyperpriorCoding.from_model(self.model)
+        checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info(), weights)
         checkpoint["peaks"] = [self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

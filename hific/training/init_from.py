@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hific.codecs.load import DAMAGE
+from hific.codecs.checkpoint_file import DAMAGE
 
 log = logging.getLogger(__name__)
 

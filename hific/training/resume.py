@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hific.codecs.load import DAMAGE
+from hific.codecs.checkpoint_file import DAMAGE
 from hific.training.adversarial_module import AdversarialModule
 
 

@@ -112,6 +112,60 @@ def test_grouped_coding_is_coding_in_the_order_of_tables(part: Part) -> None:
     assert grouped == encode([(symbols[order], table_ids[order], tables, False)])
 
 
+@given(st.lists(parts(), min_size=1, max_size=4))
+def test_runs_are_coding_with_each_table_in_turn(message: list[Part]) -> None:
+    """Tables of several sizes, and runs of no symbols: the same stream as each run by itself."""
+    runs = [(symbols[table_ids == 0], tables[0]) for symbols, table_ids, tables, _ in message]
+    apart, together = RangeEncoder(), RangeEncoder()
+    for symbols, table in runs:
+        apart.code(symbols, np.broadcast_to(table, (len(symbols), len(table))))
+    symbols = np.concatenate([run for run, _ in runs])
+    lengths, sizes = (np.array([len(run[i]) for run in runs], np.int32) for i in (0, 1))
+    frequencies = np.concatenate([table for _, table in runs])
+    np.testing.assert_array_equal(together.code_runs(symbols, lengths, frequencies, sizes), symbols)
+    assert together.get_bytes() == apart.get_bytes()
+    decoder = RangeDecoder(together.get_bytes())
+    np.testing.assert_array_equal(decoder.code_runs(np.full_like(symbols, -7), lengths, frequencies, sizes), symbols)
+    decoder.finish()
+
+
+@given(st.lists(st.integers(0, 1)))
+def test_bits_take_a_bit_each(bits: list[int]) -> None:
+    array = np.array(bits, np.int32)
+    one_by_one, encoder = RangeEncoder(), RangeEncoder()
+    one_by_one.code(array, np.full((len(bits), 2), TOTAL // 2, np.int32))
+    np.testing.assert_array_equal(encoder.code_bits(array), array)
+    data = encoder.get_bytes()
+    assert data == one_by_one.get_bytes()
+    assert len(data) <= -(-len(bits) // 8)
+    decoder = RangeDecoder(data)
+    np.testing.assert_array_equal(decoder.code_bits(np.full_like(array, -7)), array)
+    decoder.finish()
+    for wrong in (array - 1, array + 1):
+        if len(bits) and (wrong < 0).any() | (wrong > 1).any():
+            with pytest.raises(ValueError, match="0 or 1"):
+                encoder.code_bits(wrong)
+
+
+def test_runs_that_do_not_fit_are_refused() -> None:
+    two, three = np.array([2, 0], np.int32), np.array([2, 3], np.int32)
+    frequencies = np.array([TOTAL // 2, TOTAL // 2, TOTAL // 2, TOTAL // 4, TOTAL // 4], np.int32)
+    symbols = np.array([0, 1], np.int32)
+    for coder in (RangeEncoder(), RangeDecoder(b"")):
+        for lengths in (two + 1, two[:1], np.array([3, -1], np.int32)):
+            with pytest.raises(ValueError, match="runs of"):
+                coder.code_runs(symbols, lengths, frequencies, three)
+        with pytest.raises(ValueError, match="do not fill"):
+            coder.code_runs(symbols, two, frequencies[:4], three)
+        with pytest.raises(ValueError, match="two entries"):
+            coder.code_runs(symbols, two, frequencies, np.array([1, 4], np.int32))
+        with pytest.raises(ValueError, match="sums to"):
+            coder.code_runs(symbols, two, frequencies - 1, three)
+    for wrong in (symbols - 1, symbols + 1):
+        with pytest.raises(ValueError, match="symbols lie in"):
+            RangeEncoder().code_runs(wrong, two, frequencies, three)
+
+
 @pytest.mark.parametrize("num_symbols", [2, 5, 255])
 @pytest.mark.parametrize("sharpness", [0, 1, 6])
 def test_size_is_the_ideal_code_length(num_symbols: int, sharpness: int) -> None:

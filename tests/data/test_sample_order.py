@@ -60,3 +60,29 @@ def test_the_count_of_batches_is_asked_at_each_epoch() -> None:
         epochs += list(sampler)
         done[0] += len(sampler)
     assert [position for batch in epochs for position in batch] == list(range(18))
+
+
+@given(
+    batch_size=st.integers(1, 4),
+    world_size=st.integers(1, 3),
+    double_from=st.integers(0, 6),
+    first=st.integers(0, 8),
+)
+def test_doubled_batches_go_on_in_the_same_stream(
+    batch_size: int, world_size: int, double_from: int, first: int
+) -> None:
+    def stream(first: int, num_batches: int) -> list[list[int]]:
+        ranks = [
+            PositionBatchSampler(
+                batch_size, num_batches, lambda: first, rank=rank, world_size=world_size, double_from=double_from
+            )
+            for rank in range(world_size)
+        ]
+        return [[position for share in shares for position in share] for shares in zip(*ranks, strict=True)]
+
+    whole = stream(0, 12)
+    positions = [position for batch in whole for position in batch]
+    assert positions == list(range(len(positions)))
+    sizes = [batch_size * world_size * (2 if batch >= double_from else 1) for batch in range(12)]
+    assert [len(batch) for batch in whole] == sizes
+    assert stream(first, 12 - first) == whole[first:]

@@ -1,4 +1,4 @@
-"""Writes the golden files of coder and CompressNet coding anew: `PYTHONPATH=. python tests/golden/write_golden.py`.
+"""Writes the golden files of coder and codings anew: `PYTHONPATH=. python tests/golden/write_golden.py`.
 
 Only for a new version of the format; the old files stay, under another name, and must go on decoding.
 """
@@ -12,9 +12,13 @@ import numpy as np
 
 from benchmarks.correlated_latents import correlated_crops, correlated_latent
 from hific.codecs.compressnet_coding import CompressNetCoding
+from hific.codecs.hyperprior_coding import HyperpriorCoding
 from hific.coding.container import CODINGS, Header, pack
 from hific.coding.frequency_table import normalize_counts
 from hific.coding.range_coder import RangeEncoder
+from hific.coding.symbol_tables import SymbolTables
+from hific.entropy.integer_convolution import IntegerConvolution
+from hific.entropy.integer_hyper_synthesis import ACTIVATION_LIMIT, HYPER_LIMIT, IntegerHyperSynthesis
 
 FOLDER = Path(__file__).parent
 HEADER = Header(b"\xc0\xff\xee\x00", 112, 144, "compressnet", "packed")
@@ -46,11 +50,52 @@ def write_compressnet_coding() -> None:
     symbols = correlated_latent(0, 2, 9, 7).astype(np.int32)
     switches = rng.integers(0, 4, (2, 18, 14)).astype(np.int8)
     np.savez_compressed(FOLDER / "compressnet_coding.npz", symbols=symbols, switches=switches, **tables.state())
-    for coding in CODINGS:
+    for coding in CODINGS["compressnet"]:
         header = Header(HEADER.fingerprint, HEADER.width, HEADER.height, HEADER.codec, coding)
         (FOLDER / f"compressnet_{coding}.hfc").write_bytes(pack(header, *tables.encode(coding, symbols, [switches])))
+
+
+def write_hyperprior_coding() -> None:
+    """From integers only: a float network's form could differ from machine to machine."""
+    rng = np.random.default_rng(0)
+    coding = HyperpriorCoding(
+        _integer_synthesis(rng),
+        _integer_synthesis(rng),
+        np.array([-12, -6, -2, 1, 4, 9, 18], np.int64) << 22,
+        _symbol_tables(rng, [-4, 2, -60], [9, 1, 121]),
+        _symbol_tables(rng, [0, -1, -1, -2, -4, -10, -20, -300], [1, 3, 3, 5, 9, 21, 41, 601]),
+    )
+    hyper_symbols = np.rint(rng.laplace(0, 4, (3, 2, 3))).astype(np.int32)
+    hyper_symbols[0, 1, 2] = 90
+    height, width = 7, 9
+    prediction = coding.predict(hyper_symbols, height, width)
+    latent = (prediction.means + rng.normal(0, 4, prediction.means.shape)).astype(np.float32)
+    latent[2, 3, :4] = [1e6, -1e6, 2000, -2000]
+    stream, symbols = coding.encode(hyper_symbols, latent)
+    arrays = {"hyper_symbols": hyper_symbols, "latent": latent, "symbols": symbols, **prediction._asdict()}
+    np.savez_compressed(FOLDER / "hyperprior_coding.npz", **arrays, **coding.state())
+    header = Header(HEADER.fingerprint, 16 * width, 16 * height, "hific", "hyperprior")
+    (FOLDER / "hific_hyperprior.hfc").write_bytes(pack(header, [], stream))
+
+
+def _integer_synthesis(rng: np.random.Generator) -> IntegerHyperSynthesis:
+    """Of 3 hyper-latent and 4 latent channels: weights of about 1/4, 12 bits; activations of 10 bits."""
+    shapes, limits = [(3, 3, 5, 5), (3, 3, 5, 5), (4, 3, 3, 3)], [HYPER_LIMIT, ACTIVATION_LIMIT, ACTIVATION_LIMIT]
+    layers = [
+        IntegerConvolution(
+            rng.integers(-2000, 2001, shape).astype(np.int16), rng.integers(-5000, 5000, 4 if i == 2 else 3), limit
+        )
+        for i, (shape, limit) in enumerate(zip(shapes, limits, strict=True))
+    ]
+    return IntegerHyperSynthesis(*layers, (12, 12, 12), (10, 10))
+
+
+def _symbol_tables(rng: np.random.Generator, offsets: list[int], sizes: list[int]) -> SymbolTables:
+    rows = [normalize_counts(rng.integers(0, 1000, size + 1) ** 3) for size in sizes]
+    return SymbolTables(np.array(offsets, np.int32), np.array(sizes, np.int32), np.concatenate(rows))
 
 
 if __name__ == "__main__":
     write_range_coder()
     write_compressnet_coding()
+    write_hyperprior_coding()

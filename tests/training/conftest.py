@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ SHORT = ["size.max_steps=6", "size.val_check_interval=3", "data.epoch_batches=4"
 
 
 @pytest.fixture
-def composed(tmp_path: Path) -> Callable[..., DictConfig]:
+def composed(tmp_path: Path, train_file: ModuleType) -> Callable[..., DictConfig]:
     """`composed("model=sae", ...)`: a resolved training configuration whose outputs go to a temporary folder."""
 
     def compose_tiny(*overrides: str, output: str = "run") -> DictConfig:
@@ -41,10 +42,16 @@ def composed(tmp_path: Path) -> Callable[..., DictConfig]:
 
 
 @pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[DictConfig], Any]:
-    """train.py's `train`."""
+def train_file(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module train.py, whose import teaches the configuration to add."""
     monkeypatch.syspath_prepend(str(REPOSITORY))
     monkeypatch.setattr(sys, "argv", ["train.py"])
     import train as train_file
 
+    return train_file
+
+
+@pytest.fixture
+def train(train_file: ModuleType) -> Callable[[DictConfig], Any]:
+    """train.py's `train`."""
     return train_file.train

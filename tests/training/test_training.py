@@ -98,6 +98,18 @@ class StopAfter(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.parametrize("every_n_steps", [3, 4])
+def test_the_last_checkpoint_has_the_tables_fitted_at_the_end(
+    every_n_steps: int, composed: Composed, train: Train, tmp_path: Path
+) -> None:
+    """Also where the last batch was one to save after: whole photos make other tables than the crops' history."""
+    common = ["model=sae", "size.max_steps=6"]
+    train(composed(*common, f"callbacks.last.every_n_steps={every_n_steps}"))
+    train(composed(*common, "~callbacks.tables", output="unfitted"))
+    fitted, unfitted = (load(tmp_path / name / "last.ckpt")["hific"]["coding"] for name in ("run", "unfitted"))
+    assert not torch.equal(fitted["static_tables"], unfitted["static_tables"])
+
+
 def test_nan_stops_before_it_reaches_the_weights(composed: Composed, train: Train, tmp_path: Path) -> None:
     config = composed("model=sae", *callback("PoisonAfter", 4), "callbacks.last.every_n_steps=2")
     with pytest.raises(NonFiniteError, match=r"step 4: .*mse = nan"):

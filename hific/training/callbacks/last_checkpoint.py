@@ -1,4 +1,4 @@
-"""last.ckpt: every so many batches, at the end, after Ctrl-C."""
+"""last.ckpt: every so many batches, at the end, after Ctrl-C; and the checkpoints of a module's milestones."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from hific.training.adversarial_module import AdversarialModule
+
 
 class LastCheckpoint(Callback):
     """Overwrites `dirpath`/last.ckpt; the file is complete at every moment (Lightning writes beside and renames)."""
 
     def __init__(self, dirpath: str | Path, every_n_steps: int = 500) -> None:
-        self.path = Path(dirpath) / "last.ckpt"
+        self.folder = Path(dirpath)
         self.every_n_steps = every_n_steps
-        self._saved_at = -1
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if isinstance(pl_module, AdversarialModule) and trainer.global_step in pl_module.milestones:
+            self._save(trainer, pl_module.milestones[trainer.global_step])
         if trainer.should_stop or trainer.global_step % self.every_n_steps == 0:
-            self._save(trainer)
+            self._save(trainer, "last.ckpt")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._save(trainer)
+        # Also where the last batch has just been saved: the coding was fitted since.
+        if trainer.global_step > 0:
+            self._save(trainer, "last.ckpt")
 
-    def _save(self, trainer: Trainer) -> None:
-        if trainer.fast_dev_run or trainer.global_step in (0, self._saved_at):
-            return
-        self._saved_at = trainer.global_step
-        trainer.save_checkpoint(self.path, weights_only=False)
+    def _save(self, trainer: Trainer, name: str) -> None:
+        if not trainer.fast_dev_run:
+            trainer.save_checkpoint(self.folder / name, weights_only=False)

@@ -1,0 +1,138 @@
+"""One image to a file and back, in two steps, so that the next input can be read while the present one is coded."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from hific.cli.plan import Task
+from hific.coding.errors import BitstreamError
+from hific.ops.read_image import ImageError, ReadImage, image_size, read_image
+
+if TYPE_CHECKING:
+    from hific.cli.checkpoint import Models
+    from hific.codecs.families import AnyCodec
+
+# 150 MB of pixels: what may wait in memory for its turn.
+EARLY_PIXELS = 50_000_000
+
+INPUT_ERRORS = (BitstreamError, OSError, MemoryError)
+
+
+@dataclass(frozen=True)
+class Made:
+    """The bytes of an output file; `notes` on what was converted; `summary` for the line about it."""
+
+    data: bytes
+    notes: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why an input was skipped."""
+
+    reason: str
+
+
+Content = TypeVar("Content")
+
+
+class Conversion(Protocol[Content]):
+    """What is wrong with one input comes as Failed, and says nothing about the next."""
+
+    def read(self, task: Task) -> Content | Failed: ...
+
+    def read_early(self, task: Task) -> Content | Failed | None:
+        """Before it is the task's turn, in another thread; None where that would take too much memory now."""
+        ...
+
+    def make(self, task: Task, content: Content) -> Made | Failed: ...
+
+
+class Compressor:
+    """Images to .hfc files."""
+
+    def __init__(self, models: Models, options: argparse.Namespace) -> None:
+        self._models = models
+        self._options = options
+
+    def read(self, task: Task) -> ReadImage | Failed:
+        try:
+            source = task.source.path or io.BytesIO(sys.stdin.buffer.read())
+            # Before the pixels are decoded: there may not be the memory for what follows.
+            self._models.codecs.check_size(*image_size(source, name=str(task.source)))
+        except ImageError as error:
+            return Failed(str(error))
+        except INPUT_ERRORS as error:
+            return _failed(task, error)
+        return self._decode(task, source)
+
+    def read_early(self, task: Task) -> ReadImage | Failed | None:
+        assert task.source.path is not None
+        try:
+            width, height = image_size(task.source.path)
+            self._models.codecs.check_size(width, height)
+        except (ImageError, *INPUT_ERRORS):
+            # To be told at its turn, if it is still true then.
+            return None
+        return self._decode(task, task.source.path) if width * height <= EARLY_PIXELS else None
+
+    def _decode(self, task: Task, source: Path | io.BytesIO) -> ReadImage | Failed:
+        max_pixels = max(codec.max_pixels for codec in self._models.codecs.codecs)
+        try:
+            return read_image(source, max_pixels=max_pixels, alpha=self._options.alpha, name=str(task.source))
+        except ImageError as error:
+            return Failed(str(error))
+
+    def make(self, task: Task, content: ReadImage) -> Made | Failed:
+        height, width = content.array.shape[:2]
+        try:
+            data, codec = self._compress(content, width * height)
+        # ValueError: no file fits, or the model has diverged.
+        except (ValueError, *INPUT_ERRORS) as error:
+            return _failed(task, error)
+        summary = f"{width}x{height}, {len(data)} bytes, {8 * len(data) / (width * height):.4f} bpp"
+        several = len(self._models.codecs.codecs) > 1
+        return Made(data, content.notes, f"{summary}, {self._models.path_of(codec)}" if several else summary)
+
+    def _compress(self, content: ReadImage, num_pixels: int) -> tuple[bytes, AnyCodec]:
+        codecs, options = self._models.codecs, self._options
+        if options.max_bytes is not None:
+            return codecs.compress_within(content.array, options.max_bytes)
+        if options.bpp is not None:
+            return codecs.compress_within(content.array, int(options.bpp * num_pixels / 8))
+        (codec,) = codecs.codecs
+        return codec.compress(content.array), codec
+
+
+class Decompressor:
+    """.hfc files to PNG."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    def read(self, task: Task) -> bytes | Failed:
+        try:
+            return sys.stdin.buffer.read() if task.source.path is None else task.source.path.read_bytes()
+        except INPUT_ERRORS as error:
+            return _failed(task, error)
+
+    read_early = read
+
+    def make(self, task: Task, content: bytes) -> Made | Failed:
+        try:
+            image = self._models.codecs.decompress(content)
+        except INPUT_ERRORS as error:
+            return _failed(task, error)
+        png = io.BytesIO()
+        image.save(png, "PNG")
+        return Made(png.getvalue(), (), f"{image.width}x{image.height}")
+
+
+def _failed(task: Task, error: Exception) -> Failed:
+    return Failed(f"{task.source}: {str(error) or type(error).__name__}")

@@ -1,0 +1,111 @@
+"""Several codecs as one: a rate is chosen when compressing, the model that made a file when decompressing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from PIL import Image
+
+from hific.codecs.base import ImageLike
+from hific.codecs.families import AnyCodec
+from hific.codecs.hyperprior_codec import HyperpriorCodec
+from hific.codecs.pixel_limit import check_tiled_memory
+from hific.codecs.pixels import as_rgb8
+from hific.coding.container import Header, unpack
+from hific.coding.errors import WrongModelError
+from hific.ops.padding import padded_size
+
+
+class NoFileFitsError(ValueError):
+    """Every codec's file is above the limit. `num_bytes`: of the smallest."""
+
+    def __init__(self, max_bytes: int, num_bytes: int, num_pixels: int) -> None:
+        self.max_bytes = max_bytes
+        self.num_bytes = num_bytes
+        super().__init__(
+            f"no file of at most {max_bytes} bytes ({_bpp(max_bytes, num_pixels)}): the smallest takes {num_bytes} "
+            f"({_bpp(num_bytes, num_pixels)}): allow as many, downscale the image, or add a checkpoint of a lower rate"
+        )
+
+
+class Compressed(NamedTuple):
+    """A file, and the codec that made it."""
+
+    data: bytes
+    codec: AnyCodec
+
+
+class CodecSet:
+    """Codecs of any models and rates, such as the checkpoints of one model trained for .14, .30 and .45 bpp."""
+
+    def __init__(self, codecs: Sequence[AnyCodec]) -> None:
+        if not codecs:
+            raise ValueError("a set of codecs has one or more")
+        self.codecs = tuple(codecs)
+
+    def compress_within(self, image: ImageLike, max_bytes: int) -> Compressed:
+        """The largest file of at most `max_bytes`; of equal ones, the earlier codec's.
+
+        No size is known before coding, so that each codec that `check_size` gives codes the image: it takes as long as
+        all of them together. Raises NoFileFitsError, and as `check_size`.
+        """
+        pixels = as_rgb8(image)
+        height, width = pixels.shape[:2]
+        best: Compressed | None = None
+        sizes = []
+        for codec in self.check_size(width, height):
+            data = codec.compress(pixels)
+            sizes.append(len(data))
+            if len(data) <= max_bytes and (best is None or len(data) > len(best.data)):
+                best = Compressed(data, codec)
+        if best is None:
+            raise NoFileFitsError(max_bytes, min(sizes), width * height)
+        return best
+
+    def decompress(self, data: bytes) -> Image.Image:
+        """By the codec that made the file. Raises as `codec_of`, and as that codec's `decompress`."""
+        codec, header = self._opened(data)
+        _check_size(codec, header.width, header.height)
+        return codec.decompress(data)
+
+    def codec_of(self, data: bytes) -> AnyCodec:
+        """The codec that made a file. Raises WrongModelError where it is none of these, and a BitstreamError for what
+        is no file, or a damaged one.
+        """
+        return self._opened(data)[0]
+
+    def check_size(self, width: int, height: int) -> list[AnyCodec]:
+        """The codecs whose pixel limit allows such an image. Raises TooLargeError where there is none, or one of them
+        would take more memory than there is.
+        """
+        allowing = [codec for codec in self.codecs if _padded_pixels(codec, width, height) <= codec.max_pixels]
+        for codec in allowing or [max(self.codecs, key=lambda codec: codec.max_pixels)]:
+            _check_size(codec, width, height)
+        return allowing
+
+    def _opened(self, data: bytes) -> tuple[AnyCodec, Header]:
+        header = unpack(bytes(data), max_pixels=max(codec.max_pixels for codec in self.codecs)).header
+        for codec in self.codecs:
+            if codec.fingerprint == header.fingerprint:
+                return codec, header
+        loaded = ", ".join(f"{codec.fingerprint.hex()} ({codec.name})" for codec in self.codecs)
+        raise WrongModelError(
+            f"the file was made by {header.codec} model {header.fingerprint.hex()}, loaded "
+            f"{'are' if len(self.codecs) > 1 else 'is'} {loaded}: load the checkpoint that made it"
+        )
+
+
+def _check_size(codec: AnyCodec, width: int, height: int) -> None:
+    padded = codec.check_size(width, height)
+    if isinstance(codec, HyperpriorCodec) and next(codec.model.parameters()).device.type == "cpu":
+        check_tiled_memory(width, height, padded, codec.model, codec.tile, codec.precision)
+
+
+def _padded_pixels(codec: AnyCodec, width: int, height: int) -> int:
+    stride, minimum = codec.model.stride, codec.model.minimum_size
+    return padded_size(width, stride, minimum) * padded_size(height, stride, minimum)
+
+
+def _bpp(num_bytes: int, num_pixels: int) -> str:
+    return f"{8 * num_bytes / num_pixels:.4f} bpp"

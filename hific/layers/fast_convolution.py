@@ -1,0 +1,109 @@
+"""Convolutions whose weight gradient is made by matrix products where that is faster: in float32 on a CPU.
+
+    features [B, C, H, W], channels_last ─ convolution of oneDNN ─ [B, O, h, w], channels_last
+    backward: features' gradient from oneDNN, weight's from `weight_gradient`
+
+Parameters, names, initialization and results are those of nn.Conv2d and nn.ConvTranspose2d. Everywhere else (CUDA,
+autocast, other padding, dilation, groups) these are nn.Conv2d and nn.ConvTranspose2d.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hific.layers.weight_gradient import convolution_weight_gradient, transposed_weight_gradient
+
+FEWEST_INPUTS = 8
+
+
+class FastConv2d(nn.Conv2d):
+    def forward(self, features: Tensor) -> Tensor:
+        if not _applies(self, features):
+            return super().forward(features)
+        result: Tensor = _Convolution.apply(features, self.weight, self.bias, self.stride, self.padding, None)
+        return result
+
+
+class FastConvTranspose2d(nn.ConvTranspose2d):
+    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if output_size is not None or not _applies(self, features):
+            return super().forward(features, output_size)
+        arguments = (self.weight, self.bias, self.stride, self.padding, self.output_padding)
+        result: Tensor = _Convolution.apply(features, *arguments)
+        return result
+
+
+def use_fast_convolutions(network: nn.Module) -> None:
+    """Puts the convolutions of this file where nn's are; parameters stay the same objects.
+
+    Not where there are few inputs (a stem's 3): at size=small, laying out its windows takes longer than oneDNN's own
+    gradient (32 ms and 20; at size=paper 66 and 104, of a step of 10 s).
+    """
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.Conv2d and child.in_channels >= FEWEST_INPUTS:
+                setattr(parent, name, _with_state_of(FastConv2d, child))
+            elif type(child) is nn.ConvTranspose2d:
+                setattr(parent, name, _with_state_of(FastConvTranspose2d, child))
+
+
+def _with_state_of(kind: type[nn.Module], module: nn.Module) -> nn.Module:
+    fast = kind.__new__(kind)
+    fast.__dict__.update(module.__dict__)
+    return fast
+
+
+def _applies(module: FastConv2d | FastConvTranspose2d, features: Tensor) -> bool:
+    return (
+        torch.is_grad_enabled()
+        and module.weight.requires_grad
+        and features.device.type == "cpu"
+        and features.dtype == module.weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and module.padding_mode == "zeros"
+        and isinstance(module.padding, tuple)
+        and module.groups == 1
+        and module.dilation == (1, 1)
+        and all(len(set(pair)) == 1 for pair in (module.kernel_size, module.stride, module.padding))
+    )
+
+
+class _Convolution(torch.autograd.Function):
+    """Transposed where `output_padding` is given."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        output_padding: tuple[int, int] | None,
+    ) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.stride, ctx.padding, ctx.output_padding = stride, padding, output_padding
+        if output_padding is None:
+            return torch.conv2d(features, weight, bias, stride, padding)
+        return torch.conv_transpose2d(features, weight, bias, stride, padding, output_padding)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        features, weight = ctx.saved_tensors
+        needs_features, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        features_gradient, weight_gradient = None, None
+        if needs_features:
+            transposed, output_padding = ctx.output_padding is not None, ctx.output_padding or (0, 0)
+            geometry = (ctx.stride, ctx.padding, (1, 1), transposed, output_padding, 1)
+            features_gradient = torch.ops.aten.convolution_backward(
+                gradient, features, weight, None, *geometry, [True, False, False]
+            )[0]
+        if needs_weight:
+            of = convolution_weight_gradient if ctx.output_padding is None else transposed_weight_gradient
+            weight_gradient = of(features, gradient, weight.shape[-1], ctx.stride[0], ctx.padding[0])
+        bias_gradient = gradient.sum((0, 2, 3)) if needs_bias else None
+        return features_gradient, weight_gradient, bias_gradient, None, None, None

@@ -1,0 +1,112 @@
+"""Fast convolutions are plain ones: in values, gradients, names and parameters."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hific.layers import fast_convolution
+from hific.layers.fast_convolution import FastConv2d, FastConvTranspose2d, use_fast_convolutions
+from hific.ops.keep_memory import keep_freed_memory
+
+CASES = {
+    "down": (nn.Conv2d(12, 20, 3, stride=2, padding=1), (2, 12, 10, 6)),
+    "down, odd size": (nn.Conv2d(12, 20, 3, stride=2, padding=1), (2, 12, 9, 7)),
+    "same": (nn.Conv2d(9, 16, 3, padding=1), (3, 9, 4, 5)),
+    "few outputs": (nn.Conv2d(16, 3, 7, padding=3), (2, 16, 8, 11)),
+    "few outputs, little padding": (nn.Conv2d(16, 3, 5, padding=1), (2, 16, 8, 11)),
+    "no bias": (nn.Conv2d(8, 8, 5, stride=2, padding=2, bias=False), (1, 8, 8, 8)),
+    "up": (nn.ConvTranspose2d(20, 12, 3, stride=2, padding=1, output_padding=1), (2, 20, 5, 3)),
+    "up, 5x5": (nn.ConvTranspose2d(8, 12, 5, stride=2, padding=2, output_padding=1), (2, 8, 2, 3)),
+}
+
+
+def gradients_of(module: nn.Module, features: Tensor, weights: Tensor) -> list[Tensor]:
+    features = features.clone().requires_grad_()
+    result = module(features)
+    (result * weights).sum().backward()
+    assert features.grad is not None
+    return [result.detach(), features.grad, *(p.grad for p in module.parameters() if p.grad is not None)]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("windows", [4096, 7], ids=["at once", "in parts"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["nchw", "channels_last"])
+def test_values_and_gradients(
+    case: str, windows: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hific.layers.weight_gradient.MAX_WINDOWS", windows)
+    torch.manual_seed(0)
+    plain, shape = CASES[case]
+    plain = copy.deepcopy(plain)
+    network = nn.Sequential(copy.deepcopy(plain))
+    use_fast_convolutions(network)
+    assert type(network[0]) in (FastConv2d, FastConvTranspose2d)
+    features = torch.randn(shape).contiguous(memory_format=layout)
+    weights = torch.randn_like(plain(features))
+    expected, actual = gradients_of(plain, features, weights), gradients_of(network[0], features, weights)
+    assert len(expected) == len(actual)
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_parameters_and_names_stay() -> None:
+    network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Sequential(nn.ConvTranspose2d(8, 4, 3), nn.ReLU()))
+    before = dict(network.named_parameters())
+    use_fast_convolutions(network)
+    after = dict(network.named_parameters())
+    assert list(after) == list(before)
+    assert all(after[name] is before[name] for name in before)
+    copied = copy.deepcopy(network)
+    copied.load_state_dict(network.state_dict())
+    assert type(copied[0]) is FastConv2d
+    assert repr(copied[0]).startswith("FastConv2d(8, 8")
+
+
+@pytest.mark.parametrize(
+    "convolution",
+    [
+        nn.Conv2d(8, 8, 3, padding=1, groups=2),
+        nn.Conv2d(8, 8, 3, padding=2, dilation=2),
+        nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(8, 8, (3, 1), padding=(1, 0)),
+        nn.Conv2d(8, 8, 3, padding="same"),
+    ],
+    ids=["groups", "dilation", "reflect", "oblong", "same"],
+)
+def test_other_geometries_are_plain(convolution: nn.Conv2d, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_convolution, "_Convolution", None)  # its use would fail
+    network = nn.Sequential(convolution)
+    use_fast_convolutions(network)
+    features = torch.randn(1, 8, 6, 6)
+    network(features).sum().backward()
+
+
+def test_autocast_and_evaluation_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_convolution, "_Convolution", None)
+    network = nn.Sequential(nn.Conv2d(8, 8, 3))
+    use_fast_convolutions(network)
+    features = torch.randn(1, 8, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(features).dtype == torch.bfloat16
+    with torch.no_grad():
+        network(features)
+
+
+def test_frozen_bias_and_features_have_no_gradient() -> None:
+    convolution = nn.Conv2d(8, 8, 3)
+    assert convolution.bias is not None
+    convolution.bias.requires_grad_(False)
+    network = nn.Sequential(convolution)
+    use_fast_convolutions(network)
+    network(torch.randn(1, 8, 6, 6)).sum().backward()
+    assert network[0].weight.grad is not None
+    assert network[0].bias.grad is None
+
+
+def test_keeping_memory_may_be_asked_for_twice() -> None:
+    keep_freed_memory()
+    keep_freed_memory()

@@ -1,0 +1,174 @@
+"""HiFiC's two stages in one run: each pitfall of public re-implementations has a test that the wrong version fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from lightning import Callback, LightningModule, Trainer
+from omegaconf import DictConfig
+from training.test_training import StopAfter, assert_equal_state, load
+
+import hific
+
+Composed = Callable[..., DictConfig]
+Train = Callable[[DictConfig], Any]
+TWO_STAGES = ["model=hific", "model.stage1_steps=4", "model.stage2_steps=4", "size.val_check_interval=8"]
+NOTES: list[dict[str, Any]] = []
+
+
+class Notes(Callback):
+    """Keeps what each batch was trained with."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        NOTES.clear()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        optimizers = pl_module.raw_optimizers()
+        NOTES.append(
+            {
+                "images": len(batch),
+                "lr": [optimizer.param_groups[0]["lr"] for optimizer in optimizers],
+                "adam_steps": [_steps(optimizer) for optimizer in optimizers],
+                "rate_weight": float(trainer.callback_metrics["train/rate_weight"]),
+                "global_step": trainer.global_step,
+                "names": set(trainer.callback_metrics),
+            }
+        )
+
+
+def _steps(optimizer: torch.optim.Optimizer) -> int:
+    return max((int(state["step"]) for state in optimizer.state.values() if "step" in state), default=0)
+
+
+NOTING = [f"+callbacks.notes._target_={__name__}.Notes"]
+
+
+@pytest.mark.parametrize("rate", ["low", "medium", "high"])
+def test_both_stages_run_and_the_checkpoint_codes(rate: str, composed: Composed, train: Train, tmp_path: Path) -> None:
+    metrics = train(composed(*TWO_STAGES, f"rate={rate}"))
+    assert np.isfinite(list(metrics.values())).all()
+    logged = {"val/estimated_bpp", "val/psnr", "val/distortion", "train/estimated_bpp_noisy", "train/adversarial"}
+    logged |= {"train/estimated_bpp_quantized", "train/rate_weight", "train/mse", "train/gradient_norm"}
+    assert logged | {"train/discriminator/real", "train/discriminator/fake"} <= set(metrics)
+    codec = hific.load_codec(tmp_path / "run" / "last.ckpt")
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    assert codec.decompress(codec.compress(image)).size == (50, 40)
+    assert hific.load_codec(tmp_path / "run" / "stage1.ckpt").training["steps"] == 4
+    assert codec.name == "hific" and codec.training["target_bpp"] == {"low": 0.14, "medium": 0.30, "high": 0.45}[rate]
+
+
+def test_stages_have_their_own_schedules_and_counts(composed: Composed, train: Train) -> None:
+    """Batches are counted, not optimizer steps; stage 2 forgets moments and learning rates, and warms up again."""
+    quick = ["model.stage1_steps=4", "model.stage2_steps=4", "model.rate_target.warmup=0.25"]
+    train(composed("model=hific", "size.val_check_interval=8", *quick, *NOTING))
+    lr = 1e-3
+    assert [note["images"] for note in NOTES] == [2, 2, 2, 2, 4, 4, 4, 4]
+    assert [note["global_step"] for note in NOTES] == list(range(1, 9))
+    assert [note["lr"][0] for note in NOTES] == pytest.approx([lr, lr, lr / 10, lr / 10] * 2)
+    assert [note["lr"][1] for note in NOTES] == [note["lr"][0] for note in NOTES]
+    assert [note["adam_steps"] for note in NOTES] == [[1, 0], [2, 0], [3, 0], [4, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
+    assert all("train/adversarial" not in note["names"] for note in NOTES[:4])
+    warm = {2.0 / 2, 0.0625 / 2}
+    assert [note["rate_weight"] in warm for note in NOTES] == [True, False, False, False] * 2
+    assert all(note["rate_weight"] in warm | {2.0, 0.0625} for note in NOTES)
+
+
+@pytest.mark.parametrize("stop_after", [2, 4, 6])
+def test_resumed_equals_unbroken_in_either_stage_and_between(
+    stop_after: int, composed: Composed, train: Train, tmp_path: Path
+) -> None:
+    common = [*TWO_STAGES, "model.ema_decay=0.5"]
+    train(composed(*common, output="unbroken"))
+    stop = [f"+callbacks.extra._target_={StopAfter.__module__}.StopAfter", f"+callbacks.extra.batches={stop_after}"]
+    train(composed(*common, *stop, output="broken"))
+    broken = tmp_path / "broken" / "last.ckpt"
+    assert load(broken)["global_step"] == stop_after
+    train(composed(*common, f"ckpt_path={broken}", output="resumed"))
+    one, two = (load(tmp_path / name / "last.ckpt") for name in ("unbroken", "resumed"))
+    for part in ("state_dict", "optimizer_states", "peaks", "hific"):
+        assert_equal_state(one[part], two[part], part)
+
+
+def test_stage_2_alone_starts_from_stage_1s_weights(composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed("model=hific", "model.stage1_steps=2", "model.stage2_steps=0", output="stage1"))
+    first = tmp_path / "stage1" / "last.ckpt"
+    alone = ["model=hific", "model.stage1_steps=0", "model.stage2_steps=2", f"model.init_from={first}"]
+    module = instantiate(composed(*alone).model)
+    weights = load(first)["state_dict"]
+    assert torch.equal(module.model.synthesis.tail.weight, weights["model.synthesis.tail.weight"])
+    train(composed(*alone, *NOTING, output="stage2"))
+    assert [note["images"] for note in NOTES] == [4, 4]
+    assert [note["adam_steps"] for note in NOTES] == [[1, 1], [2, 2]]
+
+
+def test_a_frozen_analysis_keeps_its_bytes(composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed("model=hific", "model.stage1_steps=2", "model.stage2_steps=0", output="stage1"))
+    first = tmp_path / "stage1" / "last.ckpt"
+    alone = ["model.stage1_steps=0", "model.stage2_steps=2", "model.freeze_analysis=true"]
+    train(composed("model=hific", *alone, f"model.init_from={first}", output="frozen"))
+    before, after = load(first)["state_dict"], load(tmp_path / "frozen" / "last.ckpt")["state_dict"]
+    for name, value in before.items():
+        frozen = name.startswith("model.") and not name.startswith("model.synthesis.")
+        assert not frozen or torch.equal(value, after[name]), name
+    assert not torch.equal(before["model.synthesis.tail.weight"], after["model.synthesis.tail.weight"])
+
+
+def test_the_averaged_synthesis_is_what_decodes(composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed("model=hific", "model.ema_decay=0.9", "model.stage1_steps=3", "model.stage2_steps=0"))
+    path = tmp_path / "run" / "last.ckpt"
+    state, codec = load(path)["state_dict"], hific.load_codec(path)
+    averaged = codec.model.synthesis.tail.weight
+    assert torch.equal(averaged, state["ema.average.tail.weight"])
+    assert not torch.equal(averaged, state["model.synthesis.tail.weight"])
+
+
+def test_d_learns_on_other_images_than_the_generator(composed: Composed) -> None:
+    """D's step comes first and leaves nothing in the auto-encoder; the generator's leaves nothing in D."""
+    module = instantiate(composed("model=hific").model)
+    images = torch.rand(4, 3, 32, 32)
+    with torch.no_grad():
+        output = module.model(images[2:])
+    loss, _ = module.adversary.discriminator_terms(images[2:], output.reconstruction, output.latent_hat)
+    loss.backward()
+    assert all(parameter.grad is None for parameter in module.model.parameters())
+    assert all(parameter.grad is not None for parameter in module.adversary.parameters())
+    module.zero_grad(set_to_none=True)
+    output = module.model(images[:2])
+    sum(module.adversary.generator_terms(images[:2], output.reconstruction, output.latent_hat).values()).backward()
+    assert all(parameter.grad is None for parameter in module.adversary.parameters())
+    assert module.model.analysis.stem[0].weight.grad is not None  # through the reconstruction
+
+
+ABLATIONS = {
+    "normalization": ["model.model.normalization=instance", "model.model.normalization=batch"],
+    "discriminator": [
+        "model.adversary.discriminator.conditional=false",
+        "model.adversary.discriminator.normalization=instance",
+        "model.adversary.discriminator.scales=2",
+    ],
+    "activation": ["model.model.activation=leaky_relu", "model.adversary.discriminator.activation=relu"],
+    "strategy": ["model.stage1_steps=0"],
+    "quantization": ["model.model.quantization=noise"],
+    "rate target": ["model.rate_target.enabled=false"],
+}
+
+
+@pytest.mark.parametrize("override", [override for group in ABLATIONS.values() for override in group])
+def test_ablations_train_and_code(override: str, composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed("model=hific", "model.stage1_steps=1", "model.stage2_steps=1", override))
+    codec = hific.load_codec(tmp_path / "run" / "last.ckpt")
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert codec.decompress(codec.compress(image)).size == (64, 64)
+
+
+def test_nothing_to_train_is_refused(composed: Composed) -> None:
+    with pytest.raises(Exception, match="leave nothing to train"):
+        instantiate(composed("model=hific", "model.stage1_steps=0", "model.stage2_steps=0").model)
