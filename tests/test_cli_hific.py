@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from hific.codecs.load import load_codec
 MakeCheckpoint = Callable[..., Path]
 Run = Callable[..., int]
 
+ROOT = Path(__file__).parents[1]
 RATES = {"low": 0.5, "mid": 2.0, "high": 8.0}
 
 
@@ -170,6 +172,16 @@ def test_damaged_files_are_one_line_each(run: Run, here: Path, hific: str, capsy
     assert os.listdir("back") == ["a.png"] and len(capsys.readouterr().err.splitlines()) == 3
 
 
+def test_a_diverged_model_is_told_in_a_line(
+    run: Run, here: Path, make_hific_checkpoint: MakeCheckpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_hific_checkpoint("diverged.ckpt", deviation=1e12)
+    save_image(here / "a.png")
+    assert run("compress", "a.png", "--checkpoint", "diverged.ckpt") == 1 and not Path("a.hfc").exists()
+    error = capsys.readouterr().err
+    assert error.startswith("hific: a.png: ") and "the model has diverged" in error and error.count("\n") == 1
+
+
 def test_the_largest_file_within_the_limit(
     run: Run, here: Path, family: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,6 +311,23 @@ def test_memory_that_is_not_there_is_refused_both_ways(
     capsys.readouterr()
     assert run("compress", "a.png", "--force", "--tile", "128") == 1
     assert "free memory" in (error := capsys.readouterr().err) and "--tile" not in error
+
+
+@pytest.mark.slow
+def test_24_megapixels_take_less_than_4_gigabytes(here: Path, make_hific_checkpoint: MakeCheckpoint) -> None:
+    """At size=small: minutes. The second photo waits in memory while the first is coded."""
+    make_hific_checkpoint(
+        "small.ckpt", widths=(16, 32, 64, 128, 192), latent_channels=96, hyper_channels=96, residual_blocks=4
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (250, 375, 3), dtype=np.uint8)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(noise).resize((6000, 4000)).save(name, compress_level=1)
+    for arguments in (("compress", "a.png", "b.png"), ("decompress", "a.hfc", "-o", "back.png")):
+        command = [sys.executable, "-m", "hific.cli", *arguments, "--checkpoint", "small.ckpt"]
+        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0 and usage.ru_maxrss * 1024 < 4 << 30
+    assert Image.open("back.png").size == (6000, 4000)
 
 
 class Terminal(io.StringIO):

@@ -78,7 +78,8 @@ def _add_conversion(parser: argparse.ArgumentParser, default_output: str) -> Non
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
-        help="HiFiC only: of its networks (default float32); files can be decompressed with either",
+        help="HiFiC only: of its networks (default float32); files can be decompressed with either. bfloat16 is for "
+        "GPUs: most processors take longer with it, and several times the memory",
     )
     parser.add_argument(
         "--max-pixels",
@@ -99,8 +100,8 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--max-bytes",
         type=_positive,
         metavar="N",
-        help="largest file: each image is compressed with all checkpoints, and the largest file of at most N bytes "
-        "kept; an image without one fails",
+        help="largest file: each image is compressed with all checkpoints that take its size, and the largest file of "
+        "at most N bytes is kept; an image without one fails",
     )
     limits.add_argument(
         "--bpp", type=_rate, metavar="B", help="the same limit in bits per pixel of each image, such as 0.15"

@@ -48,7 +48,7 @@ class Conversion(Protocol[Content]):
     def read(self, task: Task) -> Content | Failed: ...
 
     def read_early(self, task: Task) -> Content | Failed | None:
-        """Before it is the task's turn, in another thread; None where that would take too much memory now."""
+        """Before it is the task's turn, in another thread; None for what had better be read at its turn."""
         ...
 
     def make(self, task: Task, content: Content) -> Made | Failed: ...
@@ -78,9 +78,12 @@ class Compressor:
             width, height = image_size(task.source.path)
             self._models.codecs.check_size(width, height)
         except (ImageError, *INPUT_ERRORS):
-            # To be told at its turn, if it is still true then.
             return None
-        return self._decode(task, task.source.path) if width * height <= EARLY_PIXELS else None
+        if width * height > EARLY_PIXELS:
+            return None
+        content = self._decode(task, task.source.path)
+        # Errors are told at its turn, if they are still true then: now there may be too little memory.
+        return None if isinstance(content, Failed) else content
 
     def _decode(self, task: Task, source: Path | io.BytesIO) -> ReadImage | Failed:
         max_pixels = max(codec.max_pixels for codec in self._models.codecs.codecs)
@@ -106,7 +109,7 @@ class Compressor:
             return codecs.compress_within(content.array, options.max_bytes)
         if options.bpp is not None:
             return codecs.compress_within(content.array, int(options.bpp * num_pixels / 8))
-        (codec,) = codecs.codecs
+        (codec,) = codecs.check_size(content.array.shape[1], content.array.shape[0])
         return codec.compress(content.array), codec
 
 

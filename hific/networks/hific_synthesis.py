@@ -54,8 +54,8 @@ class HificSynthesis(nn.Module):
         self._start_simple()
         use_fast_convolutions(self)
         # Latents around a position that its pixels depend on: one a convolution at 1/16, and 2 for all that follows
-        # (the transposed convolutions reach 1 + 1/2 + 1/4 + 1/8 of a latent, the tail 3 pixels).
-        self.halo = 1 + 2 * residual_blocks + 2 + 1
+        # (the transposed convolutions reach 1/2 + 1/4 + 1/8 + 1/16 of a latent to one side, the tail 3 pixels).
+        self.halo = 1 + 2 * residual_blocks + 2
 
     def forward(self, latent_hat: Tensor) -> Tensor:
         features = self.head(latent_hat.contiguous(memory_format=torch.channels_last))

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import hific
 from hific.codecs.codec_set import CodecSet, NoFileFitsError
 from hific.codecs.families import AnyCodec
 from hific.codecs.load import load_codec
+from hific.codecs.pixel_limit import estimated_tiled_memory
 from hific.coding.errors import BitstreamError, TooLargeError, WrongModelError
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -94,6 +97,23 @@ def test_memory_that_is_short_fails_the_image_and_does_not_choose_the_codec(
     monkeypatch.setattr("hific.codecs.pixel_limit.available_memory", lambda: 10_000_000)
     with pytest.raises(TooLargeError, match="in tiles of 1024"):
         CodecSet(codecs[:1]).decompress(data)
+
+
+def test_estimates_of_memory_follow_tiles_sizes_and_precision() -> None:
+    """Against what was measured, in MB beside the weights: (tile, precision, size): peak."""
+    sizes = {"widths": (16, 32, 64, 128, 192), "latent_channels": 96, "hyper_channels": 96, "residual_blocks": 4}
+    with torch.device("meta"):
+        model = HyperpriorAutoencoder(**sizes)
+    measured = {
+        (0, "float32", (1024, 1024)): 232,
+        (0, "float32", (2048, 2048)): 808,
+        (1024, "float32", (2048, 2048)): 433,
+        (1024, "float32", (6000, 4000)): 887,
+        (0, "bfloat16", (1024, 1024)): 1769,
+        (0, "bfloat16", (2048, 2048)): 6942,
+    }
+    for (tile, precision, size), peak in measured.items():
+        assert peak < max(estimated_tiled_memory(size, model, tile, precision)) / 1e6 < 1.3 * peak
 
 
 def test_the_package_exports_it_and_an_empty_set_is_refused() -> None:
