@@ -19,22 +19,38 @@ EXPERIMENTS = {
     "compressnet_small": ["classical=[jpeg]"],
     "fig8_benchmark": ["classical=[jpeg]"],
     "ablation_spn_controls": [],
+    "hific_small": ["classical=[jpeg]"],
+    "ablation_hific_strategy": ["classical=[]"],
+    # The same code with other overrides, which tests/training tries one by one.
+    **{
+        f"ablation_hific_{factor}": ["classical=[]"]
+        for factor in ("activation", "discriminator", "normalization", "perceptual_loss", "quantization", "rate_target")
+    },
 }
+SLOW = [name for name in EXPERIMENTS if name.startswith("ablation_hific_") and name != "ablation_hific_strategy"]
 
 
 def test_all_experiments_are_tested() -> None:
     assert {path.parent.name for path in (REPOSITORY / "experiments").glob("*/run.py")} == set(EXPERIMENTS)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in EXPERIMENTS]
+)
 def test_experiment_runs_at_smoke_size(name: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", f"experiments.{name}.run", "--output", str(tmp_path), *SMOKE]
+    steps = ["model.stage1_steps=1", "model.stage2_steps=1"] if "hific" in name else []
+    if name == "ablation_hific_strategy":
+        steps = []  # one of its variants sets them itself
+    command = [sys.executable, "-m", f"experiments.{name}.run", "--output", str(tmp_path), *SMOKE, *steps]
     command += ["--evaluate", *SMALL_EVALUATION, *EXPERIMENTS[name]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    for file in ("report.md", "table.md", "table.tex", "measurements.parquet", "measurements.csv", "panel.png"):
-        assert (tmp_path / file).stat().st_size > 0, file
+    folders = [path.parent for path in tmp_path.rglob("report.md")]
+    assert len(folders) == (3 if name == "hific_small" else 1)
+    for folder in folders:
+        for file in ("table.md", "table.tex", "measurements.parquet", "measurements.csv", "panel.png"):
+            assert (folder / file).stat().st_size > 0, file
     assert list(tmp_path.rglob("*.hfc"))
 
 

@@ -15,7 +15,7 @@ VARIANTS = {
     "two_stages": [],
     "one_stage": [
         "model.stage1_steps=0",
-        "model.stage2_steps=${add:${size.hific.stage1_steps},${size.hific.stage2_steps}}",
+        "model.stage2_steps='${add:${size.hific.stage1_steps},${size.hific.stage2_steps}}'",
     ],
     "frozen_encoder": ["model.freeze_analysis=true"],
 }

@@ -9,10 +9,8 @@ from PIL import Image
 
 from hific.codecs.base import ImageLike
 from hific.codecs.families import AnyCodec
-from hific.codecs.hyperprior_codec import HyperpriorCodec
-from hific.codecs.pixel_limit import check_tiled_memory
 from hific.codecs.pixels import as_rgb8
-from hific.coding.container import Header, unpack
+from hific.coding.container import unpack
 from hific.coding.errors import WrongModelError
 from hific.ops.padding import padded_size
 
@@ -65,15 +63,21 @@ class CodecSet:
 
     def decompress(self, data: bytes) -> Image.Image:
         """By the codec that made the file. Raises as `codec_of`, and as that codec's `decompress`."""
-        codec, header = self._opened(data)
-        _check_size(codec, header.width, header.height)
-        return codec.decompress(data)
+        return self.codec_of(data).decompress(data)
 
     def codec_of(self, data: bytes) -> AnyCodec:
         """The codec that made a file. Raises WrongModelError where it is none of these, and a BitstreamError for what
         is no file, or a damaged one.
         """
-        return self._opened(data)[0]
+        header = unpack(bytes(data), max_pixels=max(codec.max_pixels for codec in self.codecs)).header
+        for codec in self.codecs:
+            if codec.fingerprint == header.fingerprint:
+                return codec
+        loaded = ", ".join(f"{codec.fingerprint.hex()} ({codec.name})" for codec in self.codecs)
+        raise WrongModelError(
+            f"the file was made by {header.codec} model {header.fingerprint.hex()}, loaded "
+            f"{'are' if len(self.codecs) > 1 else 'is'} {loaded}: load the checkpoint that made it"
+        )
 
     def check_size(self, width: int, height: int) -> list[AnyCodec]:
         """The codecs whose pixel limit allows such an image. Raises TooLargeError where there is none, or one of them
@@ -81,25 +85,8 @@ class CodecSet:
         """
         allowing = [codec for codec in self.codecs if _padded_pixels(codec, width, height) <= codec.max_pixels]
         for codec in allowing or [max(self.codecs, key=lambda codec: codec.max_pixels)]:
-            _check_size(codec, width, height)
+            codec.check_size(width, height)
         return allowing
-
-    def _opened(self, data: bytes) -> tuple[AnyCodec, Header]:
-        header = unpack(bytes(data), max_pixels=max(codec.max_pixels for codec in self.codecs)).header
-        for codec in self.codecs:
-            if codec.fingerprint == header.fingerprint:
-                return codec, header
-        loaded = ", ".join(f"{codec.fingerprint.hex()} ({codec.name})" for codec in self.codecs)
-        raise WrongModelError(
-            f"the file was made by {header.codec} model {header.fingerprint.hex()}, loaded "
-            f"{'are' if len(self.codecs) > 1 else 'is'} {loaded}: load the checkpoint that made it"
-        )
-
-
-def _check_size(codec: AnyCodec, width: int, height: int) -> None:
-    padded = codec.check_size(width, height)
-    if isinstance(codec, HyperpriorCodec) and next(codec.model.parameters()).device.type == "cpu":
-        check_tiled_memory(width, height, padded, codec.model, codec.tile, codec.precision)
 
 
 def _padded_pixels(codec: AnyCodec, width: int, height: int) -> int:

@@ -22,7 +22,7 @@ from torch import Tensor
 from hific.codecs.base import ImageLike
 from hific.codecs.file_of_model import open_file
 from hific.codecs.hyperprior_coding import DecodedLatent, HyperpriorCoding, clip_hyper_symbols
-from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_pixels
+from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_pixels, check_tiled_memory
 from hific.codecs.pixels import Pixels, as_rgb8, from_unit_range, to_unit_range
 from hific.codecs.tiles import tiles
 from hific.coding.container import Header, pack
@@ -134,10 +134,12 @@ class HyperpriorCodec:
         return float(self.model.quantized_bits(latent)) / (pixels.shape[0] * pixels.shape[1])
 
     def check_size(self, width: int, height: int) -> tuple[int, int]:
-        """The padded width and height. Raises TooLargeError above `max_pixels`."""
+        """The padded width and height. Raises TooLargeError above `max_pixels`, or above what memory there is."""
         stride, minimum = self.model.stride, self.model.minimum_size
         padded = padded_size(width, stride, minimum), padded_size(height, stride, minimum)
         check_pixels(width, height, self.max_pixels, padded)
+        if self._device.type == "cpu":
+            check_tiled_memory(width, height, padded, self.model, self.tile, self.precision)
         return padded
 
     def _to_file(self, width: int, height: int, latent: Latent) -> bytes:

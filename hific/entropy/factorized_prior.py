@@ -5,6 +5,7 @@ The cumulative of a channel is a chain of small monotone layers, 1 -> 3 -> 3 -> 
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -32,8 +33,8 @@ class FactorizedPrior(nn.Module):
         scale = initial_scale ** (1 / (len(widths) - 1))
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for inputs, outputs in pairwise(widths):
-            start = torch.log(torch.expm1(torch.tensor(1 / scale / outputs)))
-            self.matrices.append(nn.Parameter(start.expand(channels, outputs, inputs).clone()))
+            start = math.log(math.expm1(1 / scale / outputs))
+            self.matrices.append(nn.Parameter(torch.full((channels, outputs, inputs), start)))
             self.biases.append(nn.Parameter(torch.rand(channels, outputs, 1) - 0.5))
             if outputs > 1:
                 self.factors.append(nn.Parameter(torch.zeros(channels, outputs, 1)))
