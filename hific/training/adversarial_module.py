@@ -87,7 +87,7 @@ class AdversarialModule(LightningModule, ABC):
 
     @abstractmethod
     def distortion(self, reconstruction: Tensor, batch: Tensor) -> Tensor:
-        """What checkpoints are compared by: the weighted distortion terms of the loss; images in [0, 1]."""
+        """The weighted distortion terms of the loss; images in [0, 1]."""
 
     @abstractmethod
     def fit_coding(self, photos: Iterable[Tensor]) -> None:
@@ -154,13 +154,16 @@ class AdversarialModule(LightningModule, ABC):
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
         self.measure(batch, "test")
 
-    def measure(self, batch: Tensor, stage: str) -> None:
-        """Logs PSNR and the weighted distortion of whole photos."""
+    def measure(self, batch: Tensor, stage: str, weighted_rate: float | Tensor = 0.0) -> None:
+        """Logs PSNR, the weighted distortion of whole photos, and the objective that checkpoints are compared by: the
+        distortion plus what the rate weighs where it is not fixed."""
         reconstruction = self.reconstruct(batch)
         error = (reconstruction - batch).square().mean()
         psnr = -10 * torch.log10(error.clamp(min=1e-10))
         self.log(f"{stage}/psnr", psnr, prog_bar=True, sync_dist=True, batch_size=1)
-        self.log(f"{stage}/distortion", self.distortion(reconstruction, batch), sync_dist=True, batch_size=1)
+        distortion = self.distortion(reconstruction, batch)
+        self.log(f"{stage}/distortion", distortion, sync_dist=True, batch_size=1)
+        self.log(f"{stage}/objective", distortion + weighted_rate, sync_dist=True, batch_size=1)
 
     def checkpoint_info(self) -> dict[str, Any]:
         """Plain values that tell the run by."""

@@ -186,9 +186,10 @@ class HificModule(AdversarialModule):
             for network in (self.model.mean_synthesis, self.model.scale_synthesis):
                 network.peaks = self.all_gather(network.peaks).amax(0)
 
-    def measure(self, batch: Tensor, stage: str) -> None:
-        super().measure(batch, stage)
-        self.log(f"{stage}/estimated_bpp", self._estimated_bpp(batch), prog_bar=True, sync_dist=True, batch_size=1)
+    def measure(self, batch: Tensor, stage: str, weighted_rate: float | Tensor = 0.0) -> None:
+        rate = self._estimated_bpp(batch)
+        super().measure(batch, stage, weighted_rate + self.rate_target.lambda_a * rate)
+        self.log(f"{stage}/estimated_bpp", rate, prog_bar=True, sync_dist=True, batch_size=1)
 
     @torch.no_grad()
     def _estimated_bpp(self, batch: Tensor) -> Tensor:
