@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hific.data.source import DataNotFoundError
 from hific.ops.keep_memory import keep_freed_memory
+from hific.ops.option_error import OptionError
 from hific.training.adversarial_module import CropError
 from hific.training.finite import NonFiniteError
 from hific.training.init_from import InitFromError
@@ -60,6 +61,7 @@ def main(config: DictConfig) -> None:
         InitFromError,
         MisconfigurationException,
         NonFiniteError,
+        OptionError,
         ResumeError,
         WeightsFileError,
         WeightsNotFoundError,

@@ -110,6 +110,21 @@ def test_several_checkpoints_with_transmitted_switches_counted(evaluate: Evaluat
     assert size["second, context"] > 20 * size["first, context"]
 
 
+def test_models_of_different_families_stand_side_by_side(
+    evaluate: Evaluate, checkpoints: Path, make_hific_checkpoint: Callable[..., Path]
+) -> None:
+    """Each in all of its own codings; only HiFiC has likelihoods, whose estimate stands beside the file's bpp."""
+    paths = f"[{checkpoints / 'sae.ckpt'},{make_hific_checkpoint(deviation=8.0)}]"
+    rows = evaluate(f"checkpoint={paths}", "names=[sae,hific]", "classical=[jpeg]", "controls=false")
+    face = {row.system: row for row in rows if row.image == "face"}
+    assert list(face) == [*(f"sae, {coding}" for coding in CODINGS), "hific, hyperprior", "jpeg"]
+    estimate = face["hific, hyperprior"].metrics["estimated_bpp"]
+    assert 0 < face["hific, hyperprior"].bpp <= 1.01 * estimate + 24 * 8 / (112 * 96)
+    assert "estimated_bpp" not in face["sae, context"].metrics
+    with pytest.raises(ValueError, match="hific has hyperprior"):
+        evaluate(f"checkpoint={paths}", "names=[sae,hific]", "codings=[static]")
+
+
 def test_a_run_without_perceptual_term_is_a_warning(evaluate: Evaluate, checkpoints: Path, tmp_path: Path) -> None:
     evaluate(f"checkpoint={checkpoints / 'sae.ckpt'}", "codings=[packed]", "classical=[]", "num_images=1")
     assert "sae was trained without a perceptual term" in (tmp_path / "report.md").read_text()

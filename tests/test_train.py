@@ -67,6 +67,13 @@ def test_a_sweep_makes_a_folder_a_job(tmp_path: Path) -> None:
     assert {hific.load_codec(path).name for path in checkpoints} == {"sae", "sae_spn"}
 
 
+def test_hific_sweeps_over_rates(tmp_path: Path) -> None:
+    run("-m", "model=hific", "rate=low,medium,high", *SHORT, "hydra.sweep.dir=sweep", "test=false", cwd=tmp_path)
+    checkpoints = sorted((tmp_path / "sweep").glob("*/last.ckpt"))
+    assert [hific.load_codec(path).training["target_bpp"] for path in checkpoints] == [0.14, 0.30, 0.45]
+    assert len(list((tmp_path / "sweep").glob("*/stage1.ckpt"))) == 3
+
+
 @pytest.mark.parametrize("model", ["sae", "swwae", "sae_spn", "gc", "hific"])
 def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
     """gloo on the CPU; each rank writes its weights and what coding is made of, and both must be equal to the bit."""

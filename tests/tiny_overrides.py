@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 TINY = [
-    "size.crop=32",
-    "size.batch_size=2",
+    "data.crop=32",
+    "data.batch_size=2",
     "size.compressnet.widths=[4,6,8,10,12]",
     "size.compressnet.residual_blocks=1",
     "size.compressnet.discriminator_widths=[4,8]",

@@ -6,6 +6,8 @@ from typing import Literal
 
 from torch import nn
 
+from hific.ops.option_error import OptionError
+
 Activation = Literal["relu", "leaky_relu"]
 
 
@@ -15,4 +17,4 @@ def activation_layer(kind: Activation) -> nn.Module:
         return nn.ReLU(inplace=True)
     if kind == "leaky_relu":
         return nn.LeakyReLU(0.2, inplace=True)
-    raise ValueError(f"activation={kind!r} is none of relu, leaky_relu")
+    raise OptionError(f"activation={kind!r} is none of relu, leaky_relu")

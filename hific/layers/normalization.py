@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from hific.layers.channel_norm import ChannelNorm
+from hific.ops.option_error import OptionError
 
 Normalization = Literal["instance", "channel", "batch", "none"]
 
@@ -22,4 +23,4 @@ def normalization_layer(kind: Normalization, channels: int) -> nn.Module:
         return nn.BatchNorm2d(channels)
     if kind == "none":
         return nn.Identity()
-    raise ValueError(f"normalization={kind!r} is none of instance, channel, batch, none")
+    raise OptionError(f"normalization={kind!r} is none of instance, channel, batch, none")

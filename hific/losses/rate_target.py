@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hific.ops.option_error import OptionError
+
 
 class RateTarget:
     """lambda' of the loss: heavy while the rate is above its target, light below it.
@@ -29,7 +31,7 @@ class RateTarget:
         enabled: bool = True,
     ) -> None:
         if not 0 < lambda_b <= lambda_a or target_bpp <= 0:
-            raise ValueError(
+            raise OptionError(
                 f"0 < lambda_b <= lambda_a and target_bpp > 0 are due: {lambda_b}, {lambda_a}, {target_bpp}"
             )
         self.target_bpp, self.lambda_a, self.lambda_b = target_bpp, lambda_a, lambda_b

@@ -7,7 +7,7 @@ x ─ analysis ─ latent ─┬─ hyper-analysis ─ z ─ round ─ hyper-syn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from hific.models.outputs import Hyperprior, HyperpriorOutput
 from hific.networks.hific_analysis import HificAnalysis
 from hific.networks.hific_synthesis import HificSynthesis
 from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
+from hific.ops.option_error import OptionError
 from hific.ops.quantize import additive_noise, round_straight_through
 
 Quantization = Literal["ste", "noise"]
@@ -58,10 +59,12 @@ class HyperpriorAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) != 5 or min(*widths, latent_channels, hyper_channels) < 1 or residual_blocks < 0:
-            raise ValueError(
+            raise OptionError(
                 f"five positive widths, latent_channels and hyper_channels >= 1 are due, not {list(widths)}, "
                 f"{latent_channels}, {hyper_channels}"
             )
+        if quantization not in get_args(Quantization):
+            raise OptionError(f"quantization={quantization!r} is none of {', '.join(get_args(Quantization))}")
         self.arguments: dict[str, Any] = {
             "widths": [int(width) for width in widths],
             "latent_channels": int(latent_channels),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from hific.layers.activation import Activation, activation_layer
+from hific.ops.option_error import OptionError
 
 DiscriminatorNorm = Literal["spectral", "instance"]
 CONDITION_CHANNELS = 12
@@ -45,7 +46,7 @@ class ConditionalPatchDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         if scales < 1 or not widths or normalization not in ("spectral", "instance"):
-            raise ValueError(f"scales={scales}, widths={list(widths)}, normalization={normalization!r} make no D")
+            raise OptionError(f"scales={scales}, widths={list(widths)}, normalization={normalization!r} make no D")
         self.condition = _condition(latent_channels, normalization, activation) if conditional else None
         inputs = 3 + (CONDITION_CHANNELS if conditional else 0)
         self.scales = nn.ModuleList(_trunk(inputs, widths, normalization, activation) for _ in range(scales))

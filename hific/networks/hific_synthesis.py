@@ -64,11 +64,27 @@ class HificSynthesis(nn.Module):
         return reconstruction
 
     def _start_simple(self) -> None:
-        """Blocks that add nothing yet, an image that is nearly gray: the other half of the gain (see the analysis)."""
+        """Blocks that add nothing yet, an image that is nearly gray: the other half of the gain (see the analysis).
+
+        And transposed convolutions that interpolate: as they are made by default, the four phases of their output
+        differ, which is seen as a grid until training has evened it out (1.5 dB after 50 batches, .4 after 100).
+        """
         for block in self.blocks:
             norm = block.second[1]
             if isinstance(getattr(norm, "weight", None), nn.Parameter):
                 nn.init.zeros_(norm.weight)
+        for up in self.ups:
+            interpolate_(up[0].weight)
         with torch.no_grad():
             self.tail.weight.mul_(0.1)
             self.tail.bias.fill_(0.45)  # type: ignore[union-attr]
+
+
+def interpolate_(weight: Tensor) -> Tensor:
+    """Fills a transposed convolution's weight [I, O, 3, 3] of stride 2 so that it mixes channels at random and doubles
+    the resolution linearly, in place."""
+    mixing = torch.empty_like(weight[:, :, 0, 0])
+    nn.init.kaiming_normal_(mixing.t(), nonlinearity="relu")
+    taps = torch.tensor([0.5, 1.0, 0.5], device=weight.device)
+    with torch.no_grad():
+        return weight.copy_(mixing[:, :, None, None] * torch.outer(taps, taps))

@@ -99,6 +99,11 @@ class AdversarialModule(LightningModule, ABC):
         return self.global_step / max(1, self.trainer.estimated_stepping_batches)
 
     @property
+    def fixed_on_resume(self) -> dict[str, Any]:
+        """What must be as it was for a resumed run to be the same run, besides the model: plain values by name."""
+        return {name: self.training_info[name] for name in ("rate", "size") if name in self.training_info}
+
+    @property
     def milestones(self) -> dict[int, str]:
         """Batches after which a checkpoint of its own is kept, under that name."""
         return {}
@@ -109,7 +114,7 @@ class AdversarialModule(LightningModule, ABC):
         crop = getattr(transform, "crop", minimum)
         if stage == "fit" and (crop % stride or crop < minimum):
             sizes = ", ".join(str(minimum + step * stride) for step in range(3))
-            raise CropError(f"a crop of {crop} does not fit {self.name}: size.crop must be {sizes}, ...")
+            raise CropError(f"a crop of {crop} does not fit {self.name}: data.crop must be {sizes}, ...")
 
     def configure_optimizers(self) -> list[Optimizer]:
         optimizers = [self.optimizer_factory(self.model.parameters())]
@@ -167,7 +172,7 @@ class AdversarialModule(LightningModule, ABC):
 
     def checkpoint_info(self) -> dict[str, Any]:
         """Plain values that tell the run by."""
-        info = {**self.training_info, "steps": self.global_step}
+        info = {**self.training_info, **self.fixed_on_resume, "steps": self.global_step}
         if info.get("perceptual") != "none":  # what is off by design is no reason for a warning in reports
             info["perceptual_term"] = self.perceptual is not None
         return info

@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import nn
 
+from hific.ops.option_error import OptionError
+
 
 class ExponentialAverage(nn.Module):
     """Keeps `average`, a copy of a network that follows it: average += (1 - decay) (network - average) after each step.
@@ -17,7 +19,7 @@ class ExponentialAverage(nn.Module):
     def __init__(self, network: nn.Module, decay: float) -> None:
         super().__init__()
         if not 0 < decay < 1:
-            raise ValueError(f"ema_decay={decay} lies in (0, 1); 0 is for none")
+            raise OptionError(f"ema_decay={decay} lies in (0, 1); 0 is for none")
         self.decay = decay
         self.average = copy.deepcopy(network).requires_grad_(False)
 

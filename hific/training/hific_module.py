@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from hific.codecs.hyperprior_coding import HyperpriorCoding
@@ -18,7 +19,9 @@ from hific.losses.perceptual import FrozenFeatureLoss
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.outputs import HyperpriorOutput
+from hific.ops.option_error import OptionError
 from hific.ops.padding import pad_to_multiple
+from hific.ops.random_crop import shifted_crop
 from hific.training.adversarial_module import AdversarialModule, OptimizerFactory, to_256_levels
 from hific.training.adversary import Adversary
 from hific.training.ema import ExponentialAverage
@@ -46,6 +49,8 @@ class HificModule(AdversarialModule):
         ema_decay: of an average of the synthesis's weights, which then is what files are decoded with; 0 for none.
         compile: analysis and synthesis by torch.compile.
         perceptual_samples: images of each batch that the perceptual term looks at; None for all.
+        view_shift: pixels by which what it sees is moved at random (ops/random_crop.py): judged at one offset only, a
+            network learns to hide errors there, as a grid.
 
     Schedules, warm-up and fresh optimizers are a matter of a stage's own progress, counted in batches. From stage 2 on
     batches hold twice as many images: the second half is the discriminator's own.
@@ -71,13 +76,19 @@ class HificModule(AdversarialModule):
         ema_decay: float = 0.0,
         compile: bool = False,
         perceptual_samples: int | None = None,
+        view_shift: int = 16,
         gradient_clip: float = 1.0,
         init_from: str | None = None,
         seed: int = 0,
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
-        if min(stage1_steps, stage2_steps) < 0 or stage1_steps + stage2_steps == 0:
-            raise ValueError(f"stage1_steps={stage1_steps} and stage2_steps={stage2_steps} leave nothing to train")
+        if min(stage1_steps, stage2_steps) < 0 or not 0 <= ema_decay < 1:
+            raise OptionError(
+                f"stage1_steps={stage1_steps} and stage2_steps={stage2_steps} are 0 or more, ema_decay={ema_decay} in "
+                "[0, 1)"
+            )
+        if stage1_steps + stage2_steps == 0:
+            raise OptionError("stage1_steps=0 and stage2_steps=0 leave nothing to train")
         super().__init__(
             name=name,
             model=model,
@@ -96,6 +107,7 @@ class HificModule(AdversarialModule):
         self.stage1_steps, self.stage2_steps = stage1_steps, stage2_steps
         self.freeze_analysis = freeze_analysis
         self.perceptual_samples = perceptual_samples
+        self.view_shift = view_shift
         self.ema = ExponentialAverage(self.model.synthesis, ema_decay) if ema_decay > 0 else None
         if compile:
             self.model.analysis.compile()
@@ -114,6 +126,10 @@ class HificModule(AdversarialModule):
         return min((self.global_step - self.stage1_steps) / max(1, self.stage2_steps), 1.0)
 
     @property
+    def fixed_on_resume(self) -> dict[str, Any]:
+        return {**super().fixed_on_resume, "stage1_steps": self.stage1_steps}
+
+    @property
     def milestones(self) -> dict[int, str]:
         return {self.stage1_steps: "stage1.ckpt"} if self.stage1_steps and self.stage2_steps else {}
 
@@ -127,7 +143,7 @@ class HificModule(AdversarialModule):
             image, image_of_d = image.chunk(2)
             self._step_discriminator_on(image_of_d, generator)
         output: HyperpriorOutput = self.model(image, generator)
-        terms = self._distortion_terms(image, output) | self._rate_term(output)
+        terms = self._distortion_terms(image, output, generator) | self._rate_term(output)
         if self.stage == 2 and self.adversary.enabled:
             # The paper's beta; images in [-1, 1] for D.
             terms |= self.adversary.generator_terms(2 * image - 1, 2 * output.reconstruction - 1, output.latent_hat)
@@ -139,6 +155,7 @@ class HificModule(AdversarialModule):
 
     def _begin_stage2(self) -> None:
         """Forgets stage 1's optimizer moments and learning rates."""
+        rank_zero_info("stage 2 of 2: with the adversary, fresh optimizers and schedules")
         for optimizer in self.raw_optimizers():
             optimizer.state.clear()
             optimizer.zero_grad()
@@ -160,11 +177,14 @@ class HificModule(AdversarialModule):
             output: HyperpriorOutput = self.model(image, generator)
         self.step_discriminator(2 * image - 1, 2 * output.reconstruction - 1, output.latent_hat)
 
-    def _distortion_terms(self, image: Tensor, output: HyperpriorOutput) -> dict[str, Tensor]:
+    def _distortion_terms(
+        self, image: Tensor, output: HyperpriorOutput, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         error = (output.reconstruction - image).square().mean()
         terms = {"mse": self.weights.mse * RANGE_255 * error}
         if self.perceptual is not None and self.weights.perceptual > 0:
-            x_hat, x = output.reconstruction[: self.perceptual_samples], image[: self.perceptual_samples]
+            some = slice(self.perceptual_samples)
+            x_hat, x = shifted_crop((output.reconstruction[some], image[some]), self.view_shift, generator)
             terms["perceptual"] = self.weights.perceptual * self.perceptual(2 * x_hat - 1, 2 * x - 1)
         self.log("train/psnr", -10 * torch.log10(error.detach().clamp(min=1e-10)))
         return terms

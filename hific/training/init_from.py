@@ -34,6 +34,8 @@ def load_matching_weights(module: nn.Module, path: str | Path) -> None:
         raise InitFromError(f"model.init_from={path} is damaged, or no checkpoint") from error
     own = module.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    if len(fitting) < len(own) / 2:
+        log.warning("model.init_from=%s is of a very different model: most weights start afresh", path)
     if not fitting:
         raise InitFromError(f"model.init_from={path}: none of its {len(state)} weights has a place in this model")
     module.load_state_dict(fitting, strict=False)

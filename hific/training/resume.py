@@ -21,22 +21,27 @@ def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) ->
     """The batches that the checkpoint has behind it.
 
     Raises:
-        ResumeError: no such file, not a checkpoint of this suite, another model, or nothing left to train.
+        ResumeError: no such file, not a checkpoint of this suite, another model, rate or size, another boundary of the
+            stages, or nothing left to train.
     """
     checkpoint = _read(Path(path))
     entry = checkpoint["hific"]
-    if entry["name"] != module.name or entry["arguments"] != module.model.arguments:
-        theirs = {"name": entry["name"], **entry["arguments"]}
-        ours = {"name": module.name, **module.model.arguments}
-        different = [f"{key} {theirs[key]} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
+    theirs = {"name": entry["name"], **entry["arguments"]}
+    ours = {"name": module.name, **module.model.arguments}
+    for name, value in module.fixed_on_resume.items():
+        if name in entry["training"]:  # not in checkpoints of earlier versions
+            theirs[name], ours[name] = entry["training"][name], value
+    if theirs != ours:
+        different = [f"{key} {theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
         raise ResumeError(
-            f"ckpt_path={path} is of another model ({'; '.join(different)}): repeat the options of its run, which are "
+            f"ckpt_path={path} is of another run ({'; '.join(different)}): repeat the options of its run, which are "
             f"in {Path(path).parent / '.hydra' / 'overrides.yaml'}; to start from other weights use model.init_from="
         )
     steps = int(checkpoint["global_step"])
     if 0 <= max_steps <= steps:
         raise ResumeError(
-            f"ckpt_path={path} has {steps} batches behind it and trainer.max_steps is {max_steps}: raise it"
+            f"ckpt_path={path} has {steps} batches behind it, and {max_steps} are to be trained: raise "
+            "trainer.max_steps (model.stage2_steps for HiFiC)"
         )
     return steps
 

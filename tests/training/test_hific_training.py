@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -172,3 +173,25 @@ def test_ablations_train_and_code(override: str, composed: Composed, train: Trai
 def test_nothing_to_train_is_refused(composed: Composed) -> None:
     with pytest.raises(Exception, match="leave nothing to train"):
         instantiate(composed("model=hific", "model.stage1_steps=0", "model.stage2_steps=0").model)
+
+
+@pytest.mark.parametrize(("local", "of_all_ranks", "weight"), [(0.1, 0.5, 2.0), (0.5, 0.1, 0.0625)])
+def test_the_controller_goes_by_all_ranks_images(
+    local: float, of_all_ranks: float, weight: float, composed: Composed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = instantiate(composed("model=hific", "rate=low").model)
+    logged: dict[str, Any] = {}
+    asked: list[tuple[float, str]] = []
+
+    def reduce(value: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        asked.append((float(value), reduce_op))
+        return torch.tensor(of_all_ranks)
+
+    trainer = SimpleNamespace(strategy=SimpleNamespace(reduce=reduce))
+    monkeypatch.setattr(type(module), "trainer", trainer)
+    monkeypatch.setattr(type(module), "stage_progress", 0.5)
+    monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value}))
+    monkeypatch.setattr(module, "log_dict", lambda values, **_: logged.update(values))
+    output = SimpleNamespace(estimated_bpp_quantized=torch.tensor(local), estimated_bpp_noisy=torch.tensor(0.3))
+    assert module._rate_term(output)["rate"] == pytest.approx(weight * 0.3)
+    assert asked == [(pytest.approx(local), "mean")] and logged["train/rate_weight"] == weight

@@ -145,7 +145,7 @@ def test_frozen_perceptual_weights_are_not_in_the_checkpoint(
     composed: Composed, train: Train, tmp_path: Path, weights_dir: Path
 ) -> None:
     overrides = ["size.compressnet.perceptual=lpips_alex", f"weights.dir={weights_dir}", "size.max_steps=1"]
-    train(composed("model=sae", "size.crop=64", *overrides))
+    train(composed("model=sae", "data.crop=64", *overrides))
     checkpoint = load(tmp_path / "run" / "last.ckpt")
     assert not any("perceptual" in name for name in checkpoint["state_dict"])
     assert checkpoint["hific"]["training"]["perceptual_term"] is True
@@ -194,4 +194,4 @@ def test_a_checkpoint_to_go_on_from_is_checked_first(composed: Composed, train: 
 
 def test_a_crop_that_does_not_fit_is_refused(composed: Composed, train: Train) -> None:
     with pytest.raises(CropError, match="crop of 40"):
-        train(composed("model=sae", "size.crop=40"))
+        train(composed("model=sae", "data.crop=40"))

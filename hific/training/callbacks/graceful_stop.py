@@ -30,7 +30,9 @@ class GracefulStop(Callback):
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        log.warning("stopping after this batch and saving last.ckpt; once more to stop at once")
+        log.warning(
+            "stopping after this batch and saving last.ckpt, its coding fitted on photos; once more to stop at once"
+        )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
