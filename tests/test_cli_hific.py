@@ -420,3 +420,30 @@ def test_at_most_one_input_waits_and_each_is_read_once() -> None:
         assert content == str(task.source) == "abcdef"[index]
         assert index + 1 <= len(conversion.log) <= index + 2
     assert conversion.log == [("read", name) for name in "abcdef"]
+
+
+def test_memory_that_runs_out_costs_one_image(
+    run: Run, here: Path, hific: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torch raises RuntimeError for it; any other RuntimeError is a bug of ours and shows."""
+    from hific.codecs.hyperprior_codec import HyperpriorCodec
+
+    for seed, name in enumerate(("a.png", "b.png")):
+        save_image(here / name, (40 + seed, 24))
+    plain = HyperpriorCodec.compress
+
+    def scarce(message: str) -> Callable[..., bytes]:
+        def compress(self: HyperpriorCodec, image: np.ndarray) -> bytes:
+            if image.shape[1] == 40:
+                raise RuntimeError(message)
+            return plain(self, image)
+
+        return compress
+
+    monkeypatch.setattr(HyperpriorCodec, "compress", scarce("DefaultCPUAllocator: can't allocate memory"))
+    assert run("compress", "a.png", "b.png") == 1
+    assert "a.png: memory ran out" in capsys.readouterr().err and Path("b.hfc").exists()
+    assert not Path("a.hfc").exists()
+    monkeypatch.setattr(HyperpriorCodec, "compress", scarce("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        run("compress", "a.png")

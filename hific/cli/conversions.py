@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -95,7 +97,8 @@ class Compressor:
     def make(self, task: Task, content: ReadImage) -> Made | Failed:
         height, width = content.array.shape[:2]
         try:
-            data, codec = self._compress(content, width * height)
+            with _memory_errors():
+                data, codec = self._compress(content, width * height)
         # ValueError: no file fits, or the model has diverged.
         except (ValueError, *INPUT_ERRORS) as error:
             return _failed(task, error)
@@ -129,12 +132,24 @@ class Decompressor:
 
     def make(self, task: Task, content: bytes) -> Made | Failed:
         try:
-            image = self._models.codecs.decompress(content)
+            with _memory_errors():
+                image = self._models.codecs.decompress(content)
         except INPUT_ERRORS as error:
             return _failed(task, error)
         png = io.BytesIO()
         image.save(png, "PNG")
         return Made(png.getvalue(), (), f"{image.width}x{image.height}")
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """torch says by RuntimeErrors that memory ran out: one image's misfortune, not the batch's."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in ("out of memory", "not enough memory", "can't allocate memory")):
+            raise
+        raise MemoryError("memory ran out: take smaller tiles (--tile) or fewer --jobs, or downscale it") from error
 
 
 def _failed(task: Task, error: Exception) -> Failed:

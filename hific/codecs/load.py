@@ -87,7 +87,7 @@ def load_codec(
         family.check(model, tables)
     except CheckpointError:
         raise
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError, RuntimeError) as error:
         raise CheckpointError(f"{path}: does not fit this version's {entry['model']} ({error}): train anew") from error
     return family.codec(model.to(device), tables, fingerprint, entry["name"], entry["training"], options)
 
@@ -100,6 +100,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{path}: a checkpoint, but not one that this suite's train.py made")
     _check_entry(path, entry)
     named = {str(key): value for key, value in checkpoint["state_dict"].items() if isinstance(value, Tensor)}
+    if not all(_is_whole(value) for value in (*named.values(), *entry["coding"].values())):
+        raise CheckpointError(f"{path}: refused: a tensor in it is larger than what is stored of it")
     found = {key.removeprefix(WEIGHTS_PREFIX): value for key, value in named.items() if key.startswith(WEIGHTS_PREFIX)}
     found |= {
         AVERAGED + key.removeprefix(AVERAGE_PREFIX): value
@@ -133,6 +135,11 @@ def _check_entry(path: Path, entry: Mapping[str, Any]) -> None:
         )
     if not all(isinstance(value, Tensor) for value in entry["coding"].values()):
         raise CheckpointError(f"{path}: its coding tables are not tensors: train anew")
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether every value is stored: a view that repeats a few would be copied to any size."""
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _build(family: Family, arguments: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:

@@ -59,6 +59,7 @@ def _with_state_of(kind: type[nn.Module], module: nn.Module) -> nn.Module:
 def _applies(module: FastConv2d | FastConvTranspose2d, features: Tensor) -> bool:
     return (
         torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
         and module.weight.requires_grad
         and features.device.type == "cpu"
         and features.dtype == module.weight.dtype == torch.float32

@@ -25,6 +25,8 @@ from hific.ops.option_error import OptionError
 from hific.ops.quantize import additive_noise, round_straight_through
 
 Quantization = Literal["ste", "noise"]
+# Of what a checkpoint may ask for.
+MOST_CHANNELS, MOST_BLOCKS = 1 << 14, 256
 
 
 class HyperpriorAutoencoder(nn.Module):
@@ -35,7 +37,7 @@ class HyperpriorAutoencoder(nn.Module):
         latent_channels: C, 220 in the paper.
         hyper_channels: N, 320 in the paper.
         residual_blocks: of the synthesis; the paper's 9.
-        normalization: `channel` is the paper's; others are ablations, and cannot be coded in tiles.
+        normalization: `channel` is the paper's; others are ablations, of which `instance` cannot be coded in tiles.
         activation: of the synthesis.
         quantization: what the synthesis sees in training: rounded latents with a straight-through gradient (`ste`), or
             latents with the noise that the rate sees (`noise`).
@@ -58,11 +60,15 @@ class HyperpriorAutoencoder(nn.Module):
         quantization: Quantization = "ste",
     ) -> None:
         super().__init__()
-        if len(widths) != 5 or min(*widths, latent_channels, hyper_channels) < 1 or residual_blocks < 0:
+        channels = (*widths, latent_channels, hyper_channels)
+        # Two or more: a single one less its mean is nothing.
+        if len(widths) != 5 or not all(2 <= one <= MOST_CHANNELS for one in channels):
             raise OptionError(
-                f"five positive widths, latent_channels and hyper_channels >= 1 are due, not {list(widths)}, "
+                f"five widths, latent_channels and hyper_channels of 2 to {MOST_CHANNELS} are due, not {list(widths)}, "
                 f"{latent_channels}, {hyper_channels}"
             )
+        if not 0 <= residual_blocks <= MOST_BLOCKS:
+            raise OptionError(f"residual_blocks={residual_blocks} lies in 0..{MOST_BLOCKS}")
         if quantization not in get_args(Quantization):
             raise OptionError(f"quantization={quantization!r} is none of {', '.join(get_args(Quantization))}")
         self.arguments: dict[str, Any] = {
@@ -109,6 +115,11 @@ class HyperpriorAutoencoder(nn.Module):
             scales = self.scale_synthesis(hyper_latent_hat)[..., :height, :width]
         return Hyperprior(hyper_latent, means, scales)
 
+    @staticmethod
+    def quantize(latent: Tensor, hyperprior: Hyperprior) -> Tensor:
+        """The latent at whole distances from its means, with a straight-through gradient."""
+        return round_straight_through(latent - hyperprior.means) + hyperprior.means
+
     def forward(self, image: Tensor, generator: torch.Generator | None = None) -> HyperpriorOutput:
         """Through quantization, without bytes. `generator`: of the noise, on the CPU."""
         latent = self.analyze(image)
@@ -117,7 +128,7 @@ class HyperpriorAutoencoder(nn.Module):
         if self.quantization == "noise" and self.training:
             latent_hat = noisy_latent
         else:
-            latent_hat = round_straight_through(latent - hyperprior.means) + hyperprior.means
+            latent_hat = self.quantize(latent, hyperprior)
         return HyperpriorOutput(
             latent, latent_hat, hyperprior, noisy_bpp, quantized_bpp, reconstruction=self.synthesize(latent_hat)
         )

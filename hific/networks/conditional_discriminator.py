@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
 from hific.layers.activation import Activation, activation_layer
@@ -53,6 +54,15 @@ class ConditionalPatchDiscriminator(nn.Module):
 
     def forward(self, image: Tensor, latent_hat: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """Logit maps, full resolution first, and the feature maps before each scale's last convolution."""
+        with parametrize.cached():
+            # The power iterations need float32, whatever the precision around them.
+            with torch.autocast(device_type=image.device.type, enabled=False):
+                for module in self.modules():
+                    if parametrize.is_parametrized(module):
+                        module.weight  # noqa: B018
+            return self._judge(image, latent_hat)
+
+    def _judge(self, image: Tensor, latent_hat: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
         judged = image
         if self.condition is not None:
             if latent_hat is None or len(latent_hat) != len(image):

@@ -79,7 +79,10 @@ class AdversarialModule(LightningModule, ABC):
         self.seed = seed
         self.training_info = dict(training_info or {})
         if init_from is not None:
-            load_matching_weights(self, init_from)
+            self.take_over(load_matching_weights(self, init_from))
+
+    def take_over(self, checkpoint: dict[str, Any]) -> None:
+        """What else than weights to take from the checkpoint of `init_from`."""
 
     @abstractmethod
     def reconstruct(self, batch: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ Stage 1: rate, MSE and LPIPS. Stage 2 adds the adversary, from stage 1's weights
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,7 @@ class HificModule(AdversarialModule):
     Args, besides those of `AdversarialModule`:
         rate_target: lambda' of the rate; see losses/rate_target.py.
         stage1_steps, stage2_steps: batches; 0 leaves a stage out (stage 2 alone starts from `init_from`).
-        freeze_analysis: in stage 2 only the synthesis and D learn: files keep the bytes they had after stage 1.
+        freeze_analysis: in stage 2 only the synthesis and D learn: files keep the stream they had after stage 1.
         ema_decay: of an average of the synthesis's weights, which then is what files are decoded with; 0 for none.
         compile: analysis and synthesis by torch.compile.
         perceptual_samples: images of each batch that the perceptual term looks at; None for all.
@@ -139,9 +140,10 @@ class HificModule(AdversarialModule):
         self.set_learning_rates(self.stage_progress)
         generator = self.generator()
         image = batch.contiguous(memory_format=torch.channels_last)
-        if self.stage == 2 and self.adversary.enabled:
+        if self.stage == 2:
             image, image_of_d = image.chunk(2)
-            self._step_discriminator_on(image_of_d, generator)
+            if self.adversary.enabled:
+                self._step_discriminator_on(image_of_d)
         output: HyperpriorOutput = self.model(image, generator)
         terms = self._distortion_terms(image, output, generator) | self._rate_term(output)
         if self.stage == 2 and self.adversary.enabled:
@@ -166,16 +168,41 @@ class HificModule(AdversarialModule):
         if self.freeze_analysis:
             for part in self._analysis_parts():
                 part.requires_grad_(self.stage == 1)
+        self._rest_what_is_frozen()
+
+    def _rest_what_is_frozen(self) -> None:
+        """Statistics and peaks of frozen parts stay too: their files keep the stream of stage 1."""
+        if self._is_frozen:
+            for part in self._analysis_parts():
+                part.eval()
+
+    @property
+    def _is_frozen(self) -> bool:
+        return self.freeze_analysis and self.stage == 2
 
     def _analysis_parts(self) -> list[nn.Module]:
         model = self.model
         return [model.analysis, model.hyper_analysis, model.mean_synthesis, model.scale_synthesis, model.prior]
 
-    def _step_discriminator_on(self, image: Tensor, generator: torch.Generator) -> None:
+    def _step_discriminator_on(self, image: Tensor) -> None:
         """D's step, before and on other images than the auto-encoder's."""
-        with torch.no_grad():
-            output: HyperpriorOutput = self.model(image, generator)
-        self.step_discriminator(2 * image - 1, 2 * output.reconstruction - 1, output.latent_hat)
+        with self._at_rest():
+            latent = self.model.analyze(image)
+            latent_hat = self.model.quantize(latent, self.model.predict(latent))
+            reconstruction = self.model.synthesize(latent_hat)
+        self.step_discriminator(2 * image - 1, 2 * reconstruction - 1, latent_hat)
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        """The auto-encoder in use: no gradient, no running statistics, no peaks."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.model.train(was_training)
+            self._rest_what_is_frozen()
 
     def _distortion_terms(
         self, image: Tensor, output: HyperpriorOutput, generator: torch.Generator
@@ -215,8 +242,8 @@ class HificModule(AdversarialModule):
     def _estimated_bpp(self, batch: Tensor) -> Tensor:
         """Of whole images: bits of the rounded latents over the unpadded pixels."""
         padded = pad_to_multiple(batch, self.model.stride, self.model.minimum_size)
-        bpp: Tensor = self.model(padded).estimated_bpp_quantized
-        return bpp * (padded.shape[-2] * padded.shape[-1] / (batch.shape[-2] * batch.shape[-1]))
+        bits = self.model.quantized_bits(self.model.analyze(padded))
+        return bits / (batch.shape[0] * batch.shape[-2] * batch.shape[-1])
 
     def distortion(self, reconstruction: Tensor, batch: Tensor) -> Tensor:
         total = self.weights.mse * RANGE_255 * (reconstruction - batch).square().mean()
@@ -229,20 +256,23 @@ class HificModule(AdversarialModule):
         height, width = batch.shape[-2:]
         padded = pad_to_multiple(batch, self.model.stride, self.model.minimum_size)
         latent = self.model.analyze(padded)
-        means = self.model.predict(latent).means
-        latent_hat = (latent - means).round() + means
+        latent_hat = self.model.quantize(latent, self.model.predict(latent))
         synthesis = self.model.synthesis if self.ema is None else self.ema.average
         return to_256_levels(synthesis(latent_hat).float()[..., :height, :width])
 
     def fit_coding(self, photos: Iterable[Tensor]) -> None:
         """Takes the ranges of the hyper-syntheses' activations from whole photos: crops know too much of borders."""
-        for network in (self.model.mean_synthesis, self.model.scale_synthesis):
+        if self._is_frozen:
+            return
+        networks = (self.model.mean_synthesis, self.model.scale_synthesis)
+        for network in networks:
             network.peaks = torch.zeros(2)
-        for photo in photos:
-            padded = pad_to_multiple(photo, self.model.stride, self.model.minimum_size)
-            hyper_latent_hat = self.model.predict(self.model.analyze(padded)).hyper_latent.round()
-            for network in (self.model.mean_synthesis, self.model.scale_synthesis):
-                network.widen_peaks(hyper_latent_hat)
+        with self._at_rest():
+            for photo in photos:
+                padded = pad_to_multiple(photo, self.model.stride, self.model.minimum_size)
+                hyper_latent_hat = self.model.predict(self.model.analyze(padded)).hyper_latent.round()
+                for network in networks:
+                    network.widen_peaks(hyper_latent_hat)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         weights = self.model.state_dict()
@@ -251,6 +281,9 @@ class HificModule(AdversarialModule):
         coding = HyperpriorCoding.from_model(self.model)
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info(), weights)
         checkpoint["peaks"] = [self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks]
+
+    def take_over(self, checkpoint: dict[str, Any]) -> None:
+        self.on_load_checkpoint(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "peaks" in checkpoint:

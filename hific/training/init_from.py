@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,16 +19,19 @@ class InitFromError(ValueError):
     """`model.init_from` names a file that cannot serve; says why."""
 
 
-def load_matching_weights(module: nn.Module, path: str | Path) -> None:
+def load_matching_weights(module: nn.Module, path: str | Path) -> dict[str, Any]:
     """Takes over the weights of equal name and shape from a checkpoint; optimizers and counters start anew.
 
     What does not fit (another rate's latent convolutions, say) keeps its fresh initialization and is logged by name.
+
+    Returns the checkpoint.
 
     Raises:
         InitFromError: there is no such file, or not one weight fits.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = checkpoint["state_dict"]
     except FileNotFoundError:
         raise InitFromError(f"model.init_from={path}: there is no such file") from None
     except (pickle.UnpicklingError, *DAMAGE) as error:
@@ -41,3 +45,4 @@ def load_matching_weights(module: nn.Module, path: str | Path) -> None:
     module.load_state_dict(fitting, strict=False)
     fresh = sorted(set(own) - set(fitting))
     log.info("took %d of %d weights from %s; fresh: %s", len(fitting), len(own), path, ", ".join(fresh) or "none")
+    return checkpoint

@@ -232,3 +232,18 @@ def test_the_protocol_and_the_package_import_no_torch() -> None:
         program = f"import sys, {module}; print(*set('{unwanted}'.split()) & set(sys.modules))"
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "", f"{module} imports {done.stdout}"
+
+
+def test_a_tensor_that_claims_more_than_it_stores_is_refused(make_hific_checkpoint: MakeCheckpoint) -> None:
+    """A few bytes, viewed as 400 GB, must not be copied."""
+    path = make_hific_checkpoint()
+    for group in ("state_dict", "coding"):
+        bomb = {"x": torch.zeros(1).expand(10**6, 10**5)}
+
+        def plant(checkpoint: dict[str, Any], group: str = group, bomb: dict[str, Any] = bomb) -> None:
+            place = checkpoint["state_dict"] if group == "state_dict" else checkpoint["hific"]["coding"]
+            place["model.x"] = bomb["x"]
+
+        with pytest.raises(CheckpointError, match="larger than what is stored"):
+            load_codec(edited(make_hific_checkpoint(f"{group}.ckpt"), plant))
+    assert load_codec(path).name == "hific_tiny"

@@ -9,6 +9,7 @@ import torch
 
 from hific.entropy.gaussian_conditional import gaussian_likelihoods
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.ops.option_error import OptionError
 
 
 def tiny(**arguments: object) -> HyperpriorAutoencoder:
@@ -115,6 +116,8 @@ def test_peaks_follow_training_and_stay_in_use() -> None:
 
 
 def test_senseless_arguments_are_refused() -> None:
-    for wrong in ({"widths": (4, 4)}, {"latent_channels": 0}, {"normalization": "layer"}, {"activation": "gelu"}):
-        with pytest.raises(ValueError, match=r"five positive widths|is none of"):
+    channels = ({"widths": (4, 4)}, {"latent_channels": 0}, {"latent_channels": 1}, {"hyper_channels": 1 << 20})
+    words = ({"normalization": "layer"}, {"activation": "gelu"}, {"quantization": "nosie"})
+    for wrong in (*channels, *words, {"residual_blocks": 10**9}):
+        with pytest.raises(OptionError, match=r"five widths|is none of|lies in"):
             tiny(**wrong)

@@ -90,3 +90,12 @@ def test_ablations_judge(normalization: str, activation: str, conditional: bool,
     if conditional:
         with pytest.raises(ValueError, match="latent of every image"):
             network(torch.rand(2, 3, 64, 64), torch.randn(1, 4, 4, 4))
+
+
+def test_power_iterations_stay_in_float32_under_autocast() -> None:
+    network = ConditionalPatchDiscriminator([8, 8, 8], 4).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, _ = network(torch.rand(2, 3, 32, 32), torch.randn(2, 4, 2, 2))
+    logits[0].float().sum().backward()
+    buffers = {name: value.dtype for name, value in network.named_buffers()}
+    assert buffers and set(buffers.values()) == {torch.float32}
