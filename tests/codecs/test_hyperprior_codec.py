@@ -74,8 +74,9 @@ def test_bytes_hold_exactly_the_rounded_latents(codec: HyperpriorCodec, size: tu
 
 
 def test_means_of_the_integer_path_are_the_networks(codec: HyperpriorCodec) -> None:
-    latent = torch.randn(1, 4, 12, 9) * 3
+    image = torch.from_numpy(photo(9 * 16, 12 * 16)).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
+        latent = codec.model.analyze(image)
         hyperprior = codec.model.predict(latent)
     hyper_symbols = hyperprior.hyper_latent[0].round().int().numpy()
     means = codec.coding_tables.predict(hyper_symbols, 12, 9).means
