@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue
@@ -25,13 +26,18 @@ Compose = Callable[..., DictConfig]
 def compose_data(tmp_path: Path) -> Compose:
     """Composes a primary configuration that has of the others' groups only what data/ interpolates."""
     Path(tmp_path, "primary.yaml").write_text(
-        f"defaults: [data: bundled, _self_]\nhydra: {{searchpath: ['file://{CONF}']}}\n"
-        "seed: 7\nsize: {crop: 32, batch_size: 4}\n"
+        f"defaults: [data: bundled, model: sae, _self_]\nhydra: {{searchpath: ['file://{CONF}']}}\n"
+        "seed: 7\nsize: {compressnet: {crop: 32, batch_size: 4}, hific: {crop: 64, batch_size: 3}}\n"
     )
+    Path(tmp_path, "model").mkdir()
+    Path(tmp_path, "model", "sae.yaml").write_text("name: sae\n")
+    Path(tmp_path, "model", "hific.yaml").write_text("name: hific\nstage1_steps: 5\n")
 
     def composed(*overrides: str) -> DictConfig:
         with initialize_config_dir(str(tmp_path), version_base="1.3"):
-            return compose("primary", overrides=list(overrides))
+            config = compose("primary", overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        return config
 
     return composed
 
@@ -44,6 +50,12 @@ def test_every_set_is_a_datamodule_at_the_size_of_the_run(name: str, compose_dat
     data = instantiate(compose_data(f"data={name}", *roots.get(name, ["data.root=/photos"])).data)
     assert isinstance(data, ImageDataModule)
     assert (data.transform.crop, data.batch_size, data.seed) == (32, 4, 7)
+
+
+def test_hific_has_a_size_of_its_own_and_batches_that_double(compose_data: Compose) -> None:
+    data = instantiate(compose_data("model=hific").data)
+    assert (data.transform.crop, data.batch_size, data.double_batch_from) == (64, 3, 5)
+    assert instantiate(compose_data().data).double_batch_from is None
 
 
 def test_the_root_is_named_once_and_reaches_the_source(compose_data: Compose) -> None:
