@@ -424,7 +424,7 @@ def test_a_real_process_through_pipes_imports_no_lightning(here: Path, checkpoin
 
 
 def test_ctrl_c_leaves_whole_files_only(here: Path, checkpoint: str) -> None:
-    for i in range(60):
+    for i in range(300):  # more than are done before a busy machine sees the first
         save_image(here / f"photos/{i:02}.png", (160, 160), seed=i)
     command = [*HIFIC, "compress", "photos", "--checkpoint", checkpoint, "-o"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -443,7 +443,7 @@ def test_ctrl_c_leaves_whole_files_only(here: Path, checkpoint: str) -> None:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 130 and b"interrupted" in errors and b"Traceback" not in errors
         made = files(here / f"out{jobs}")
-        assert 0 < len(made) < 60 and all(name.endswith(".hfc") for name in made), made
+        assert 0 < len(made) < 300 and all(name.endswith(".hfc") for name in made), made
         assert main(["info", f"out{jobs}"]) == 0
 
 
