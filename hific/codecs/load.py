@@ -43,7 +43,7 @@ def checkpoint_entry(
     key, family = family_of(model)
     family.check(model, coding)
     arguments: dict[str, Any] = dict(model.arguments)  # type: ignore[arg-type]
-    state = {key: torch.from_numpy(array.copy()) for key, array in coding.state().items()}
+    state = {part: torch.from_numpy(array.copy()) for part, array in coding.state().items()}
     coded_with = model.state_dict() if weights is None else weights
     return {
         "format_version": CHECKPOINT_FORMAT,
