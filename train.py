@@ -10,6 +10,7 @@ from lightning import LightningDataModule, LightningModule, Trainer, seed_everyt
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
+from hific.codecs.checkpoint_file import CheckpointError
 from hific.data.source import DataNotFoundError
 from hific.ops.keep_memory import keep_freed_memory
 from hific.ops.option_error import OptionError
@@ -23,6 +24,8 @@ from hific.weights import WeightsFileError, WeightsNotFoundError
 
 log = logging.getLogger(__name__)
 OmegaConf.register_new_resolver("add", lambda *terms: sum(terms), replace=True)
+# A number, or 0 where the first argument says that there is nothing to do.
+OmegaConf.register_new_resolver("unless", lambda given, number: 0 if given else number, replace=True)
 
 
 def train(config: DictConfig) -> dict[str, float]:
@@ -56,6 +59,7 @@ def train(config: DictConfig) -> dict[str, float]:
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> None:
     with told_in_a_line(
+        CheckpointError,
         CropError,
         DataNotFoundError,
         InitFromError,

@@ -31,8 +31,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_limits(compress)
     compress.add_argument(
         "--coding",
-        choices=("packed", "static", "context"),
-        help="CompressNet only: how the latent becomes bytes; context (default) is the smallest",
+        choices=("packed", "static", "context", "hyperprior", "neighbor"),
+        help="how the latent becomes bytes: packed, static or context of CompressNet, hyperprior of HiFiC, neighbor of "
+        "those that have a predictor; the last that a model has (default) is the smallest",
     )
     compress.add_argument(
         "--alpha",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hific.cli.arguments import UsageError
+from hific.coding.container import CODINGS
 
 if TYPE_CHECKING:
     from hific.codecs.codec_set import CodecSet
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "HIFIC_CHECKPOINT"
 # By the model that a checkpoint names.
-OPTIONS = {"compressnet": ("coding",), "hific": ("tile", "precision")}
+OPTIONS = {"compressnet": ("coding",), "hific": ("coding", "tile", "precision")}
 WHY_NOT = {
-    "coding": "HiFiC has one coding, its hyperprior; the others are CompressNet's",
     "tile": "CompressNet codes an image whole; only HiFiC does in tiles",
     "precision": "CompressNet runs in float32; only HiFiC in others too",
 }
@@ -69,6 +69,8 @@ def load_from_options(options: argparse.Namespace) -> Models:
         )
     except CheckpointError as error:
         raise UsageError(str(error)) from error
+    except ValueError as error:
+        raise UsageError(f"{', '.join(paths)}: {error}: leave it out, or choose one of these") from error
 
 
 def _named_paths(options: argparse.Namespace) -> list[str]:
@@ -102,7 +104,17 @@ def _check_options(options: argparse.Namespace, paths: Sequence[str], models: Se
         value = getattr(options, option, None)
         if value is not None and known and not any(option in theirs for theirs in known):
             raise UsageError(f"--{option} {value} is not for {', '.join(paths)}: {reason}: leave it out")
+    coding = getattr(options, "coding", None)
+    families = [model for model in models if model in CODINGS]
+    if coding is not None and families and not any(coding in CODINGS[family] for family in families):
+        theirs = sorted({one for family in families for one in CODINGS[family]})
+        raise UsageError(
+            f"--coding {coding} is not for {', '.join(paths)}, which know {', '.join(theirs)}: leave it out"
+        )
 
 
 def _chosen(options: argparse.Namespace, model: str | None) -> dict[str, Any]:
-    return {option: getattr(options, option, None) for option in OPTIONS.get(model or "", ())}
+    chosen = {option: getattr(options, option, None) for option in OPTIONS.get(model or "", ())}
+    if "coding" in chosen and chosen["coding"] not in CODINGS[model or ""]:
+        chosen["coding"] = None  # another model's
+    return chosen

@@ -40,7 +40,8 @@ class CompressNetCodec:
         model: on any device; it is set to evaluation mode.
         fingerprint: SHA-256 (or its first four bytes) of model and tables, see `model_fingerprint`.
         name: the system's name in tables, such as `sae_spn`.
-        coding: how `compress` codes the latent; `decompress` goes by the file.
+        coding: how `compress` codes the latent, one of `codings`; None for the last, which gives the smallest files.
+            `decompress` goes by the file.
         switch_source: where a model that predicts its switches takes them from when decoding; `top_left` and `random`
             are controls of what the prediction is worth.
         max_pixels: limit on the padded size, both ways. InstanceNorm looks at the whole image, so no tiles can be cut.
@@ -48,7 +49,6 @@ class CompressNetCodec:
     """
 
     extension = ".hfc"
-    codings = get_args(Coding)
 
     def __init__(
         self,
@@ -57,12 +57,13 @@ class CompressNetCodec:
         fingerprint: bytes,
         *,
         name: str = "compressnet",
-        coding: Coding = "context",
+        coding: Coding | None = None,
         switch_source: SwitchSource = "predicted",
         max_pixels: int | None = None,
         training: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_choice("coding", coding, get_args(Coding))
+        self.codings = coding_tables.codings
+        _check_choice("coding", coding or self.codings[-1], self.codings)
         _check_choice("switch_source", switch_source, get_args(SwitchSource))
         if switch_source != "predicted" and model.switches != "predicted":
             raise ValueError(
@@ -73,7 +74,7 @@ class CompressNetCodec:
         self.coding_tables = coding_tables
         self.fingerprint = fingerprint[:4]
         self.name = name
-        self.coding: Coding = coding
+        self.coding: Coding = coding or self.codings[-1]
         self.switch_source: SwitchSource = switch_source
         self.max_pixels = max_pixels or DEFAULT_MAX_PIXELS
         self.training: Mapping[str, Any] = dict(training or {})

@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 from torch import nn
 
-from hific.codecs import compressnet_coding
 from hific.codecs.compressnet_codec import CompressNetCodec, SwitchSource, check_tables
 from hific.codecs.compressnet_coding import CompressNetCoding
 from hific.codecs.hyperprior_codec import DEFAULT_TILE, HyperpriorCodec, Precision
@@ -54,7 +53,7 @@ def _compressnet(
     options: CodecOptions,
 ) -> CompressNetCodec:
     _refuse(name, "CompressNet codes an image whole, in float32", tile=options.tile, precision=options.precision)
-    chosen = _choice("coding", options.coding, get_args(compressnet_coding.Coding), "context")
+    chosen = _choice("coding", options.coding, coding.codings, coding.codings[-1])
     source = _choice("switch_source", options.switch_source, get_args(SwitchSource), "predicted")
     return CompressNetCodec(
         model,
@@ -77,12 +76,13 @@ def _hific(
     options: CodecOptions,
 ) -> HyperpriorCodec:
     _refuse(name, "HiFiC has no pooling switches", switch_source=options.switch_source)
-    _choice("coding", options.coding, HyperpriorCodec.codings, "hyperprior")
+    chosen = _choice("coding", options.coding, coding.codings, coding.codings[-1])
     return HyperpriorCodec(
         model,
         coding,
         fingerprint,
         name=name,
+        coding=chosen,
         tile=DEFAULT_TILE if options.tile is None else options.tile,
         precision=_choice("precision", options.precision, get_args(Precision), "float32"),
         max_pixels=options.max_pixels,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hific.codecs.base import ImageLike
 from hific.codecs.file_of_model import open_file
-from hific.codecs.hyperprior_coding import DecodedLatent, HyperpriorCoding, clip_hyper_symbols
+from hific.codecs.hyperprior_coding import Coding, DecodedLatent, HyperpriorCoding, clip_hyper_symbols
 from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_pixels, check_tiled_memory
 from hific.codecs.pixels import Pixels, as_rgb8, from_unit_range, to_unit_range
 from hific.codecs.tiles import tiles
@@ -45,6 +45,8 @@ class HyperpriorCodec:
         model: on any device; it is set to evaluation mode.
         fingerprint: SHA-256 (or its first four bytes) of model and tables, see `model_fingerprint`.
         name: the system's name in tables, such as `hific`.
+        coding: how `compress` codes the latent, one of `codings`; None for the last, which gives the smallest files.
+            `decompress` goes by the file.
         tile: pixels a side that the networks see at a time, beside a halo; 0 for the whole image. A decoder may choose
             another one than the encoder had.
         precision: of analysis and synthesis. Files are decodable whatever it is; pixels differ by a level or so.
@@ -54,8 +56,6 @@ class HyperpriorCodec:
     """
 
     extension = ".hfc"
-    codings = ("hyperprior",)
-    coding = setting = "hyperprior"
 
     def __init__(
         self,
@@ -64,6 +64,7 @@ class HyperpriorCodec:
         fingerprint: bytes,
         *,
         name: str = "hific",
+        coding: Coding | None = None,
         tile: int = DEFAULT_TILE,
         precision: Precision = "float32",
         max_pixels: int | None = None,
@@ -76,6 +77,10 @@ class HyperpriorCodec:
         tileable = model.normalization != "instance"
         self.model = model.eval().to(memory_format=torch.channels_last)
         self.coding_tables = coding_tables
+        self.codings: tuple[Coding, ...] = coding_tables.codings
+        if coding is not None and coding not in self.codings:
+            raise ValueError(f"coding={coding!r} is none of {', '.join(self.codings)}")
+        self.coding: Coding = coding or self.codings[-1]
         self.fingerprint = fingerprint[:4]
         self.name = name
         self.tile = tile if tileable else 0
@@ -84,15 +89,18 @@ class HyperpriorCodec:
         self.training: Mapping[str, Any] = dict(training or {})
         self.progress = progress
 
-    def with_options(self, *, coding: str | None = None, tile: int | None = None) -> HyperpriorCodec:
+    @property
+    def setting(self) -> str:
+        return self.coding
+
+    def with_options(self, *, coding: Coding | None = None, tile: int | None = None) -> HyperpriorCodec:
         """The same model and tables; what is None stays as it is."""
-        if coding not in (None, *self.codings):
-            raise ValueError(f"coding={coding!r} is none of {', '.join(self.codings)}")
         return HyperpriorCodec(
             self.model,
             self.coding_tables,
             self.fingerprint,
             name=self.name,
+            coding=coding or self.coding,
             tile=self.tile if tile is None else tile,
             precision=self.precision,
             max_pixels=self.max_pixels,
@@ -144,7 +152,7 @@ class HyperpriorCodec:
 
     def _to_file(self, width: int, height: int, latent: Latent) -> bytes:
         hyper_symbols = self._hyper_symbols(latent)
-        stream, _ = self.coding_tables.encode(hyper_symbols, latent)
+        stream, _ = self.coding_tables.encode(hyper_symbols, latent, self.coding)
         header = Header(fingerprint=self.fingerprint, width=width, height=height, codec="hific", coding=self.coding)
         return pack(header, (), stream)
 
@@ -154,7 +162,8 @@ class HyperpriorCodec:
         )
         width, height = self.check_size(opened.header.width, opened.header.height)
         stride = self.model.stride
-        return opened.header, self.coding_tables.decode(opened.stream, height // stride, width // stride)
+        coding = cast(Coding, opened.header.coding)
+        return opened.header, self.coding_tables.decode(opened.stream, height // stride, width // stride, coding)
 
     @torch.inference_mode()
     def _analyze(self, images: Sequence[Pixels]) -> list[Latent]:

@@ -9,23 +9,26 @@
                         └─ latent_tables by the table_ids ── symbols          (latent_hat = symbols + means)
 
 The stream holds the hyper-symbols (channel by channel, rows from the top, then those that their tables have no entry
-for) and then the symbols (by rising table id, within one in the order [C, h, w]; then those without an entry). Tables
-and integer syntheses are made once, from a trained model, and live in the checkpoint.
+for) and then the symbols: in the coding `hyperprior` by rising table id, within one in the order [C, h, w], then those
+without an entry; in the coding `neighbor` as `NeighborModel` has them, which predicts them from one another. Tables,
+integer syntheses and predictors are made once, from a trained model, and live in the checkpoint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hific.codecs.self_check import SelfCheckError
+from hific.coding.checked_encoder import CheckedEncoder
 from hific.coding.errors import CorruptedError
-from hific.coding.range_coder import RangeCoder, RangeDecoder, RangeEncoder
+from hific.coding.range_coder import RangeCoder, RangeDecoder
 from hific.coding.symbol_tables import SymbolTables
+from hific.context.neighbor_model import NeighborModel
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT, IntegerHyperSynthesis
 from hific.entropy.quantize_hyper_synthesis import quantize_hyper_synthesis
 from hific.entropy.tables import hyper_tables, latent_tables, scale_thresholds
@@ -33,11 +36,13 @@ from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
+Coding = Literal["hyperprior", "neighbor"]
 
 # Symbols of larger absolute value than this have no exact float32, and their latents no meaning.
 SYMBOL_LIMIT = 1 << 24
 
 _PARTS = ("mean_synthesis", "scale_synthesis", "hyper_tables", "latent_tables")
+_NEIGHBOR = "neighbor."
 
 
 class Prediction(NamedTuple):
@@ -64,8 +69,8 @@ class DecodedLatent(NamedTuple):
 @dataclass(frozen=True)
 class HyperpriorCoding:
     """The integer side of one trained model. thresholds: int64 [T - 1], rising: a latent's table id is the number of
-    them that the scale synthesis's sum reaches; hyper_tables: N; latent_tables: T. Raises ValueError where the parts do
-    not fit one another.
+    them that the scale synthesis's sum reaches; hyper_tables: N; latent_tables: T; neighbor: what the coding of that
+    name predicts symbols by, or none. Raises ValueError where the parts do not fit one another.
     """
 
     mean_synthesis: IntegerHyperSynthesis
@@ -73,6 +78,7 @@ class HyperpriorCoding:
     thresholds: NDArray[np.int64]
     hyper_tables: SymbolTables
     latent_tables: SymbolTables
+    neighbor: NeighborModel | None = None
 
     def __post_init__(self) -> None:
         channels = [(part.hyper_channels, part.latent_channels) for part in (self.mean_synthesis, self.scale_synthesis)]
@@ -83,6 +89,8 @@ class HyperpriorCoding:
         # Compared, not subtracted: nonsense from a damaged state must not wrap around.
         if (self.thresholds[1:] < self.thresholds[:-1]).any():
             raise ValueError("hyperprior coding: the thresholds do not rise")
+        if self.neighbor is not None and self.neighbor.options.num_channels != channels[0][1]:
+            raise ValueError("hyperprior coding: the neighbor predictor is for a latent of other channels")
 
     @classmethod
     def from_model(cls, model: HyperpriorAutoencoder) -> HyperpriorCoding:
@@ -96,6 +104,10 @@ class HyperpriorCoding:
             latent_tables(),
         )
 
+    @property
+    def codings(self) -> tuple[Coding, ...]:
+        return ("hyperprior",) if self.neighbor is None else ("hyperprior", "neighbor")
+
     def check_fits(self, latent_channels: int, hyper_channels: int) -> None:
         """Raises ValueError where this is for a model of other channels."""
         own = self.mean_synthesis.latent_channels, self.mean_synthesis.hyper_channels
@@ -103,10 +115,12 @@ class HyperpriorCoding:
             raise ValueError(f"hyperprior coding of {own} channels, the model has {(latent_channels, hyper_channels)}")
 
     def state(self) -> dict[str, NDArray[np.integer]]:
-        """Plain int16, int32 and int64 arrays for a checkpoint."""
+        """Plain arrays of integers for a checkpoint."""
         state: dict[str, NDArray[np.integer]] = {"thresholds": self.thresholds}
         for part in _PARTS:
             state |= {f"{part}.{name}": array for name, array in getattr(self, part).state().items()}
+        if self.neighbor is not None:
+            state |= {_NEIGHBOR + name: array for name, array in self.neighbor.state().items()}
         return state
 
     @classmethod
@@ -116,12 +130,14 @@ class HyperpriorCoding:
             {name.removeprefix(f"{part}."): array for name, array in state.items() if name.startswith(f"{part}.")}
             for part in _PARTS
         )
+        neighbor = {name.removeprefix(_NEIGHBOR): one for name, one in state.items() if name.startswith(_NEIGHBOR)}
         return cls(
             IntegerHyperSynthesis.from_state(means),
             IntegerHyperSynthesis.from_state(scales),
             np.asarray(state["thresholds"]),
             SymbolTables.from_state(hyper),
             SymbolTables.from_state(latent),
+            NeighborModel.from_state(neighbor) if neighbor else None,
         )
 
     def predict(self, hyper_symbols: Ints, height: int, width: int) -> Prediction:
@@ -131,26 +147,31 @@ class HyperpriorCoding:
             self.scale_synthesis.table_ids(hyper_symbols, height, width, self.thresholds),
         )
 
-    def encode(self, hyper_symbols: Ints, latent: Floats, *, self_check: bool = True) -> tuple[bytes, Ints]:
+    def encode(
+        self, hyper_symbols: Ints, latent: Floats, coding: Coding = "hyperprior", *, self_check: bool = True
+    ) -> tuple[bytes, Ints]:
         """(stream, symbols int32 [C, h, w]) of hyper-symbols int32 [N, ceil(h / 4), ceil(w / 4)], see
         `clip_hyper_symbols`, and a latent float32 [C, h, w]. Raises ValueError for any others, and for what is not
         finite.
 
         `self_check` decodes the stream and compares: SelfCheckError where it differs. It takes the encoder's own
-        prediction; that a decoder's is the same is proved, not tried (`IntegerConvolution`).
+        predictions; that a decoder's are the same is proved, not tried (`IntegerConvolution`, `XGBoostPredictor`).
         """
         self._check_input(hyper_symbols, latent)
         prediction = self.predict(hyper_symbols, *latent.shape[1:])
-        symbols = _rounded(latent, prediction.means)
-        encoder = RangeEncoder()
-        self._code(encoder, hyper_symbols, symbols, lambda _: prediction)
-        stream = encoder.get_bytes()
+        symbols = rounded(latent, prediction.means)
+        encoder = CheckedEncoder()
+        coded = self._code(encoder, coding, hyper_symbols, symbols, lambda _: prediction)
         if self_check:
-            self._check_stream(stream, hyper_symbols, symbols, prediction)
-        return stream, symbols
+            same = np.array_equal(coded.hyper_symbols, hyper_symbols) and np.array_equal(coded.symbols, symbols)
+            if not (same and encoder.decodes()):
+                raise SelfCheckError("the symbols do not decode to what was encoded: please report it")
+        return encoder.get_bytes(), symbols
 
-    def decode(self, stream: bytes, height: int, width: int) -> DecodedLatent:
+    def decode(self, stream: bytes, height: int, width: int, coding: Coding = "hyperprior") -> DecodedLatent:
         """What `encode` wrote for a latent of `height` x `width`; a BitstreamError for what it does not write."""
+        if coding not in self.codings:
+            raise CorruptedError(f"the file is in the coding {coding!r}, of which the model that made it knows nothing")
 
         def predict(hyper_symbols: Ints) -> Prediction:
             if _largest(hyper_symbols) > HYPER_LIMIT:
@@ -158,34 +179,32 @@ class HyperpriorCoding:
             return self.predict(hyper_symbols, height, width)
 
         decoder = RangeDecoder(stream)
-        decoded = self._code(decoder, *self._blank(height, width), predict)
+        decoded = self._code(decoder, coding, *self._blank(height, width), predict)
         if _largest(decoded.symbols) > SYMBOL_LIMIT:
             raise CorruptedError("the coded stream holds a symbol that no encoder writes")
         decoder.finish()
         return decoded
 
     def _code(
-        self, coder: RangeCoder, hyper_symbols: Ints, symbols: Ints, predict: Callable[[Ints], Prediction]
+        self,
+        coder: RangeCoder,
+        coding: Coding,
+        hyper_symbols: Ints,
+        symbols: Ints,
+        predict: Callable[[Ints], Prediction],
     ) -> DecodedLatent:
         """The traversal of both directions."""
         channels = np.arange(len(hyper_symbols), dtype=np.int32)
         hyper_ids = np.repeat(channels, hyper_symbols[0].size)
         coded = self.hyper_tables.code(coder, hyper_symbols.ravel(), hyper_ids).reshape(hyper_symbols.shape)
         prediction = predict(coded)
-        coded_symbols = self.latent_tables.code(coder, symbols.ravel(), prediction.table_ids.ravel())
+        if coding == "neighbor":
+            if self.neighbor is None:
+                raise ValueError("this model has no neighbor predictor: its coding is hyperprior")
+            coded_symbols = self.neighbor.code(coder, symbols, prediction.table_ids, self.latent_tables)
+        else:
+            coded_symbols = self.latent_tables.code(coder, symbols.ravel(), prediction.table_ids.ravel())
         return DecodedLatent(coded, coded_symbols.reshape(symbols.shape), prediction.means)
-
-    def _check_stream(self, stream: bytes, hyper_symbols: Ints, symbols: Ints, prediction: Prediction) -> None:
-        def same(decoded: Ints) -> Prediction:
-            if not np.array_equal(decoded, hyper_symbols):
-                raise SelfCheckError("the hyper-symbols do not decode to what was encoded: please report it")
-            return prediction
-
-        decoder = RangeDecoder(stream)
-        decoded = self._code(decoder, np.zeros_like(hyper_symbols), np.zeros_like(symbols), same)
-        decoder.finish()
-        if not np.array_equal(decoded.symbols, symbols):
-            raise SelfCheckError("the symbols do not decode to what was encoded: please report it")
 
     def _blank(self, height: int, width: int) -> tuple[Ints, Ints]:
         """Hyper-symbols and symbols of a latent, all 0."""
@@ -210,7 +229,7 @@ def clip_hyper_symbols(hyper_latent: Floats) -> Ints:
     return np.clip(np.rint(hyper_latent), -HYPER_LIMIT, HYPER_LIMIT).astype(np.int32)
 
 
-def _rounded(latent: Floats, means: Floats) -> Ints:
+def rounded(latent: Floats, means: Floats) -> Ints:
     """The integers nearest to latent - means."""
     rounded = np.rint(latent - means)
     # Also where the latent is not a number.

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from hific.codecs.checkpoint_file import CHECKPOINT_FORMAT, CheckpointError, read_checkpoint
 from hific.codecs.families import FAMILIES, AnyCodec, CodecOptions, Coding, Family, family_of
 from hific.codecs.fingerprint import model_fingerprint
+from hific.context.window_predictor import PredictorError
 from hific.ops.keep_memory import keep_freed_memory
 
 __all__ = ["CheckpointError", "checkpoint_entry", "load_codec"]
@@ -87,6 +88,8 @@ def load_codec(
         family.check(model, tables)
     except CheckpointError:
         raise
+    except PredictorError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except (TypeError, ValueError, KeyError, OverflowError, RuntimeError) as error:
         raise CheckpointError(f"{path}: does not fit this version's {entry['model']} ({error}): train anew") from error
     return family.codec(model.to(device), tables, fingerprint, entry["name"], entry["training"], options)

@@ -27,7 +27,7 @@ MAGIC = b"HFC"
 VERSION = 1
 # Closed tables: a number's meaning never changes, new ones are added at the end.
 CODECS = ("compressnet", "hific")
-CODINGS = {"compressnet": ("packed", "static", "context"), "hific": ("hyperprior",)}
+CODINGS = {"compressnet": ("packed", "static", "context", "neighbor"), "hific": ("hyperprior", "neighbor")}
 MAX_RAW_PARTS = 7
 
 _CHECKSUM_BYTES = 4

@@ -87,7 +87,7 @@ class SymbolTables:
         escaped = np.flatnonzero(coded == sizes)
         decoded = np.empty_like(values)
         decoded[order] = coded + offsets
-        decoded[order[escaped]] = _code_escaped(coder, ordered[escaped], offsets[escaped], sizes[escaped])
+        decoded[order[escaped]] = code_escaped(coder, ordered[escaped], offsets[escaped], sizes[escaped])
         return decoded
 
     def _check(self, values: Ints, table_ids: NDArray[np.integer]) -> None:
@@ -97,7 +97,7 @@ class SymbolTables:
             raise ValueError(f"table ids lie in 0..{len(self) - 1}, not {table_ids.min()}..{table_ids.max()}")
 
 
-def _code_escaped(coder: RangeCoder, values: Ints, offsets: Ints, sizes: Ints) -> Ints:
+def code_escaped(coder: RangeCoder, values: Ints, offsets: Ints, sizes: Ints) -> Ints:
     """Values int32 [n] beyond the tables that start at `offsets`."""
     starts = offsets.astype(np.int64)
     ends = starts + sizes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -124,18 +125,13 @@ class ImageDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Tensor] | list[DataLoader[Tensor]]:
         return self._whole_photos("test")
 
-    def whole_train_photos(self, count: int) -> Iterator[Tensor]:
+    def whole_train_photos(self, count: int) -> Iterable[Tensor]:
         """Up to `count` training photos, float32 [1, 3, H, W] in [0, 1], the center of at most `eval_crop` a side.
 
         The photos are spread over the set and taken at scales 1, 3/4 and 1/2 in turn; a set of fewer photos gives each
-        of them at up to three scales. The same on all ranks.
+        of them at up to three scales. The same on all ranks; read anew whenever they are gone through.
         """
-        reader = PhotoReader(self._photos["train"], clahe=self.clahe)
-        photos = min(count, len(reader))
-        for turn in range(min(count, 3 * photos)):
-            image = reader.read((turn % photos) * len(reader) // photos)
-            scaled = downscale(image, (1.0, 0.75, 0.5)[(turn + turn // photos) % 3])
-            yield torch.from_numpy(center_crop(scaled, self.eval_crop).copy()).permute(2, 0, 1)[None].float() / 255
+        return _WholeTrainPhotos(PhotoReader(self._photos["train"], clahe=self.clahe), count, self.eval_crop)
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
         return batch.to(torch.float32).div_(255) if batch.dtype == torch.uint8 else batch
@@ -195,6 +191,20 @@ class ImageDataModule(LightningDataModule):
         # A loader draws a number for its workers at each start; from torch's global generator that would shift the
         # random numbers of a resumed run against those of an unbroken one.
         return torch.Generator().manual_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class _WholeTrainPhotos:
+    reader: PhotoReader
+    count: int
+    eval_crop: int | None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        photos = min(self.count, len(self.reader))
+        for turn in range(min(self.count, 3 * photos)):
+            image = self.reader.read((turn % photos) * len(self.reader) // photos)
+            scaled = downscale(image, (1.0, 0.75, 0.5)[(turn + turn // photos) % 3])
+            yield torch.from_numpy(center_crop(scaled, self.eval_crop).copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def _default_workers() -> int:

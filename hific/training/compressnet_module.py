@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from hific.codecs.compressnet_coding import CompressNetCoding
+from hific.codecs.compressnet_coding import CompressNetCoding, centered_tables, channel_ids
 from hific.codecs.load import checkpoint_entry
+from hific.context.fit_neighbors import NeighborFit, TrainingLatent
+from hific.context.neighbor_model import NeighborModel
 from hific.losses.latent_spread import latent_spread_loss
 from hific.losses.layerwise import layerwise_loss
 from hific.losses.perceptual import FrozenFeatureLoss
@@ -22,6 +25,7 @@ from hific.ops.random_crop import shifted_crop
 from hific.training.adversarial_module import AdversarialModule, OptimizerFactory, to_256_levels
 from hific.training.adversary import Adversary
 from hific.training.finite import check_finite
+from hific.training.fit_neighbor_model import fit_neighbor_model, share_of_rank
 from hific.training.schedule import Schedule
 from hific.training.symbol_history import Latent, SymbolHistory, count_switches
 
@@ -51,6 +55,8 @@ class CompressNetModule(AdversarialModule):
             (ops/random_crop.py).
         true_switches_until: share of training over which sae_spn's decoder goes from the encoder's switches for all
             images of a batch to predicted ones for all; 0 trains on predicted switches only.
+        neighbor: makes, when training has ended, a predictor that latents can be coded by, as HiFiC's; `coding` is its
+            name.
         history_capacity: latents of training crops that the coding tables of checkpoints on the way are fitted on.
     """
 
@@ -72,6 +78,8 @@ class CompressNetModule(AdversarialModule):
         true_switches_until: float = 0.3,
         gradient_clip: float = 1.0,
         init_from: str | None = None,
+        coding: str = "none",
+        neighbor: NeighborFit | None = None,
         seed: int = 0,
         history_capacity: int = 1024,
         training_info: Mapping[str, Any] | None = None,
@@ -95,9 +103,13 @@ class CompressNetModule(AdversarialModule):
         self.true_switches_until = true_switches_until
         self.history = SymbolHistory(history_capacity)
         self.photo_latents: list[Latent] = []
+        if coding != "none":
+            self.training_info["coding"] = coding
+        self.neighbor_fit = neighbor
+        self.neighbor_model: NeighborModel | None = None
 
     def on_train_start(self) -> None:
-        self.photo_latents = []  # of an earlier training's end
+        self.photo_latents, self.neighbor_model = [], None  # of an earlier training's end
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         image = (2 * batch - 1).contiguous(memory_format=torch.channels_last)
@@ -168,6 +180,15 @@ class CompressNetModule(AdversarialModule):
 
     def fit_coding(self, photos: Iterable[Tensor]) -> None:
         self.photo_latents = [self.symbols(photo) for photo in photos]
+        if self.neighbor_fit is not None:
+            coding, channels = self._coding(), self.model.latent_channels
+            middle = coding.static_tables.shape[1] // 2
+            latents = [
+                TrainingLatent(latent.astype(np.int16) - middle, channel_ids(latent.shape))
+                for latent in share_of_rank(self.photo_latents)
+            ]
+            tables = centered_tables(coding.static_tables)
+            self.neighbor_model = fit_neighbor_model(self.neighbor_fit, latents, tables, channels)
 
     @torch.no_grad()
     def symbols(self, photo: Tensor) -> Latent:
@@ -176,9 +197,12 @@ class CompressNetModule(AdversarialModule):
         symbols: Latent = self.model.quantize(self.model.analyze(padded).latent).symbols[0].to(torch.int8).cpu().numpy()
         return symbols
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def _coding(self) -> CompressNetCoding:
         latents = self.photo_latents or list(self.history.latents)
-        coding = CompressNetCoding.fit(latents, self.history.switch_counts, num_channels=self.model.latent_channels)
+        return CompressNetCoding.fit(latents, self.history.switch_counts, num_channels=self.model.latent_channels)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        coding = replace(self._coding(), neighbor=self.neighbor_model)
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info())
         checkpoint["symbol_history"] = self.history.state_dict()
 

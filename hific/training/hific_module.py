@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
-from hific.codecs.hyperprior_coding import HyperpriorCoding
-from hific.codecs.load import checkpoint_entry
+from hific.codecs.hyperprior_codec import HyperpriorCodec
+from hific.codecs.hyperprior_coding import HyperpriorCoding, clip_hyper_symbols, rounded
+from hific.codecs.load import checkpoint_entry, load_codec
+from hific.context.fit_neighbors import NeighborFit, TrainingLatent
+from hific.context.neighbor_model import NeighborModel
+from hific.context.neighborhood import VALUE_LIMIT
 from hific.losses.perceptual import FrozenFeatureLoss
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
@@ -27,6 +32,7 @@ from hific.training.adversarial_module import AdversarialModule, OptimizerFactor
 from hific.training.adversary import Adversary
 from hific.training.ema import ExponentialAverage
 from hific.training.finite import check_finite
+from hific.training.fit_neighbor_model import fit_neighbor_model, share_of_rank
 from hific.training.schedule import Schedule
 
 RANGE_255 = 255.0**2
@@ -52,6 +58,10 @@ class HificModule(AdversarialModule):
         perceptual_samples: images of each batch that the perceptual term looks at; None for all.
         view_shift: pixels by which what it sees is moved at random (ops/random_crop.py): judged at one offset only, a
             network learns to hide errors there, as a grid.
+        neighbor: makes, when training has ended, the predictor that latents are coded by (hific_xgboost, hific_knn);
+            `coding` is its name.
+        base_checkpoint: a trained model that stays as it is, with its integer networks, so that files of both hold the
+            same symbols; nothing is trained, only `neighbor` is fitted.
 
     Schedules, warm-up and fresh optimizers are a matter of a stage's own progress, counted in batches. From stage 2 on
     batches hold twice as many images: the second half is the discriminator's own.
@@ -80,6 +90,9 @@ class HificModule(AdversarialModule):
         view_shift: int = 16,
         gradient_clip: float = 1.0,
         init_from: str | None = None,
+        base_checkpoint: str | None = None,
+        coding: str = "none",
+        neighbor: NeighborFit | None = None,
         seed: int = 0,
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
@@ -88,8 +101,10 @@ class HificModule(AdversarialModule):
                 f"stage1_steps={stage1_steps} and stage2_steps={stage2_steps} are 0 or more, ema_decay={ema_decay} in "
                 "[0, 1)"
             )
-        if stage1_steps + stage2_steps == 0:
+        if stage1_steps + stage2_steps == 0 and (neighbor is None or base_checkpoint is None):
             raise OptionError("stage1_steps=0 and stage2_steps=0 leave nothing to train")
+        if base_checkpoint is not None and stage1_steps + stage2_steps > 0:
+            raise OptionError("base_checkpoint stays as it is: stage1_steps and stage2_steps are 0 with it")
         super().__init__(
             name=name,
             model=model,
@@ -109,10 +124,26 @@ class HificModule(AdversarialModule):
         self.freeze_analysis = freeze_analysis
         self.perceptual_samples = perceptual_samples
         self.view_shift = view_shift
+        if coding != "none":
+            self.training_info["coding"] = coding
+        self.neighbor_fit = neighbor
+        self.neighbor_model: NeighborModel | None = None
         self.ema = ExponentialAverage(self.model.synthesis, ema_decay) if ema_decay > 0 else None
+        self.base_coding = None if base_checkpoint is None else self._take_over_whole(base_checkpoint)
         if compile:
             self.model.analysis.compile()
             self.model.synthesis.compile()
+
+    def _take_over_whole(self, path: str) -> HyperpriorCoding:
+        """Every weight that files of that checkpoint are coded with; returns its integer side."""
+        codec = load_codec(path)
+        if not isinstance(codec, HyperpriorCodec) or codec.model.arguments != self.model.arguments:
+            raise OptionError(
+                f"base_checkpoint={path} is not of this model's size: choose size= and model.model.* as it"
+            )
+        self.model.load_state_dict(codec.model.state_dict())
+        self.training_info = {**codec.training, **self.training_info, "base": codec.fingerprint.hex()}
+        return codec.coding_tables
 
     @property
     def stage(self) -> int:
@@ -133,6 +164,9 @@ class HificModule(AdversarialModule):
     @property
     def milestones(self) -> dict[int, str]:
         return {self.stage1_steps: "stage1.ckpt"} if self.stage1_steps and self.stage2_steps else {}
+
+    def on_train_start(self) -> None:
+        self.neighbor_model = None  # of an earlier training's end
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         if self.global_step == self.stage1_steps:
@@ -261,24 +295,48 @@ class HificModule(AdversarialModule):
         return to_256_levels(synthesis(latent_hat).float()[..., :height, :width])
 
     def fit_coding(self, photos: Iterable[Tensor]) -> None:
-        """Takes the ranges of the hyper-syntheses' activations from whole photos: crops know too much of borders."""
-        if self._is_frozen:
-            return
+        """Takes the ranges of the hyper-syntheses' activations from whole photos: crops know too much of borders. Then
+        the neighbor predictor, from the symbols that these lead to.
+        """
+        with self._at_rest():
+            if not self._is_frozen and self.base_coding is None:
+                self._fit_peaks(photos)
+            if self.neighbor_fit is not None:
+                self.neighbor_model = self._fit_neighbor(self.neighbor_fit, photos)
+
+    def _fit_peaks(self, photos: Iterable[Tensor]) -> None:
         networks = (self.model.mean_synthesis, self.model.scale_synthesis)
         for network in networks:
             network.peaks = torch.zeros(2)
-        with self._at_rest():
-            for photo in photos:
-                padded = pad_to_multiple(photo, self.model.stride, self.model.minimum_size)
-                hyper_latent_hat = self.model.predict(self.model.analyze(padded)).hyper_latent.round()
-                for network in networks:
-                    network.widen_peaks(hyper_latent_hat)
+        for photo in photos:
+            hyper_latent_hat = self.model.predict(self._latent(photo)).hyper_latent.round()
+            for network in networks:
+                network.widen_peaks(hyper_latent_hat)
+
+    def _fit_neighbor(self, fit: NeighborFit, photos: Iterable[Tensor]) -> NeighborModel | None:
+        coding = self._coding()
+        latents = [self._symbols(coding, photo) for photo in share_of_rank(photos)]
+        return fit_neighbor_model(fit, latents, coding.latent_tables, self.model.latent_channels)
+
+    def _symbols(self, coding: HyperpriorCoding, photo: Tensor) -> TrainingLatent:
+        """What a file of the photo would hold."""
+        latent = self._latent(photo)
+        hyper_latent = self.model.hyper_analysis(latent)[0].cpu().numpy()
+        prediction = coding.predict(clip_hyper_symbols(hyper_latent), *latent.shape[2:])
+        symbols = rounded(latent[0].cpu().numpy(), prediction.means)
+        return TrainingLatent(np.clip(symbols, -VALUE_LIMIT, VALUE_LIMIT).astype(np.int16), prediction.table_ids)
+
+    def _coding(self) -> HyperpriorCoding:
+        return self.base_coding or HyperpriorCoding.from_model(self.model)
+
+    def _latent(self, photo: Tensor) -> Tensor:
+        return self.model.analyze(pad_to_multiple(photo, self.model.stride, self.model.minimum_size))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         weights = self.model.state_dict()
         if self.ema is not None:
             weights |= {f"synthesis.{name}": value for name, value in self.ema.average.state_dict().items()}
-        coding = HyperpriorCoding.from_model(self.model)
+        coding = replace(self._coding(), neighbor=self.neighbor_model)
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info(), weights)
         checkpoint["peaks"] = [self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks]
 

@@ -18,7 +18,7 @@ from hific.codecs.hyperprior_coding import SYMBOL_LIMIT, HyperpriorCoding, clip_
 from hific.codecs.self_check import SelfCheckError
 from hific.coding.container import Header, pack, unpack
 from hific.coding.errors import BitstreamError, CorruptedError
-from hific.coding.range_coder import RangeEncoder
+from hific.coding.range_coder import RangeCoder, RangeDecoder, RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.entropy.gaussian_conditional import SMALLEST_SCALE, gaussian_likelihoods
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT
@@ -258,21 +258,36 @@ def test_hyper_latents_are_rounded_and_cut() -> None:
             clip_hyper_symbols(np.array([value], np.float32))
 
 
-def test_the_self_check_notices_a_coder_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_self_check_notices_tables_that_return_other_values(monkeypatch: pytest.MonkeyPatch) -> None:
     hyper_symbols, latent = message(1, 8, 8)
     original = SymbolTables.code
     for broken in (CODING.hyper_tables, CODING.latent_tables):
 
         def differing(
-            self: SymbolTables, coder: object, values: Ints, table_ids: Ints, broken: SymbolTables = broken
+            self: SymbolTables, coder: RangeCoder, values: Ints, table_ids: Ints, broken: SymbolTables = broken
         ) -> Ints:
             coded = original(self, coder, values, table_ids)
-            return coded if self is not broken or isinstance(coder, RangeEncoder) else coded + 1
+            return coded if self is not broken else coded + 1
 
         monkeypatch.setattr(SymbolTables, "code", differing)
         with pytest.raises(SelfCheckError):
             CODING.encode(hyper_symbols, latent)
         CODING.encode(hyper_symbols, latent, self_check=False)
+
+
+def test_the_self_check_notices_a_decoder_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    hyper_symbols, latent = message(1, 8, 8)
+    original = RangeDecoder.code_runs
+
+    def differing(self: RangeDecoder, symbols: Ints, *tables: Ints) -> Ints:
+        coded = original(self, symbols, *tables)
+        coded[len(coded) // 2 :] += 1
+        return coded
+
+    monkeypatch.setattr(RangeDecoder, "code_runs", differing)
+    with pytest.raises(SelfCheckError):
+        CODING.encode(hyper_symbols, latent)
+    CODING.encode(hyper_symbols, latent, self_check=False)
 
 
 def test_values_that_encode_refuses_are_not_decoded_either() -> None:
@@ -283,7 +298,7 @@ def test_values_that_encode_refuses_are_not_decoded_either() -> None:
     beyond_hyper[0, 0, 0], beyond[1, 1, 1] = -(2**31), -SYMBOL_LIMIT - 1
     for wrong_hyper, wrong in ((beyond_hyper, symbols), (hyper_symbols, beyond)):
         encoder = RangeEncoder()
-        CODING._code(encoder, wrong_hyper, wrong, lambda _: prediction)
+        CODING._code(encoder, "hyperprior", wrong_hyper, wrong, lambda _: prediction)
         with pytest.raises(CorruptedError, match="no encoder writes"):
             CODING.decode(encoder.get_bytes(), 4, 4)
 
@@ -297,7 +312,7 @@ def test_any_bytes_decode_to_what_encodes_to_them_or_raise(stream: bytes, height
         return
     encoder = RangeEncoder()
     prediction = CODING.predict(decoded.hyper_symbols, height, width)
-    CODING._code(encoder, decoded.hyper_symbols, decoded.symbols, lambda _: prediction)
+    CODING._code(encoder, "hyperprior", decoded.hyper_symbols, decoded.symbols, lambda _: prediction)
     assert encoder.get_bytes() == stream
 
 

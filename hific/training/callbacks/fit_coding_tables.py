@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from hific.data.image_datamodule import ImageDataModule
 from hific.training.adversarial_module import AdversarialModule
@@ -24,6 +27,11 @@ class FitCodingTables(Callback):
     def __init__(self, num_photos: int = 96) -> None:
         self.num_photos = num_photos
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Without a batch to train on, Lightning tells of no training's end.
+        if trainer.max_steps == 0:
+            self.on_train_end(trainer, pl_module)
+
     @torch.inference_mode()
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         datamodule = getattr(trainer, "datamodule", None)
@@ -31,6 +39,14 @@ class FitCodingTables(Callback):
             return
         if not isinstance(pl_module, AdversarialModule):
             raise TypeError(f"FitCodingTables serves AdversarialModule, not {type(pl_module).__name__}")
-        log.info("fitting the coding tables on up to %d whole training photos", self.num_photos)
-        photos = datamodule.whole_train_photos(self.num_photos)
-        pl_module.fit_coding(photo.to(pl_module.device) for photo in photos)
+        log.info("fitting what files are coded with on up to %d whole training photos", self.num_photos)
+        pl_module.fit_coding(_OnDevice(datamodule.whole_train_photos(self.num_photos), pl_module.device))
+
+
+@dataclass(frozen=True)
+class _OnDevice:
+    photos: Iterable[Tensor]
+    device: torch.device
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (photo.to(self.device) for photo in self.photos)

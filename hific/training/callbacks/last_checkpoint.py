@@ -25,6 +25,11 @@ class LastCheckpoint(Callback):
         if trainer.should_stop or trainer.global_step % self.every_n_steps == 0:
             self._save(trainer, "last.ckpt")
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Without a batch to train on, Lightning tells of no training's end.
+        if trainer.max_steps == 0:
+            self._save(trainer, "last.ckpt")
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Also where the last batch has just been saved: the coding was fitted since.
         if trainer.global_step > 0:

@@ -1,0 +1,181 @@
+"""Fits a neighbor model to the latents of training photos.
+
+    latents ─ two halves ─ linear summaries, each of the other half's photos ─ windows [n, F], classes [n] ─ predictor
+
+The windows of a photo are summed up by weights that have not seen it: those that have know it better than they will
+know new photos, and a predictor would trust them too much. Every eighth photo is kept from the predictor, to stop
+boosting, to weigh votes, and to tell what is gained.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hific.coding.frequency_table import TOTAL
+from hific.coding.symbol_tables import SymbolTables
+from hific.context.block_order import Order
+from hific.context.fit_linear_summary import SummaryMoments
+from hific.context.linear_summary import LinearSummary
+from hific.context.neighbor_model import NeighborModel, expected_magnitudes, sure_tables
+from hific.context.neighborhood import Neighborhood, NeighborOptions
+from hific.context.symbol_classes import Ints, class_frequencies, classes_of
+from hific.context.window_predictor import Features, WindowPredictor
+
+log = logging.getLogger(__name__)
+
+HELD_OUT = 8
+FEW_CHANNELS = 16
+# Classes cost time: those beyond K are fewer than this share, and K is at most MOST_LARGEST.
+ESCAPED_SHARE, MOST_LARGEST = 2e-4, 8
+
+
+class TrainingLatent(NamedTuple):
+    """One photo's symbols and the tables that would code them, both int [C, h, w]."""
+
+    symbols: NDArray[np.integer]
+    table_ids: NDArray[np.integer]
+
+
+class Windows(NamedTuple):
+    """int16 [n, F] and int32 [n]."""
+
+    features: Features
+    classes: Ints
+
+
+class PredictorFit(Protocol):
+    """Makes one kind of predictor."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def __call__(
+        self, training: Windows, held_out: Windows, frequencies_of_tables: Ints, window_size: int
+    ) -> WindowPredictor: ...
+
+
+@dataclass(frozen=True)
+class NeighborFit:
+    """What a neighbor model is made of.
+
+    Args:
+        predictor: `XGBoostFit`, `KNNFit` or `TableFit`.
+        order, side, location: see `NeighborOptions`.
+        num_groups, reach: the same; None chooses by the channels. Few, as CompressNet's, are coded one by one and
+            looked at from afar, many in 4 groups and from next to each other.
+        windows_per_photo: the paper's Y; None for all, up to `max_windows` of all photos.
+        seed: of the choice of windows.
+    """
+
+    predictor: PredictorFit
+    num_groups: int | None = None
+    order: Order = "phases"
+    reach: int | None = None
+    side: int = 7
+    location: bool = True
+    windows_per_photo: int | None = None
+    max_windows: int = 1_000_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.options(num_channels=max(self.num_groups or 1, FEW_CHANNELS))
+        if (self.windows_per_photo is not None and self.windows_per_photo < 1) or self.max_windows < 1:
+            raise ValueError(f"windows_per_photo={self.windows_per_photo} and max_windows={self.max_windows} are 1 up")
+
+    def options(self, num_channels: int) -> NeighborOptions:
+        few = num_channels <= FEW_CHANNELS
+        groups = self.num_groups or (num_channels if few else 4)
+        reach = (3 if few else 1) if self.reach is None else self.reach
+        return NeighborOptions(num_channels, min(groups, num_channels), self.order, reach, self.side, self.location)
+
+    def __call__(self, latents: Sequence[TrainingLatent], tables: SymbolTables, num_channels: int) -> NeighborModel:
+        """Raises ValueError where there are fewer than two latents to learn from."""
+        if len(latents) < 2:
+            raise ValueError(f"a neighbor model is fitted to two photos or more, not {len(latents)}")
+        options = self.options(num_channels)
+        expected = expected_magnitudes(tables)
+        photos = [Neighborhood(options, latent.table_ids[None], expected) for latent in latents]
+        for photo, latent in zip(photos, latents, strict=True):
+            everywhere = np.ones((1, *latent.symbols.shape), bool)
+            photo.put((slice(None),) * 3, latent.symbols[None], everywhere)
+        halves = [SummaryMoments.of(options, photos[half::2]) for half in (0, 1)]
+        of_others = [halves[1].solve(), halves[0].solve()]
+        largest = _largest(latents)
+        windows = [
+            self._windows(latent, photo, of_others[index % 2], tables, largest, index, len(latents))
+            for index, (latent, photo) in enumerate(zip(latents, photos, strict=True))
+        ]
+        held = _is_held_out(len(latents))
+        training, held_out = (
+            _together([one for one, is_held in zip(windows, held, strict=True) if is_held == kept], options)
+            for kept in (False, True)
+        )
+        frequencies = class_frequencies(tables, largest)
+        predictor = self.predictor(training, held_out, frequencies, options.side**2 - 1)
+        log.info("%s", _gain(predictor, held_out, frequencies, len(training.classes)))
+        return NeighborModel(options, largest, (halves[0] + halves[1]).solve(), self.predictor.kind, predictor)
+
+    def _windows(
+        self,
+        latent: TrainingLatent,
+        photo: Neighborhood,
+        summary: LinearSummary,
+        tables: SymbolTables,
+        largest: int,
+        index: int,
+        num_photos: int,
+    ) -> Windows:
+        """Of the symbols that the predictor would code, drawn at random."""
+        generator = np.random.default_rng([self.seed, index])
+        open_symbols = ~sure_tables(tables)[latent.table_ids]
+        most = min(self.windows_per_photo or self.max_windows, max(1, self.max_windows // num_photos))
+        share = most / max(1, int(open_symbols.sum()))
+        drawn = open_symbols & (generator.random(open_symbols.shape) < share)
+        features, symbols = [np.empty((0, photo.options.num_features), np.int16)], [np.empty(0, np.int32)]
+        for step in photo.options.steps:
+            chosen = drawn[step.place]
+            if chosen.any():
+                value, excess = (summary.expected(source, step, photo)[0][chosen] for source in ("values", "excess"))
+                features.append(photo.features(step, chosen[None], value, excess))
+                symbols.append(latent.symbols[step.place][chosen].astype(np.int32))
+        return Windows(np.concatenate(features), classes_of(np.concatenate(symbols), largest))
+
+
+def cross_entropy(frequencies: Ints, classes: Ints) -> float:
+    """Bits a symbol, of frequencies [n, classes]."""
+    taken = np.take_along_axis(frequencies, classes[:, None], axis=1)
+    return float(-np.log2(taken / TOTAL).mean()) if len(classes) else 0.0
+
+
+def _largest(latents: Sequence[TrainingLatent]) -> int:
+    """K: the smallest that leaves few symbols to the escape."""
+    magnitudes = np.concatenate([np.abs(latent.symbols).ravel() for latent in latents])
+    return int(np.clip(np.quantile(magnitudes, 1 - ESCAPED_SHARE, method="higher"), 1, MOST_LARGEST))
+
+
+def _is_held_out(num_photos: int) -> list[bool]:
+    every = min(HELD_OUT, num_photos)
+    return [index % every == every - 1 for index in range(num_photos)]
+
+
+def _together(windows: Sequence[Windows], options: NeighborOptions) -> Windows:
+    no_features, no_classes = np.empty((0, options.num_features), np.int16), np.empty(0, np.int32)
+    return Windows(
+        np.concatenate([no_features, *(one.features for one in windows)]),
+        np.concatenate([no_classes, *(one.classes for one in windows)]),
+    )
+
+
+def _gain(predictor: WindowPredictor, held_out: Windows, frequencies: Ints, num_training: int) -> str:
+    alone = cross_entropy(frequencies[held_out.features[:, 0]], held_out.classes)
+    predicted = cross_entropy(predictor.fresh().frequencies(held_out.features), held_out.classes)
+    return (
+        f"neighbor predictor of {num_training} windows: {predicted:.3f} bits a symbol on photos kept from it, "
+        f"{alone:.3f} by tables alone"
+    )

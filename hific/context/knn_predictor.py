@@ -1,0 +1,125 @@
+"""Nearest neighbors among windows of the training photos (hific_knn): votes of their classes, mixed with the tables.
+
+    features ── minus the table id, times a scale each ── integers [n, D] ── k nearest references ── votes
+    frequencies ~ (256 - w) * the table's frequencies + w * votes
+
+Distances are exact: products of integers in float64. Neighbors are ordered by (squared distance, index), so that ties,
+of which integers have many, fall the same way everywhere; library searches break them differently from run to run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hific.coding.frequency_table import TOTAL, normalize_counts
+from hific.context.symbol_classes import Ints
+from hific.context.window_predictor import Features, State
+
+WEIGHT_UNIT = 256
+# Of scaled features: squares of differences, summed over 128 of them, stay below 2**40.
+FEATURE_LIMIT = 1 << 15
+MAX_REFERENCES = 1 << 16
+# 2048 queries by 4096 references in float64 are 64 MiB.
+_QUERIES_AT_ONCE = 1 << 11
+
+
+@dataclass(frozen=True)
+class KNNPredictor:
+    """Made by `fit_knn`. Raises ValueError for parts that do not fit one another.
+
+    frequencies_of_tables: int32 [T, classes]; scales: int32 [F], in 1/256, of which the table id's counts too;
+    references: int32 [R, F], scaled; reference_classes: int32 [R]; num_neighbors: k; weight: w of 256.
+    """
+
+    frequencies_of_tables: Ints
+    scales: Ints
+    references: Ints
+    reference_classes: Ints
+    num_neighbors: int
+    weight: int
+
+    def __post_init__(self) -> None:
+        count, dimensions = self.references.shape
+        if self.scales.shape != (dimensions,) or self.reference_classes.shape != (count,) or count > MAX_REFERENCES:
+            raise ValueError("knn predictor: references, their classes and scales do not fit one another")
+        if not 1 <= self.num_neighbors <= count or not 0 <= self.weight <= WEIGHT_UNIT:
+            raise ValueError(f"knn predictor: {self.num_neighbors} of {count} neighbors, weight {self.weight}")
+        if (self.frequencies_of_tables < 1).any() or (self.frequencies_of_tables.sum(axis=1) != TOTAL).any():
+            raise ValueError("knn predictor: a table is not positive or does not sum to 2**16")
+        if count and np.abs(self.references).max() > FEATURE_LIMIT:
+            raise ValueError("knn predictor: a reference is out of range")
+        if not 0 <= self.reference_classes.min() <= self.reference_classes.max() < self.num_classes:
+            raise ValueError("knn predictor: a reference is of no class")
+
+    @property
+    def num_classes(self) -> int:
+        return self.frequencies_of_tables.shape[1]
+
+    def votes(self, features: Features) -> NDArray[np.int64]:
+        """How many of the k nearest are of each class, int64 [n, classes]."""
+        queries = scale_features(features, self.scales)
+        blocks = [
+            self._votes(queries[start : start + _QUERIES_AT_ONCE]) for start in range(0, len(queries), _QUERIES_AT_ONCE)
+        ]
+        return np.concatenate([np.zeros((0, self.num_classes), np.int64), *blocks])
+
+    def frequencies(self, features: Features) -> Ints:
+        base = self.frequencies_of_tables[features[:, 0]].astype(np.int64)
+        return mix(base, self.votes(features), self.num_neighbors, self.weight)
+
+    def observe(self, features: Features, classes: Ints) -> None:
+        pass
+
+    def fresh(self) -> KNNPredictor:
+        return self
+
+    def state(self) -> dict[str, NDArray[np.integer]]:
+        return {
+            "frequencies_of_tables": self.frequencies_of_tables,
+            "scales": self.scales,
+            "references": self.references,
+            "reference_classes": self.reference_classes,
+            "numbers": np.array([self.num_neighbors, self.weight], np.int32),
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> KNNPredictor:
+        """Raises ValueError or KeyError where `state` is not what `state()` gave."""
+        names = ("frequencies_of_tables", "scales", "references", "reference_classes", "numbers")
+        arrays: list[Any] = [np.asarray(state[name]) for name in names]
+        if any(array.dtype != np.int32 for array in arrays) or arrays[-1].shape != (2,):
+            raise ValueError("knn predictor: its arrays are of other types")
+        tables, scales, references, classes, numbers = arrays
+        return cls(tables, scales, references, classes, *numbers.tolist())
+
+    @cached_property
+    def _references(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """[F, R], and squared lengths [R]."""
+        references = self.references.astype(float)
+        return np.ascontiguousarray(references.T), (references**2).sum(axis=1)
+
+    def _votes(self, queries: NDArray[np.float64]) -> NDArray[np.int64]:
+        references, lengths = self._references
+        # Less the query's own length, which is the same for all.
+        distances = (lengths - 2 * (queries @ references)).astype(np.int64)
+        keys = distances * len(lengths) + np.arange(len(lengths))
+        nearest = np.partition(keys, self.num_neighbors - 1, axis=1)[:, : self.num_neighbors] % len(lengths)
+        classes = self.reference_classes[nearest]
+        places = np.arange(len(queries))[:, None] * self.num_classes + classes
+        return np.bincount(places.ravel(), minlength=len(queries) * self.num_classes).reshape(len(queries), -1)
+
+
+def scale_features(features: Features, scales: Ints) -> NDArray[np.float64]:
+    """Integers of each feature times its scale, float64 [n, F]."""
+    scaled = np.floor(features.astype(float) * scales / WEIGHT_UNIT)
+    return np.clip(scaled, -FEATURE_LIMIT, FEATURE_LIMIT)
+
+
+def mix(base: NDArray[np.int64], votes: NDArray[np.int64], num_neighbors: int, weight: int) -> Ints:
+    """(256 - w) parts of base frequencies [n, classes], w parts of votes."""
+    return normalize_counts((WEIGHT_UNIT - weight) * num_neighbors * base + weight * TOTAL * votes)

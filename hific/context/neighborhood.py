@@ -1,0 +1,158 @@
+"""What is known around the symbols of a pass, gathered as integers.
+
+    symbols [N, C, h, w] ─┬─ clipped to +-127 ──────────────── values, a margin of zeros around ─┬─ all channels: rows
+    table_ids ────────────┴─ |symbol| - expected, in 1/64 ──── excess, the same                  └─ own channel: windows
+
+`excess` says how much larger or smaller symbols are than their tables expect: of a neighborhood, whether the tables
+are too sure of themselves there. What is not coded yet, or outside of the image, counts as 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hific.context.block_order import BlockPass, Order, block_order, known_channels
+
+# Of an excess, and of the expected values and magnitudes that follow from the neighborhood.
+UNIT = 64
+VALUE_LIMIT = 127
+_INT16 = np.iinfo(np.int16)
+
+Source = Literal["values", "excess"]
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class NeighborOptions:
+    """What a symbol is predicted from.
+
+    Args:
+        num_channels: C of the latents.
+        num_groups: parts of the channels, coded one after another: more know more, and take more passes.
+        order: see `block_order`.
+        reach: to how far away all channels are looked at, in the distances between known symbols.
+        side: of the window in the own channel; the paper's x is 7. 1 for none.
+        location: whether channel and place in the image are features, the paper's s.
+    """
+
+    num_channels: int
+    num_groups: int = 4
+    order: Order = "phases"
+    reach: int = 1
+    side: int = 7
+    location: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_groups <= self.num_channels or self.order not in ("phases", "channels"):
+            raise ValueError(f"{self.num_groups} groups of {self.num_channels} channels, order={self.order!r}")
+        if not 0 <= self.reach <= 4 or self.side not in (1, 3, 5, 7, 9):
+            raise ValueError(f"reach={self.reach} lies in 0..4, side={self.side} is 1, 3, 5, 7 or 9")
+
+    @cached_property
+    def steps(self) -> tuple[BlockPass, ...]:
+        return block_order(self.num_channels, self.num_groups, self.order)
+
+    @property
+    def margin(self) -> int:
+        """As far as any pass looks; spacings are at most 4."""
+        return 2 * max(self.reach, self.side // 2)
+
+    @property
+    def num_features(self) -> int:
+        return 4 + 3 * self.location + self.side**2 - 1
+
+    def known(self, step: BlockPass, row: int, column: int) -> int:
+        return known_channels(step, self.num_channels, self.order, row * step.unit, column * step.unit)
+
+    def offsets(self, reach: int) -> list[tuple[int, int]]:
+        around = range(-reach, reach + 1)
+        return [(row, column) for row in around for column in around if (row, column) != (0, 0)]
+
+    def neighbors(self, step: BlockPass) -> list[tuple[int, int, int]]:
+        """(row, column, known channels) in units, for each offset within `reach` where any is known; the place last."""
+        known = [(row, column, self.known(step, row, column)) for row, column in self.offsets(self.reach)]
+        return [*(one for one in known if one[2]), (0, 0, step.first)]
+
+
+class Neighborhood:
+    """N latents of one shape, being coded or already known; `expected`: int [T], mean |symbol| of each table, in 1/64.
+
+    Symbols appear here once they are coded, in both directions, and then only.
+    """
+
+    def __init__(self, options: NeighborOptions, table_ids: NDArray[np.integer], expected: NDArray[np.integer]) -> None:
+        self.options = options
+        self.table_ids = table_ids
+        self._expected = expected
+        batch, channels, height, width = table_ids.shape
+        margin = options.margin
+        padded = (batch, channels, height + 2 * margin, width + 2 * margin)
+        self._canvas: dict[Source, NDArray[np.int16]] = {
+            "values": np.zeros(padded, np.int16),
+            "excess": np.zeros(padded, np.int16),
+        }
+
+    def put(self, place: tuple[slice, slice, slice], symbols: NDArray[np.integer], known: NDArray[np.bool_]) -> None:
+        """Makes those of the symbols [N, .., .., ..] at `place` known that `known` says."""
+        values = np.clip(symbols, -VALUE_LIMIT, VALUE_LIMIT)
+        excess = np.abs(values) * UNIT - self._expected[self.table_ids[(slice(None), *place)]]
+        for source, numbers in (("values", values), ("excess", np.clip(excess, _INT16.min, _INT16.max))):
+            view = self._inside(source)[(slice(None), *place)]  # type: ignore[arg-type]
+            view[...] = np.where(known, numbers, view)
+
+    def rows(self, source: Source, step: BlockPass, neighbor: tuple[int, int, int]) -> NDArray[np.float64]:
+        """What the known channels hold at `neighbor`, one of `NeighborOptions.neighbors`, of each symbol of the pass:
+        float64 [known channels, N * places], integers.
+        """
+        row, column, known = neighbor
+        there = self._shifted(source, step, row, column, slice(0, known))
+        batch, _, height, width = there.shape
+        return there.transpose(1, 0, 2, 3).reshape(known, batch * height * width).astype(float)
+
+    def features(self, step: BlockPass, chosen: NDArray[np.bool_], value: Ints, excess: Ints) -> NDArray[np.int16]:
+        """int16 [n, F] of the `chosen` symbols, bool [N, channels, rows, columns].
+
+        table id, expected value and excess (of `chosen`, in 1/64), pass; then channel and place where the options say
+        so; then the window in the own channel, row by row, 0 where nothing is known.
+        """
+        options = self.options
+        table = np.empty((options.num_features, len(value)), np.int16)
+        table[0] = self.table_ids[(slice(None), *step.place)][chosen]
+        table[1], table[2] = (np.clip(one, _INT16.min, _INT16.max) for one in (value, excess))
+        table[3] = step.index
+        filled = 4
+        if options.location:
+            _, channels, rows, columns = np.nonzero(chosen)
+            height, width = self._size
+            table[4] = channels + step.first
+            table[5] = np.arange(height)[step.place[1]][rows] * 256 // height
+            table[6] = np.arange(width)[step.place[2]][columns] * 256 // width
+            filled = 7
+        for index, (row, column) in enumerate(options.offsets(options.side // 2), filled):
+            if options.known(step, row, column) >= step.end:
+                table[index] = self._shifted("values", step, row, column, step.place[0])[chosen]
+            else:
+                table[index] = 0
+        return table.T
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        height, width = self.table_ids.shape[2:]
+        return height, width
+
+    def _inside(self, source: Source) -> NDArray[np.int16]:
+        margin, (height, width) = self.options.margin, self._size
+        return self._canvas[source][:, :, margin : margin + height, margin : margin + width]
+
+    def _shifted(self, source: Source, step: BlockPass, row: int, column: int, channels: slice) -> NDArray[np.int16]:
+        """What lies `row`, `column` units from the symbols of the pass: a view [N, channels, rows, columns]."""
+        margin, (height, width) = self.options.margin, self._size
+        _, rows, columns = step.place
+        top, left = margin + row * step.unit, margin + column * step.unit
+        plane = self._canvas[source][:, channels, top : top + height, left : left + width]
+        return plane[:, :, rows, columns]
