@@ -11,7 +11,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 
-MODELS = ["sae", "swwae", "sae_spn", "gc", "hific"]
+import train  # noqa: F401  registers what the configuration computes with
+
+MODELS = ["sae", "swwae", "sae_spn", "gc", "hific", "hific_xgboost", "hific_knn"]
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 

@@ -109,7 +109,8 @@ def _check_options(options: argparse.Namespace, paths: Sequence[str], models: Se
     if coding is not None and families and not any(coding in CODINGS[family] for family in families):
         theirs = sorted({one for family in families for one in CODINGS[family]})
         raise UsageError(
-            f"--coding {coding} is not for {', '.join(paths)}, which know {', '.join(theirs)}: leave it out"
+            f"--coding {coding} is not for {', '.join(paths)}: {'its model knows' if len(paths) == 1 else 'they know'} "
+            f"only {', '.join(theirs)}: leave it out"
         )
 
 

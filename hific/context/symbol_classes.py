@@ -29,7 +29,8 @@ Ints = NDArray[np.int32]
 
 def classes_of(symbols: NDArray[np.integer], largest: int) -> Ints:
     """Symbols of any shape to classes 0..2K+1."""
-    return np.where(np.abs(symbols) <= largest, symbols + largest, 2 * largest + 1).astype(np.int32)
+    wide = symbols.astype(np.int64)  # narrow ones have no room for -(-128), nor for 2K + 1
+    return np.where((-largest <= wide) & (wide <= largest), wide + largest, 2 * largest + 1).astype(np.int32)
 
 
 def class_frequencies(tables: SymbolTables, largest: int) -> Ints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -187,8 +188,8 @@ class CompressNetModule(AdversarialModule):
                 TrainingLatent(latent.astype(np.int16) - middle, channel_ids(latent.shape))
                 for latent in share_of_rank(self.photo_latents)
             ]
-            tables = centered_tables(coding.static_tables)
-            self.neighbor_model = fit_neighbor_model(self.neighbor_fit, latents, tables, channels)
+            fit = partial(self.neighbor_fit, tables=centered_tables(coding.static_tables), num_channels=channels)
+            self.neighbor_model = fit_neighbor_model(fit, latents)
 
     @torch.no_grad()
     def symbols(self, photo: Tensor) -> Latent:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import torch.distributed as dist
 
-from hific.coding.symbol_tables import SymbolTables
-from hific.context.fit_neighbors import NeighborFit, TrainingLatent
+from hific.context.fit_neighbors import TrainingLatent
 from hific.context.neighbor_model import NeighborModel
 from hific.ops.option_error import OptionError
 
@@ -16,7 +15,7 @@ Photo = TypeVar("Photo")
 
 
 def fit_neighbor_model(
-    fit: NeighborFit, latents: Sequence[TrainingLatent], tables: SymbolTables, num_channels: int
+    fit: Callable[[Sequence[TrainingLatent]], NeighborModel], latents: Sequence[TrainingLatent]
 ) -> NeighborModel | None:
     """Gathers the `latents` of all ranks; the first rank, which writes the checkpoint, fits, the others get None."""
     gathered = _in_turn(_of_all_ranks(list(latents)))
@@ -28,7 +27,7 @@ def fit_neighbor_model(
             f"a neighbor predictor learns from two training photos or more, not {len(gathered)}: "
             "callbacks.tables.num_photos or data.root has too few"
         )
-    model = fit(gathered, tables, num_channels)
+    model = fit(gathered)
     if dist.is_initialized():
         dist.barrier()
     return model

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
-from hific.codecs.hyperprior_codec import HyperpriorCodec
-from hific.codecs.hyperprior_coding import HyperpriorCoding, clip_hyper_symbols, rounded
-from hific.codecs.load import checkpoint_entry, load_codec
-from hific.context.fit_neighbors import NeighborFit, TrainingLatent
+from hific.codecs.hyperprior_coding import HyperpriorCoding
+from hific.codecs.load import checkpoint_entry
+from hific.context.fit_neighbors import NeighborFit
 from hific.context.neighbor_model import NeighborModel
-from hific.context.neighborhood import VALUE_LIMIT
 from hific.losses.perceptual import FrozenFeatureLoss
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
@@ -30,20 +27,11 @@ from hific.ops.padding import pad_to_multiple
 from hific.ops.random_crop import shifted_crop
 from hific.training.adversarial_module import AdversarialModule, OptimizerFactory, to_256_levels
 from hific.training.adversary import Adversary
+from hific.training.distortion_weights import DistortionWeights
 from hific.training.ema import ExponentialAverage
 from hific.training.finite import check_finite
-from hific.training.fit_neighbor_model import fit_neighbor_model, share_of_rank
+from hific.training.fit_hific_coding import fit_neighbor, fit_peaks, load_base
 from hific.training.schedule import Schedule
-
-RANGE_255 = 255.0**2
-
-
-@dataclass(frozen=True)
-class DistortionWeights:
-    """mse: k_M, of the mean squared error on [0, 255]; perceptual: k_P, of LPIPS."""
-
-    mse: float = 0.075 * 2**-5
-    perceptual: float = 1.0
 
 
 class HificModule(AdversarialModule):
@@ -129,21 +117,14 @@ class HificModule(AdversarialModule):
         self.neighbor_fit = neighbor
         self.neighbor_model: NeighborModel | None = None
         self.ema = ExponentialAverage(self.model.synthesis, ema_decay) if ema_decay > 0 else None
-        self.base_coding = None if base_checkpoint is None else self._take_over_whole(base_checkpoint)
+        self.base_coding: HyperpriorCoding | None = None
+        if base_checkpoint is not None:
+            base = load_base(base_checkpoint, self.model)
+            self.base_coding = base.coding_tables
+            self.training_info = {**base.training, **self.training_info, "base": base.fingerprint.hex()}
         if compile:
             self.model.analysis.compile()
             self.model.synthesis.compile()
-
-    def _take_over_whole(self, path: str) -> HyperpriorCoding:
-        """Every weight that files of that checkpoint are coded with; returns its integer side."""
-        codec = load_codec(path)
-        if not isinstance(codec, HyperpriorCodec) or codec.model.arguments != self.model.arguments:
-            raise OptionError(
-                f"base_checkpoint={path} is not of this model's size: choose size= and model.model.* as it"
-            )
-        self.model.load_state_dict(codec.model.state_dict())
-        self.training_info = {**codec.training, **self.training_info, "base": codec.fingerprint.hex()}
-        return codec.coding_tables
 
     @property
     def stage(self) -> int:
@@ -242,7 +223,7 @@ class HificModule(AdversarialModule):
         self, image: Tensor, output: HyperpriorOutput, generator: torch.Generator
     ) -> dict[str, Tensor]:
         error = (output.reconstruction - image).square().mean()
-        terms = {"mse": self.weights.mse * RANGE_255 * error}
+        terms = {"mse": self.weights.of_mse(error)}
         if self.perceptual is not None and self.weights.perceptual > 0:
             some = slice(self.perceptual_samples)
             x_hat, x = shifted_crop((output.reconstruction[some], image[some]), self.view_shift, generator)
@@ -267,20 +248,16 @@ class HificModule(AdversarialModule):
             for network in (self.model.mean_synthesis, self.model.scale_synthesis):
                 network.peaks = self.all_gather(network.peaks).amax(0)
 
+    @torch.no_grad()
     def measure(self, batch: Tensor, stage: str, weighted_rate: float | Tensor = 0.0) -> None:
-        rate = self._estimated_bpp(batch)
+        padded = pad_to_multiple(batch, self.model.stride, self.model.minimum_size)
+        bits = self.model.quantized_bits(self.model.analyze(padded))  # over the unpadded pixels:
+        rate = bits / (batch.shape[0] * batch.shape[-2] * batch.shape[-1])
         super().measure(batch, stage, weighted_rate + self.rate_target.lambda_a * rate)
         self.log(f"{stage}/estimated_bpp", rate, prog_bar=True, sync_dist=True, batch_size=1)
 
-    @torch.no_grad()
-    def _estimated_bpp(self, batch: Tensor) -> Tensor:
-        """Of whole images: bits of the rounded latents over the unpadded pixels."""
-        padded = pad_to_multiple(batch, self.model.stride, self.model.minimum_size)
-        bits = self.model.quantized_bits(self.model.analyze(padded))
-        return bits / (batch.shape[0] * batch.shape[-2] * batch.shape[-1])
-
     def distortion(self, reconstruction: Tensor, batch: Tensor) -> Tensor:
-        total = self.weights.mse * RANGE_255 * (reconstruction - batch).square().mean()
+        total = self.weights.of_mse((reconstruction - batch).square().mean())
         if self.perceptual is not None and self.weights.perceptual > 0 and min(batch.shape[-2:]) >= 32:
             total = total + self.weights.perceptual * self.perceptual(2 * reconstruction - 1, 2 * batch - 1)
         return total
@@ -300,37 +277,12 @@ class HificModule(AdversarialModule):
         """
         with self._at_rest():
             if not self._is_frozen and self.base_coding is None:
-                self._fit_peaks(photos)
+                fit_peaks(self.model, photos)
             if self.neighbor_fit is not None:
-                self.neighbor_model = self._fit_neighbor(self.neighbor_fit, photos)
-
-    def _fit_peaks(self, photos: Iterable[Tensor]) -> None:
-        networks = (self.model.mean_synthesis, self.model.scale_synthesis)
-        for network in networks:
-            network.peaks = torch.zeros(2)
-        for photo in photos:
-            hyper_latent_hat = self.model.predict(self._latent(photo)).hyper_latent.round()
-            for network in networks:
-                network.widen_peaks(hyper_latent_hat)
-
-    def _fit_neighbor(self, fit: NeighborFit, photos: Iterable[Tensor]) -> NeighborModel | None:
-        coding = self._coding()
-        latents = [self._symbols(coding, photo) for photo in share_of_rank(photos)]
-        return fit_neighbor_model(fit, latents, coding.latent_tables, self.model.latent_channels)
-
-    def _symbols(self, coding: HyperpriorCoding, photo: Tensor) -> TrainingLatent:
-        """What a file of the photo would hold."""
-        latent = self._latent(photo)
-        hyper_latent = self.model.hyper_analysis(latent)[0].cpu().numpy()
-        prediction = coding.predict(clip_hyper_symbols(hyper_latent), *latent.shape[2:])
-        symbols = rounded(latent[0].cpu().numpy(), prediction.means)
-        return TrainingLatent(np.clip(symbols, -VALUE_LIMIT, VALUE_LIMIT).astype(np.int16), prediction.table_ids)
+                self.neighbor_model = fit_neighbor(self.neighbor_fit, self.model, self._coding(), photos)
 
     def _coding(self) -> HyperpriorCoding:
         return self.base_coding or HyperpriorCoding.from_model(self.model)
-
-    def _latent(self, photo: Tensor) -> Tensor:
-        return self.model.analyze(pad_to_multiple(photo, self.model.stride, self.model.minimum_size))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         weights = self.model.state_dict()

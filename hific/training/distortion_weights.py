@@ -1,0 +1,19 @@
+"""What HiFiC's distortion is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DistortionWeights:
+    """mse: k_M, of the mean squared error on [0, 255]; perceptual: k_P, of LPIPS."""
+
+    mse: float = 0.075 * 2**-5
+    perceptual: float = 1.0
+
+    def of_mse(self, error: Tensor) -> Tensor:
+        """The weighted term of a mean squared error on [0, 1]."""
+        return self.mse * 255.0**2 * error

@@ -1,0 +1,54 @@
+"""Laws of the order in which blocks of channels are coded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hific.context.block_order import BlockPass, Order, block_order, known_channels
+from hific.context.coding_order import PHASES
+
+ORDERS: list[Order] = ["phases", "channels"]
+
+
+def ranks(num_channels: int, num_groups: int, order: Order, height: int, width: int) -> np.ndarray:
+    """When each symbol is coded: the index of its pass, int [C, h, w]; -1 where no pass comes by."""
+    coded = np.full((num_channels, height, width), -1)
+    for index, step in enumerate(block_order(num_channels, num_groups, order)):
+        assert step.index == index and step.first < step.end
+        assert (coded[step.place] == -1).all()
+        coded[step.place] = index
+    return coded
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("num_channels", "num_groups"), [(1, 1), (3, 3), (5, 2), (12, 4), (7, 1), (9, 5)])
+def test_each_symbol_is_in_exactly_one_pass(num_channels: int, num_groups: int, order: Order) -> None:
+    assert len(block_order(num_channels, num_groups, order)) == len(PHASES) * num_groups
+    for height, width in ((1, 1), (1, 7), (3, 2), (8, 8), (13, 9)):
+        assert (ranks(num_channels, num_groups, order, height, width) >= 0).all()
+
+
+def test_the_loops_are_as_told() -> None:
+    phases, channels = ([(step.phase, step.first, step.end) for step in block_order(5, 2, order)] for order in ORDERS)
+    assert phases[:3] == [(0, 0, 2), (0, 2, 5), (1, 0, 2)]
+    assert channels[:2] == [(0, 0, 2), (1, 0, 2)] and channels[len(PHASES)] == (0, 2, 5)
+    assert sorted(phases) == sorted(channels)
+    last = block_order(5, 2, "phases")[-1]
+    assert last == BlockPass(13, 6, 2, 5) and (last.spacing, last.unit) == (2, 1)
+    assert last.place == (slice(2, 5), slice(1, None, 2), slice(0, None, 2))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("num_channels", "num_groups"), [(2, 2), (3, 1), (3, 2), (4, 3)])
+def test_known_is_what_earlier_passes_have_coded(num_channels: int, num_groups: int, order: Order) -> None:
+    coded = ranks(num_channels, num_groups, order, 24, 24)
+    for step in block_order(num_channels, num_groups, order):
+        _, row, column = PHASES[step.phase]
+        rows, columns = (np.arange(8 + start, 16, step.spacing) for start in (row, column))
+        for down in range(-5, 6):
+            for across in range(-5, 6):
+                there = coded[np.ix_(range(num_channels), rows + down, columns + across)]
+                earlier = (there < step.index).all(axis=(1, 2))
+                known = known_channels(step, num_channels, order, down, across)
+                assert earlier.tolist() == [channel < known for channel in range(num_channels)]

@@ -1,0 +1,174 @@
+"""Laws of neighborhoods: what they show, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from neighbor_cases import CHANNELS, any_latent, laplace_tables
+from numpy.typing import NDArray
+
+from hific.context.block_order import BlockPass
+from hific.context.neighbor_model import expected_magnitudes
+from hific.context.neighborhood import UNIT, VALUE_LIMIT, Neighborhood, NeighborOptions
+
+EXPECTED = expected_magnitudes(laplace_tables())
+EVERYWHERE = (slice(None),) * 3
+OPTIONS = [
+    NeighborOptions(CHANNELS, 2, "phases", 1, 5, True),
+    NeighborOptions(CHANNELS, 5, "channels", 2, 3, False),
+    NeighborOptions(CHANNELS, 3, "phases", 0, 1, True),
+    NeighborOptions(CHANNELS, 1, "channels", 3, 7, False),
+]
+
+
+def places_of(step: BlockPass, height: int, width: int) -> list[tuple[int, int, int]]:
+    """(channel, row, column) of each symbol of a pass, in its order."""
+    index = np.indices((CHANNELS, height, width))[(slice(None), *step.place)]
+    return [tuple(place) for place in index.reshape(3, -1).T.tolist()]
+
+
+def ranks_of(options: NeighborOptions, height: int, width: int) -> NDArray[np.int64]:
+    """The pass of each symbol, int [C, h, w]."""
+    ranks = np.empty((CHANNELS, height, width), np.int64)
+    for step in options.steps:
+        ranks[step.place] = step.index
+    return ranks
+
+
+def inner(step: BlockPass, options: NeighborOptions, row: int, column: int) -> int:
+    """How many channels are known at an offset in units, by the passes of a latent large enough that no border says
+    anything."""
+    ranks = ranks_of(options, 48, 48)
+    rows, columns = (
+        np.arange(48)[part][np.arange(48)[part] // 8 == 3] + offset * step.unit
+        for part, offset in zip(step.place[1:], (row, column), strict=True)
+    )
+    earlier = (ranks[:, rows[:, None], columns] < step.index).all(axis=(1, 2))
+    return int(earlier.sum())
+
+
+def growing(options: NeighborOptions, symbols: NDArray[np.int32], table_ids: NDArray[np.int32]) -> Any:
+    """(pass, neighborhood in which only earlier passes are known) of each pass."""
+    neighborhood = Neighborhood(options, table_ids[None], EXPECTED)
+    for step in options.steps:
+        yield step, neighborhood
+        part = symbols[step.place][None]
+        neighborhood.put(step.place, part, np.ones(part.shape, bool))
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@given(st.integers(0, 2**32), st.integers(1, 7), st.integers(1, 7))
+@settings(max_examples=8, deadline=None)
+def test_features_are_those_of_a_reference(options: NeighborOptions, seed: int, height: int, width: int) -> None:
+    symbols, table_ids = any_latent(seed, height, width)
+    rng = np.random.default_rng(seed)
+    reach = options.side // 2
+    for step, neighborhood in growing(options, symbols, table_ids):
+        places = places_of(step, height, width)
+        if not places:
+            continue
+        chosen = rng.random(len(places)) < 0.6
+        taken = [place for place, is_taken in zip(places, chosen, strict=True) if is_taken]
+        value, excess = rng.integers(-50_000, 50_000, (2, len(taken))).astype(np.int32)
+        shape = (1, *symbols[step.place].shape)
+        features = neighborhood.features(step, chosen.reshape(shape), value, excess)
+        assert features.dtype == np.int16 and features.shape == (len(taken), options.num_features)
+        known = {offset: inner(step, options, *offset) for offset in options.offsets(reach)}
+        for index, (channel, y, x) in enumerate(taken):
+            expected = [table_ids[channel, y, x], *np.clip([value[index], excess[index]], -(2**15), 2**15 - 1)]
+            expected += [step.index]
+            if options.location:
+                expected += [channel, y * 256 // height, x * 256 // width]
+            for row in range(-reach, reach + 1):
+                for column in range(-reach, reach + 1):
+                    if (row, column) == (0, 0):
+                        continue
+                    there = y + row * step.unit, x + column * step.unit
+                    inside = 0 <= there[0] < height and 0 <= there[1] < width
+                    seen = inside and known[row, column] >= step.end
+                    expected.append(np.clip(symbols[channel, *there], -VALUE_LIMIT, VALUE_LIMIT) if seen else 0)
+            assert features[index].tolist() == [int(one) for one in expected]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 6))
+@settings(max_examples=8, deadline=None)
+def test_rows_are_what_known_channels_hold(options: NeighborOptions, seed: int, height: int, width: int) -> None:
+    symbols, table_ids = any_latent(seed, height, width)
+    values = np.clip(symbols, -VALUE_LIMIT, VALUE_LIMIT)
+    truth = {"values": values, "excess": np.abs(values) * UNIT - EXPECTED[table_ids]}
+    for step, neighborhood in growing(options, symbols, table_ids):
+        points = [place[1:] for place in places_of(step, height, width) if place[0] == step.first]
+        for neighbor in options.neighbors(step):
+            row, column, known = neighbor
+            assert known == (step.first if (row, column) == (0, 0) else inner(step, options, row, column))
+            for source, numbers in truth.items():
+                rows = neighborhood.rows(source, step, neighbor)  # type: ignore[arg-type]
+                assert rows.shape == (known, len(points)) and rows.dtype == np.float64
+                for point, (y, x) in enumerate(points):
+                    there = y + row * step.unit, x + column * step.unit
+                    inside = 0 <= there[0] < height and 0 <= there[1] < width
+                    expected = numbers[:known, there[0], there[1]].tolist() if inside else [0] * known
+                    assert rows[:, point].tolist() == expected
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_a_full_neighborhood_shows_what_one_being_filled_does(options: NeighborOptions) -> None:
+    """So what is fitted to whole latents holds while decoding."""
+    symbols, table_ids = any_latent(3, 9, 6)
+    full = Neighborhood(options, table_ids[None], EXPECTED)
+    full.put(EVERYWHERE, symbols[None], np.ones((1, *symbols.shape), bool))
+    for step, neighborhood in growing(options, symbols, table_ids):
+        chosen = np.ones((1, *symbols[step.place].shape), bool)
+        numbers = np.zeros(chosen.sum(), np.int32)
+        both = [one.features(step, chosen, numbers, numbers) for one in (full, neighborhood)]
+        np.testing.assert_array_equal(*both)
+        for neighbor in options.neighbors(step):
+            for source in ("values", "excess"):
+                both_rows = [one.rows(source, step, neighbor) for one in (full, neighborhood)]  # type: ignore[arg-type]
+                np.testing.assert_array_equal(*both_rows)
+
+
+def test_only_what_is_put_is_known() -> None:
+    options = OPTIONS[0]
+    symbols, table_ids = any_latent(4, 5, 7)
+    values = np.clip(symbols, -VALUE_LIMIT, VALUE_LIMIT)
+    excess = np.abs(values) * UNIT - EXPECTED[table_ids]
+    neighborhood = Neighborhood(options, table_ids[None], EXPECTED)
+    every = BlockPass(0, 0, 0, CHANNELS)
+    known = np.zeros(symbols.shape, bool)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        chosen = rng.random(symbols.shape) < 0.3
+        neighborhood.put(EVERYWHERE, np.where(chosen, symbols, 99)[None], chosen[None])
+        known |= chosen
+        for source, numbers in (("values", values), ("excess", excess)):
+            rows = neighborhood.rows(source, every, (0, 0, CHANNELS))  # type: ignore[arg-type]
+            expected = np.where(known, numbers, 0)[every.place].reshape(CHANNELS, -1)
+            np.testing.assert_array_equal(rows, expected)
+
+
+def test_several_latents_lie_side_by_side() -> None:
+    options = OPTIONS[0]
+    latents = [any_latent(seed, 6, 5) for seed in range(3)]
+    together = Neighborhood(options, np.stack([one.table_ids for one in latents]), EXPECTED)
+    stacked = np.stack([one.symbols for one in latents])
+    together.put(EVERYWHERE, stacked, np.ones(stacked.shape, bool))
+    alone = []
+    for latent in latents:
+        alone.append(Neighborhood(options, latent.table_ids[None], EXPECTED))
+        alone[-1].put(EVERYWHERE, latent.symbols[None], np.ones((1, *latent.symbols.shape), bool))
+    for step in options.steps:
+        for neighbor in options.neighbors(step):
+            rows = [one.rows("values", step, neighbor) for one in alone]
+            np.testing.assert_array_equal(together.rows("values", step, neighbor), np.concatenate(rows, axis=1))
+
+
+def test_options_that_cannot_be_are_refused() -> None:
+    for wrong in ({"num_groups": 0}, {"num_groups": 6}, {"order": "rows"}, {"reach": -1}, {"reach": 5}, {"side": 2}):
+        with pytest.raises(ValueError, match=r"groups|reach"):
+            NeighborOptions(CHANNELS, **wrong)  # type: ignore[arg-type]
