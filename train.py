@@ -19,6 +19,7 @@ from hific.training.finite import NonFiniteError
 from hific.training.init_from import InitFromError
 from hific.training.quiet import silence_known_messages
 from hific.training.resume import ResumeError, check_resume
+from hific.training.slow_precision import warn_of_slow_precision
 from hific.user_errors import told_in_a_line
 from hific.weights import WeightsFileError, WeightsNotFoundError
 
@@ -41,6 +42,7 @@ def train(config: DictConfig) -> dict[str, float]:
     loggers = list(instantiate(config.logger).values())
     callbacks = list(instantiate(config.callbacks).values())
     trainer: Trainer = instantiate(config.trainer, logger=loggers, callbacks=callbacks)
+    warn_of_slow_precision(trainer)
     if config.ckpt_path is not None:
         log.info("going on from batch %d", check_resume(config.ckpt_path, module, trainer.max_steps))
     trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)

@@ -1,0 +1,86 @@
+"""hific_xgboost, hific_knn and CompressNet's neighbor coding: from configuration to files of the same pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+
+import hific
+from hific.coding.container import read_info
+from hific.coding.errors import WrongModelError
+from hific.ops.option_error import OptionError
+
+Composed = Callable[..., DictConfig]
+Train = Callable[[DictConfig], Any]
+TWO_STAGES = ["model.stage1_steps=2", "model.stage2_steps=2", "size.val_check_interval=4"]
+FEW = ["callbacks.tables.num_photos=4", "neighbor.xgboost.predictor.rounds=4"]
+IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("model", "kind"), [("hific_xgboost", "xgboost"), ("hific_knn", "knn")])
+def test_from_scratch_and_over_a_base(model: str, kind: str, composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed(f"model={model}", *TWO_STAGES, *FEW, output="whole"))
+    whole = hific.load_codec(tmp_path / "whole" / "last.ckpt")
+    assert whole.name == model and whole.coding == "neighbor" and whole.coding_tables.neighbor.kind == kind
+
+    train(composed("model=hific", *TWO_STAGES, "callbacks.tables.num_photos=4", output="plain"))
+    plain_path = tmp_path / "plain" / "last.ckpt"
+    train(composed(f"model={model}", *FEW, f"model.base_checkpoint={plain_path}", output="fitted"))
+    fitted_path = tmp_path / "fitted" / "last.ckpt"
+    fitted, plain = hific.load_codec(fitted_path), hific.load_codec(plain_path)
+    assert fitted.training["base"] == plain.fingerprint.hex() != fitted.fingerprint.hex()
+    data, plain_data = fitted.compress(IMAGE), plain.compress(IMAGE)
+    assert (read_info(data).coding, read_info(plain_data).coding) == ("neighbor", "hyperprior")
+    pixels = np.asarray(fitted.decompress(data))
+    np.testing.assert_array_equal(pixels, np.asarray(plain.decompress(plain_data)))
+    np.testing.assert_array_equal(pixels, np.asarray(hific.load_codec(fitted_path).decompress(data)))
+    assert whole.compress(IMAGE) == data, "from scratch or over a base: the same seed makes the same files"
+    # The same networks, coded as before by the checkpoint that has both.
+    both = hific.load_codec(fitted_path, coding="hyperprior")
+    np.testing.assert_array_equal(pixels, np.asarray(fitted.decompress(both.compress(IMAGE))))
+    for one, other in ((fitted, plain_data), (plain, data)):
+        with pytest.raises(WrongModelError):
+            one.decompress(other)
+
+
+def test_compressnet_is_coded_by_neighbors_at_the_same_pixels(composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed("model=sae_spn", "model.coding=xgboost", *FEW))
+    path = tmp_path / "run" / "last.ckpt"
+    images = []
+    for coding in ("packed", "static", "context", "neighbor"):
+        codec = hific.load_codec(path, coding=coding)
+        data = codec.compress(IMAGE)
+        assert read_info(data).coding == coding
+        images.append(np.asarray(codec.decompress(data)))
+    for image in images[1:]:
+        np.testing.assert_array_equal(image, images[0])
+
+
+def test_an_edited_predictor_is_refused(composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed("model=hific_xgboost", *TWO_STAGES, *FEW))
+    path = tmp_path / "run" / "last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    margins = checkpoint["hific"]["coding"]["neighbor.predictor.margins"]
+    margins[0, 0] += 1
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match="damaged or was edited"):
+        hific.load_codec(path)
+
+
+def test_a_base_of_another_size_and_steps_over_a_base_are_told(
+    composed: Composed, train: Train, tmp_path: Path
+) -> None:
+    train(composed("model=hific", *TWO_STAGES))
+    base = f"model.base_checkpoint={tmp_path / 'run' / 'last.ckpt'}"
+    with pytest.raises(Exception, match="is not of this model's size") as told:
+        train(composed("model=hific_xgboost", base, "size.hific.residual_blocks=2", output="other"))
+    assert isinstance(told.value.__cause__ or told.value, OptionError)
+    with pytest.raises(Exception, match="base_checkpoint stays as it is") as told:
+        train(composed("model=hific_xgboost", base, "model.stage1_steps=1", output="other"))
+    assert isinstance(told.value.__cause__ or told.value, OptionError)
