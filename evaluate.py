@@ -67,24 +67,39 @@ def load_checkpoints(config: DictConfig) -> list[Checkpoint]:
 
 
 def checkpoint_systems(checkpoint: Checkpoint, codings: Sequence[str], *, controls: bool) -> list[FixedSystem]:
-    """One a coding; the last coding also with what only its kind of model has: estimated bpp, switch controls."""
+    """One a coding; the last coding also with what only its kind of model has: refinement, switch controls."""
     codec = checkpoint.codec
-    systems = [_system(checkpoint, codec.with_options(coding=coding)) for coding in codings]
-    name, setup = systems[-1].name, systems[-1].fixed
     if isinstance(codec, HyperpriorCodec):
-        systems[-1] = FixedSystem(name, replace(setup, extra_metrics=partial(estimated_bpp, codec)))
-        return systems
+        return hific_systems(checkpoint.label, codec, codings)
+    systems = [_system(checkpoint.label, codec.with_options(coding=coding)) for coding in codings]
+    name, setup = systems[-1].name, systems[-1].fixed
     if codec.model.switches != "predicted":
         return systems
     accuracy = partial(predicted_switch_accuracy, codec)
     systems[-1] = FixedSystem(name, replace(setup, extra_metrics=accuracy))
     if controls:
         systems += [
-            _system(checkpoint, codec.with_options(coding=codings[-1], switch_source=source))
+            _system(checkpoint.label, codec.with_options(coding=codings[-1], switch_source=source))
             for source in SWITCH_CONTROLS
         ]
         systems.append(oracle(f"{name}, oracle switches", setup, codec.oracle_reconstruction, knows="oracle switches"))
     return systems
+
+
+def hific_systems(label: str, codec: HyperpriorCodec, codings: Sequence[str]) -> list[FixedSystem]:
+    """One a coding, with pixels as the synthesis made them; the last coding also refined, where the model does that."""
+    *others, last = (_system(label, codec.with_options(coding=coding, refine=False)) for coding in codings)
+    systems = [*others, replace(last, fixed=replace(last.fixed, extra_metrics=partial(estimated_bpp, codec)))]
+    if codec.refinement is not None:
+        refined = codec.with_options(coding=codings[-1], refine=True)
+        found = _system(label, refined)
+        systems.append(replace(found, fixed=replace(found.fixed, extra_metrics=partial(refined_share, refined))))
+    return systems
+
+
+def refined_share(codec: HyperpriorCodec, pixels: Pixels) -> dict[str, float]:
+    """Of the tiles of the image's file."""
+    return {"refined_share": codec.refined_share(codec.compress(pixels))}
 
 
 def estimated_bpp(codec: HyperpriorCodec, pixels: Pixels) -> dict[str, float]:
@@ -243,8 +258,8 @@ def codings_wanted(config: DictConfig, checkpoint: Checkpoint) -> list[str]:
     return codings
 
 
-def _system(checkpoint: Checkpoint, codec: AnyCodec) -> FixedSystem:
-    return FixedSystem(f"{checkpoint.label}, {codec.setting}", Setup(codec, fingerprint=codec.fingerprint.hex()))
+def _system(label: str, codec: AnyCodec) -> FixedSystem:
+    return FixedSystem(f"{label}, {codec.setting}", Setup(codec, fingerprint=codec.fingerprint.hex()))
 
 
 def _facts(config: DictConfig, data: str) -> str:

@@ -36,6 +36,14 @@ def build_parser() -> argparse.ArgumentParser:
         "those that have a predictor; the last that a model has (default) is the smallest",
     )
     compress.add_argument(
+        "--no-refine",
+        dest="refine",
+        action="store_const",
+        const=False,
+        help="leave out the refinement of decoded images, of models that have one: which tiles gain by it is found by "
+        "decoding them, which takes time",
+    )
+    compress.add_argument(
         "--alpha",
         choices=("composite", "refuse"),
         default="composite",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "HIFIC_CHECKPOINT"
 # By the model that a checkpoint names.
-OPTIONS = {"compressnet": ("coding",), "hific": ("coding", "tile", "precision")}
+OPTIONS = {"compressnet": ("coding",), "hific": ("coding", "refine", "tile", "precision")}
 WHY_NOT = {
     "tile": "CompressNet codes an image whole; only HiFiC does in tiles",
     "precision": "CompressNet runs in float32; only HiFiC in others too",

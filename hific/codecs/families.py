@@ -27,6 +27,7 @@ class CodecOptions:
     """What a user may choose; None is the codec's own default. See the codecs for their meaning."""
 
     coding: str | None = None
+    refine: bool | None = None
     switch_source: str | None = None
     tile: int | None = None
     precision: str | None = None
@@ -53,6 +54,7 @@ def _compressnet(
     options: CodecOptions,
 ) -> CompressNetCodec:
     _refuse(name, "CompressNet codes an image whole, in float32", tile=options.tile, precision=options.precision)
+    _refuse(name, "only HiFiC has a refinement", refine=options.refine)
     chosen = _choice("coding", options.coding, coding.codings, coding.codings[-1])
     source = _choice("switch_source", options.switch_source, get_args(SwitchSource), "predicted")
     return CompressNetCodec(
@@ -83,6 +85,7 @@ def _hific(
         fingerprint,
         name=name,
         coding=chosen,
+        refine=options.refine,
         tile=DEFAULT_TILE if options.tile is None else options.tile,
         precision=_choice("precision", options.precision, get_args(Precision), "float32"),
         max_pixels=options.max_pixels,

@@ -2,7 +2,8 @@
 
     image [H, W, 3] ─ pad to 16n ─ analysis, in tiles ─ latent [C, h, w] ─┬─ hyper-analysis ─ round ─ hyper-symbols
                                                                           └─ coding ─ container ─ bytes
-    bytes ─ container ─ coding ─ symbols + means = latent_hat ─ synthesis, in tiles ─ crop ─ image [H, W, 3]
+    bytes ─ container ─ coding ─ symbols + means = latent_hat ─ synthesis, in tiles ─ crop ─┬─────────── image [H, W, 3]
+                                                     where there is a refinement, by tiles: └─ refined ─┘
 
 Only integers steer the coder (codecs/hyperprior_coding.py), so a file's symbols are the same on every machine, and its
 stream does not depend on the tiles of whoever decodes it.
@@ -24,8 +25,10 @@ from hific.codecs.file_of_model import open_file
 from hific.codecs.hyperprior_coding import Coding, DecodedLatent, HyperpriorCoding, clip_hyper_symbols
 from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_pixels, check_tiled_memory
 from hific.codecs.pixels import Pixels, as_rgb8, from_unit_range, to_unit_range
+from hific.codecs.refined_tiles import pack_flags, unpack_flags
 from hific.codecs.tiles import tiles
 from hific.coding.container import Header, pack
+from hific.context.refinement import Flags
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.ops.padding import padded_size
 
@@ -47,6 +50,8 @@ class HyperpriorCodec:
         name: the system's name in tables, such as `hific`.
         coding: how `compress` codes the latent, one of `codings`; None for the last, which gives the smallest files.
             `decompress` goes by the file.
+        refine: whether `compress` looks which tiles are closer to the image when they are refined; None for yes where
+            the model has a refinement. It takes the time of a `decompress`. `decompress` goes by the file.
         tile: pixels a side that the networks see at a time, beside a halo; 0 for the whole image. A decoder may choose
             another one than the encoder had.
         precision: of analysis and synthesis. Files are decodable whatever it is; pixels differ by a level or so.
@@ -65,6 +70,7 @@ class HyperpriorCodec:
         *,
         name: str = "hific",
         coding: Coding | None = None,
+        refine: bool | None = None,
         tile: int = DEFAULT_TILE,
         precision: Precision = "float32",
         max_pixels: int | None = None,
@@ -81,6 +87,10 @@ class HyperpriorCodec:
         if coding is not None and coding not in self.codings:
             raise ValueError(f"coding={coding!r} is none of {', '.join(self.codings)}")
         self.coding: Coding = coding or self.codings[-1]
+        self.refinement = coding_tables.refinement
+        if refine and self.refinement is None:
+            raise ValueError("refine=True: this model has no refinement of decoded images")
+        self.refine = self.refinement is not None and refine is not False
         self.fingerprint = fingerprint[:4]
         self.name = name
         self.tile = tile if tileable else 0
@@ -91,9 +101,11 @@ class HyperpriorCodec:
 
     @property
     def setting(self) -> str:
-        return self.coding
+        return f"{self.coding}, refined" if self.refine else self.coding
 
-    def with_options(self, *, coding: Coding | None = None, tile: int | None = None) -> HyperpriorCodec:
+    def with_options(
+        self, *, coding: Coding | None = None, refine: bool | None = None, tile: int | None = None
+    ) -> HyperpriorCodec:
         """The same model and tables; what is None stays as it is."""
         return HyperpriorCodec(
             self.model,
@@ -101,6 +113,7 @@ class HyperpriorCodec:
             self.fingerprint,
             name=self.name,
             coding=coding or self.coding,
+            refine=self.refine if refine is None else refine,
             tile=self.tile if tile is None else tile,
             precision=self.precision,
             max_pixels=self.max_pixels,
@@ -111,7 +124,7 @@ class HyperpriorCodec:
     def compress(self, image: ImageLike) -> bytes:
         """A PIL image, or uint8 [H, W, 3] sRGB, to the bytes of a file. Raises as `check_size`."""
         pixels = as_rgb8(image)
-        return self._to_file(pixels.shape[1], pixels.shape[0], self._analyze([pixels])[0])
+        return self._to_file(pixels, self._analyze([pixels])[0])
 
     def compress_batch(self, images: Sequence[ImageLike]) -> list[bytes]:
         """Several images of one size, through the networks together."""
@@ -120,19 +133,25 @@ class HyperpriorCodec:
             raise ValueError("the images of a batch have one size")
         if not pixels:
             return []
-        height, width = pixels[0].shape[:2]
-        return [self._to_file(width, height, latent) for latent in self._analyze(pixels)]
+        return [self._to_file(*one) for one in zip(pixels, self._analyze(pixels), strict=True)]
 
     def decompress(self, data: bytes) -> Image.Image:
         """The RGB image of a file. Raises a BitstreamError that says what is wrong with the bytes."""
-        header, decoded = self._decode(data)
-        pixels = self._synthesize(decoded.latent_hat)
-        return Image.fromarray(np.ascontiguousarray(pixels[: header.height, : header.width]))
+        header, flags, decoded = self._decode(data)
+        pixels = np.ascontiguousarray(self._synthesize(decoded.latent_hat)[: header.height, : header.width])
+        if flags is not None and self.refinement is not None:
+            pixels = self.refinement.apply(pixels, flags)
+        return Image.fromarray(pixels)
 
     def decode_symbols(self, data: bytes) -> tuple[Symbols, Symbols]:
         """What the bytes hold, before any float: hyper-symbols int32 [N, hz, wz] and symbols int32 [C, h, w]."""
-        _, decoded = self._decode(data)
+        _, _, decoded = self._decode(data)
         return decoded.hyper_symbols, decoded.symbols
+
+    def refined_share(self, data: bytes) -> float:
+        """The share of the tiles of a file that are refined."""
+        _, flags, _ = self._decode(data)
+        return 0.0 if flags is None else float(flags.mean())
 
     @torch.inference_mode()
     def estimated_bpp(self, image: ImageLike) -> float:
@@ -150,20 +169,27 @@ class HyperpriorCodec:
             check_tiled_memory(width, height, padded, self.model, self.tile, self.precision)
         return padded
 
-    def _to_file(self, width: int, height: int, latent: Latent) -> bytes:
+    def _to_file(self, pixels: Pixels, latent: Latent) -> bytes:
+        height, width = pixels.shape[:2]
         hyper_symbols = self._hyper_symbols(latent)
-        stream, _ = self.coding_tables.encode(hyper_symbols, latent, self.coding)
+        stream, symbols = self.coding_tables.encode(hyper_symbols, latent, self.coding)
+        flags: tuple[bytes, ...] = ()
+        if self.refine and self.refinement is not None:
+            means = self.coding_tables.predict(hyper_symbols, *latent.shape[1:]).means
+            reconstruction = self._synthesize(DecodedLatent(hyper_symbols, symbols, means).latent_hat)[:height, :width]
+            flags = pack_flags(self.refinement.choose(reconstruction, pixels))
         header = Header(fingerprint=self.fingerprint, width=width, height=height, codec="hific", coding=self.coding)
-        return pack(header, (), stream)
+        return pack(header, flags, stream)
 
-    def _decode(self, data: bytes) -> tuple[Header, DecodedLatent]:
-        opened = open_file(
+    def _decode(self, data: bytes) -> tuple[Header, Flags | None, DecodedLatent]:
+        header, raw_parts, stream = open_file(
             data, codec="hific", fingerprint=self.fingerprint, name=self.name, max_pixels=self.max_pixels
         )
-        width, height = self.check_size(opened.header.width, opened.header.height)
+        width, height = self.check_size(header.width, header.height)
+        flags = unpack_flags(raw_parts, self.refinement, header.height, header.width)
         stride = self.model.stride
-        coding = cast(Coding, opened.header.coding)
-        return opened.header, self.coding_tables.decode(opened.stream, height // stride, width // stride, coding)
+        coding = cast(Coding, header.coding)
+        return header, flags, self.coding_tables.decode(stream, height // stride, width // stride, coding)
 
     @torch.inference_mode()
     def _analyze(self, images: Sequence[Pixels]) -> list[Latent]:

@@ -29,6 +29,7 @@ from hific.coding.errors import CorruptedError
 from hific.coding.range_coder import RangeCoder, RangeDecoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.context.neighbor_model import NeighborModel
+from hific.context.refinement import Refinement
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT, IntegerHyperSynthesis
 from hific.entropy.quantize_hyper_synthesis import quantize_hyper_synthesis
 from hific.entropy.tables import hyper_tables, latent_tables, scale_thresholds
@@ -42,7 +43,7 @@ Coding = Literal["hyperprior", "neighbor"]
 SYMBOL_LIMIT = 1 << 24
 
 _PARTS = ("mean_synthesis", "scale_synthesis", "hyper_tables", "latent_tables")
-_NEIGHBOR = "neighbor."
+_NEIGHBOR, _REFINEMENT = "neighbor.", "refinement."
 
 
 class Prediction(NamedTuple):
@@ -70,7 +71,8 @@ class DecodedLatent(NamedTuple):
 class HyperpriorCoding:
     """The integer side of one trained model. thresholds: int64 [T - 1], rising: a latent's table id is the number of
     them that the scale synthesis's sum reaches; hyper_tables: N; latent_tables: T; neighbor: what the coding of that
-    name predicts symbols by, or none. Raises ValueError where the parts do not fit one another.
+    name predicts symbols by, or none; refinement: of decoded images, or none. Raises ValueError where the parts do not
+    fit one another.
     """
 
     mean_synthesis: IntegerHyperSynthesis
@@ -79,6 +81,7 @@ class HyperpriorCoding:
     hyper_tables: SymbolTables
     latent_tables: SymbolTables
     neighbor: NeighborModel | None = None
+    refinement: Refinement | None = None
 
     def __post_init__(self) -> None:
         channels = [(part.hyper_channels, part.latent_channels) for part in (self.mean_synthesis, self.scale_synthesis)]
@@ -121,16 +124,17 @@ class HyperpriorCoding:
             state |= {f"{part}.{name}": array for name, array in getattr(self, part).state().items()}
         if self.neighbor is not None:
             state |= {_NEIGHBOR + name: array for name, array in self.neighbor.state().items()}
+        if self.refinement is not None:
+            state |= {_REFINEMENT + name: array for name, array in self.refinement.state().items()}
         return state
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.integer]]) -> HyperpriorCoding:
         """Raises ValueError or KeyError where `state` is not what `state()` gave."""
-        means, scales, hyper, latent = (
-            {name.removeprefix(f"{part}."): array for name, array in state.items() if name.startswith(f"{part}.")}
-            for part in _PARTS
+        means, scales, hyper, latent, neighbor, refinement = (
+            {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+            for prefix in (*(f"{part}." for part in _PARTS), _NEIGHBOR, _REFINEMENT)
         )
-        neighbor = {name.removeprefix(_NEIGHBOR): one for name, one in state.items() if name.startswith(_NEIGHBOR)}
         return cls(
             IntegerHyperSynthesis.from_state(means),
             IntegerHyperSynthesis.from_state(scales),
@@ -138,6 +142,7 @@ class HyperpriorCoding:
             SymbolTables.from_state(hyper),
             SymbolTables.from_state(latent),
             NeighborModel.from_state(neighbor) if neighbor else None,
+            Refinement.from_state(refinement) if refinement else None,
         )
 
     def predict(self, hyper_symbols: Ints, height: int, width: int) -> Prediction:

@@ -61,6 +61,7 @@ def load_codec(
     path: str | Path,
     *,
     coding: str | None = None,
+    refine: bool | None = None,
     switch_source: str | None = None,
     tile: int | None = None,
     precision: str | None = None,
@@ -70,11 +71,11 @@ def load_codec(
     """The codec of a checkpoint, ready to compress and decompress. What is None is the codec's own default.
 
     Raises `CheckpointError` for what is wrong with the file, ValueError for an option that its codec does not have:
-    `coding` and `switch_source` are CompressNet's, `tile` and `precision` HiFiC's.
+    `switch_source` is CompressNet's, `refine`, `tile` and `precision` are HiFiC's.
     """
     keep_freed_memory()
     entry, weights = _read(Path(path))
-    options = CodecOptions(coding, switch_source, tile, precision, max_pixels)
+    options = CodecOptions(coding, refine, switch_source, tile, precision, max_pixels)
     family = FAMILIES[entry["model"]]
     try:
         fingerprint = model_fingerprint(entry["model"], entry["arguments"], weights, entry["coding"])

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hific.losses.perceptual import FrozenFeatureLoss
+from hific.ops.option_error import OptionError
 from hific.training.adversary import Adversary
+from hific.training.base_checkpoint import load_base
 from hific.training.finite import check_finite
 from hific.training.init_from import load_matching_weights
+from hific.training.predictors import Predictors
 from hific.training.schedule import Schedule
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -44,6 +47,9 @@ class AdversarialModule(LightningModule, ABC):
         optimizer, discriminator_optimizer: parameters -> optimizer; `schedule` scales both learning rates.
         gradient_clip: largest norm of the gradient of the auto-encoder.
         init_from: a checkpoint whose weights of equal name and shape are taken over.
+        base_checkpoint: of a trained model that stays as it is, with its tables, so that files of both hold the same
+            symbols; nothing is trained, only predictors are fitted.
+        predictors: that are fitted when training has ended.
         seed: all that is random in a step is a function of (seed, batches done, rank).
         training_info: plain values that the checkpoint keeps, for reports (data, rate, size).
 
@@ -63,6 +69,8 @@ class AdversarialModule(LightningModule, ABC):
         schedule: Schedule,
         gradient_clip: float,
         init_from: str | None,
+        base_checkpoint: str | None,
+        predictors: Predictors,
         seed: int,
         training_info: Mapping[str, Any] | None,
     ) -> None:
@@ -78,8 +86,14 @@ class AdversarialModule(LightningModule, ABC):
         self.gradient_clip = gradient_clip
         self.seed = seed
         self.training_info = dict(training_info or {})
+        self.predictors = predictors
         if init_from is not None:
             self.take_over(load_matching_weights(self, init_from))
+        self.base = None if base_checkpoint is None else load_base(base_checkpoint, self.model)
+        if self.base is not None:
+            if not predictors.info:
+                raise OptionError("nothing to fit to base_checkpoint: model.coding= or model.refine= is due")
+            self.training_info = {**self.base.training, **self.training_info, "base": self.base.fingerprint.hex()}
 
     def take_over(self, checkpoint: dict[str, Any]) -> None:
         """What else than weights to take from the checkpoint of `init_from`."""
@@ -112,6 +126,8 @@ class AdversarialModule(LightningModule, ABC):
         return {}
 
     def setup(self, stage: str) -> None:
+        if stage == "fit" and self.base is not None and self.trainer.max_steps != 0:
+            raise OptionError("base_checkpoint stays as it is: no batches are trained with it")
         transform = getattr(getattr(self.trainer, "datamodule", None), "transform", None)
         stride, minimum = self.model.stride, self.model.minimum_size
         crop = getattr(transform, "crop", minimum)
@@ -175,7 +191,8 @@ class AdversarialModule(LightningModule, ABC):
 
     def checkpoint_info(self) -> dict[str, Any]:
         """Plain values that tell the run by."""
-        info = {**self.training_info, **self.fixed_on_resume, "steps": self.global_step}
+        steps = self.global_step if self.base is None else self.base.training.get("steps", 0)
+        info = {**self.training_info, **self.fixed_on_resume, **self.predictors.info, "steps": steps}
         if info.get("perceptual") != "none":  # what is off by design is no reason for a warning in reports
             info["perceptual_term"] = self.perceptual is not None
         return info

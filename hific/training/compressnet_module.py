@@ -26,7 +26,7 @@ from hific.ops.random_crop import shifted_crop
 from hific.training.adversarial_module import AdversarialModule, OptimizerFactory, to_256_levels
 from hific.training.adversary import Adversary
 from hific.training.finite import check_finite
-from hific.training.fit_neighbor_model import fit_neighbor_model, share_of_rank
+from hific.training.predictors import Predictors, share_of_rank
 from hific.training.schedule import Schedule
 from hific.training.symbol_history import Latent, SymbolHistory, count_switches
 
@@ -56,8 +56,6 @@ class CompressNetModule(AdversarialModule):
             (ops/random_crop.py).
         true_switches_until: share of training over which sae_spn's decoder goes from the encoder's switches for all
             images of a batch to predicted ones for all; 0 trains on predicted switches only.
-        neighbor: makes, when training has ended, a predictor that latents can be coded by, as HiFiC's; `coding` is its
-            name.
         history_capacity: latents of training crops that the coding tables of checkpoints on the way are fitted on.
     """
 
@@ -79,6 +77,7 @@ class CompressNetModule(AdversarialModule):
         true_switches_until: float = 0.3,
         gradient_clip: float = 1.0,
         init_from: str | None = None,
+        base_checkpoint: str | None = None,
         coding: str = "none",
         neighbor: NeighborFit | None = None,
         seed: int = 0,
@@ -95,6 +94,8 @@ class CompressNetModule(AdversarialModule):
             schedule=schedule,
             gradient_clip=gradient_clip,
             init_from=init_from,
+            base_checkpoint=base_checkpoint,
+            predictors=Predictors(neighbor, coding),
             seed=seed,
             training_info=training_info,
         )
@@ -104,9 +105,6 @@ class CompressNetModule(AdversarialModule):
         self.true_switches_until = true_switches_until
         self.history = SymbolHistory(history_capacity)
         self.photo_latents: list[Latent] = []
-        if coding != "none":
-            self.training_info["coding"] = coding
-        self.neighbor_fit = neighbor
         self.neighbor_model: NeighborModel | None = None
 
     def on_train_start(self) -> None:
@@ -181,15 +179,15 @@ class CompressNetModule(AdversarialModule):
 
     def fit_coding(self, photos: Iterable[Tensor]) -> None:
         self.photo_latents = [self.symbols(photo) for photo in photos]
-        if self.neighbor_fit is not None:
+        if self.predictors.neighbor is not None:
             coding, channels = self._coding(), self.model.latent_channels
             middle = coding.static_tables.shape[1] // 2
             latents = [
                 TrainingLatent(latent.astype(np.int16) - middle, channel_ids(latent.shape))
                 for latent in share_of_rank(self.photo_latents)
             ]
-            fit = partial(self.neighbor_fit, tables=centered_tables(coding.static_tables), num_channels=channels)
-            self.neighbor_model = fit_neighbor_model(fit, latents)
+            fit = partial(self.predictors.neighbor, tables=centered_tables(coding.static_tables), num_channels=channels)
+            self.neighbor_model = self.predictors.fit(fit, latents)
 
     @torch.no_grad()
     def symbols(self, photo: Tensor) -> Latent:
@@ -199,6 +197,9 @@ class CompressNetModule(AdversarialModule):
         return symbols
 
     def _coding(self) -> CompressNetCoding:
+        if self.base is not None:
+            assert isinstance(self.base.coding_tables, CompressNetCoding)
+            return self.base.coding_tables
         latents = self.photo_latents or list(self.history.latents)
         return CompressNetCoding.fit(latents, self.history.switch_counts, num_channels=self.model.latent_channels)
 

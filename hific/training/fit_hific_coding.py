@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hific.codecs.hyperprior_codec import HyperpriorCodec
 from hific.codecs.hyperprior_coding import HyperpriorCoding, clip_hyper_symbols, rounded
-from hific.codecs.load import load_codec
-from hific.context.fit_neighbors import NeighborFit, TrainingLatent
-from hific.context.neighbor_model import NeighborModel
+from hific.codecs.pixels import from_unit_range
+from hific.context.fit_neighbors import TrainingLatent
+from hific.context.fit_refinement import PATCH, Patches, RefinementFit
 from hific.context.neighborhood import VALUE_LIMIT
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.ops.option_error import OptionError
 from hific.ops.padding import pad_to_multiple
-from hific.training.fit_neighbor_model import fit_neighbor_model, share_of_rank
-
-
-def load_base(path: str, model: HyperpriorAutoencoder) -> HyperpriorCodec:
-    """The codec of a base checkpoint, whose weights `model` takes over. OptionError where it is of another size."""
-    codec = load_codec(path)
-    if not isinstance(codec, HyperpriorCodec) or codec.model.arguments != model.arguments:
-        raise OptionError(f"base_checkpoint={path} is not of this model's size: choose size= and model.model.* as it")
-    model.load_state_dict(codec.model.state_dict())
-    return codec
+from hific.training.predictors import share_of_rank
 
 
 def fit_peaks(model: HyperpriorAutoencoder, photos: Iterable[Tensor]) -> None:
@@ -41,13 +29,22 @@ def fit_peaks(model: HyperpriorAutoencoder, photos: Iterable[Tensor]) -> None:
             network.widen_peaks(hyper_latent_hat)
 
 
-def fit_neighbor(
-    fit: NeighborFit, model: HyperpriorAutoencoder, coding: HyperpriorCoding, photos: Iterable[Tensor]
-) -> NeighborModel | None:
-    """From the symbols that files of the photos would hold; see `fit_neighbor_model`."""
-    latents = [_training_latent(model, coding, photo) for photo in share_of_rank(photos)]
-    channels = model.latent_channels
-    return fit_neighbor_model(partial(fit, tables=coding.latent_tables, num_channels=channels), latents)
+def training_latents(
+    model: HyperpriorAutoencoder, coding: HyperpriorCoding, photos: Iterable[Tensor]
+) -> list[TrainingLatent]:
+    """Of this rank's share of photos, the symbols that their files would hold."""
+    return [_training_latent(model, coding, photo) for photo in share_of_rank(photos)]
+
+
+def refinement_patches(
+    fit: RefinementFit, reconstruct: Callable[[Tensor], Tensor], photos: Iterable[Tensor]
+) -> list[Patches]:
+    """Of this rank's share of photos, and their reconstructions."""
+    large = ((index, photo) for index, photo in enumerate(photos) if min(photo.shape[-2:]) >= PATCH)
+    return [
+        fit.patches(index, from_unit_range(reconstruct(photo)), from_unit_range(photo))
+        for index, photo in share_of_rank(large)
+    ]
 
 
 def _training_latent(model: HyperpriorAutoencoder, coding: HyperpriorCoding, photo: Tensor) -> TrainingLatent:

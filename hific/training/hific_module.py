@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from hific.codecs.hyperprior_coding import HyperpriorCoding
 from hific.codecs.load import checkpoint_entry
 from hific.context.fit_neighbors import NeighborFit
-from hific.context.neighbor_model import NeighborModel
+from hific.context.fit_refinement import RefinementFit
 from hific.losses.perceptual import FrozenFeatureLoss
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
@@ -30,8 +31,10 @@ from hific.training.adversary import Adversary
 from hific.training.distortion_weights import DistortionWeights
 from hific.training.ema import ExponentialAverage
 from hific.training.finite import check_finite
-from hific.training.fit_hific_coding import fit_neighbor, fit_peaks, load_base
+from hific.training.fit_hific_coding import fit_peaks, refinement_patches, training_latents
+from hific.training.predictors import Predictors
 from hific.training.schedule import Schedule
+from hific.training.stages import Stages
 
 
 class HificModule(AdversarialModule):
@@ -46,10 +49,6 @@ class HificModule(AdversarialModule):
         perceptual_samples: images of each batch that the perceptual term looks at; None for all.
         view_shift: pixels by which what it sees is moved at random (ops/random_crop.py): judged at one offset only, a
             network learns to hide errors there, as a grid.
-        neighbor: makes, when training has ended, the predictor that latents are coded by (hific_xgboost, hific_knn);
-            `coding` is its name.
-        base_checkpoint: a trained model that stays as it is, with its integer networks, so that files of both hold the
-            same symbols; nothing is trained, only `neighbor` is fitted.
 
     Schedules, warm-up and fresh optimizers are a matter of a stage's own progress, counted in batches. From stage 2 on
     batches hold twice as many images: the second half is the discriminator's own.
@@ -81,18 +80,14 @@ class HificModule(AdversarialModule):
         base_checkpoint: str | None = None,
         coding: str = "none",
         neighbor: NeighborFit | None = None,
+        refine: str = "none",
+        refinement: RefinementFit | None = None,
         seed: int = 0,
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
-        if min(stage1_steps, stage2_steps) < 0 or not 0 <= ema_decay < 1:
-            raise OptionError(
-                f"stage1_steps={stage1_steps} and stage2_steps={stage2_steps} are 0 or more, ema_decay={ema_decay} in "
-                "[0, 1)"
-            )
-        if stage1_steps + stage2_steps == 0 and (neighbor is None or base_checkpoint is None):
-            raise OptionError("stage1_steps=0 and stage2_steps=0 leave nothing to train")
-        if base_checkpoint is not None and stage1_steps + stage2_steps > 0:
-            raise OptionError("base_checkpoint stays as it is: stage1_steps and stage2_steps are 0 with it")
+        stages = Stages(stage1_steps, stage2_steps, over_base=base_checkpoint is not None)
+        if not 0 <= ema_decay < 1:
+            raise OptionError(f"ema_decay={ema_decay} is in [0, 1)")
         super().__init__(
             name=name,
             model=model,
@@ -103,25 +98,19 @@ class HificModule(AdversarialModule):
             schedule=schedule,
             gradient_clip=gradient_clip,
             init_from=init_from,
+            base_checkpoint=base_checkpoint,
+            predictors=Predictors(neighbor, coding, refinement, refine),
             seed=seed,
             training_info=training_info,
         )
         self.weights = weights
         self.rate_target = rate_target
-        self.stage1_steps, self.stage2_steps = stage1_steps, stage2_steps
+        self.stages = stages
         self.freeze_analysis = freeze_analysis
         self.perceptual_samples = perceptual_samples
         self.view_shift = view_shift
-        if coding != "none":
-            self.training_info["coding"] = coding
-        self.neighbor_fit = neighbor
-        self.neighbor_model: NeighborModel | None = None
+        self.fitted_coding: HyperpriorCoding | None = None
         self.ema = ExponentialAverage(self.model.synthesis, ema_decay) if ema_decay > 0 else None
-        self.base_coding: HyperpriorCoding | None = None
-        if base_checkpoint is not None:
-            base = load_base(base_checkpoint, self.model)
-            self.base_coding = base.coding_tables
-            self.training_info = {**base.training, **self.training_info, "base": base.fingerprint.hex()}
         if compile:
             self.model.analysis.compile()
             self.model.synthesis.compile()
@@ -129,28 +118,26 @@ class HificModule(AdversarialModule):
     @property
     def stage(self) -> int:
         """1 or 2: which the batch at hand belongs to."""
-        return 1 if self.global_step < self.stage1_steps else 2
+        return self.stages.number(self.global_step)
 
     @property
     def stage_progress(self) -> float:
         """Share of the stage that is done; never reaches 1 in it."""
-        if self.stage == 1:
-            return self.global_step / self.stage1_steps
-        return min((self.global_step - self.stage1_steps) / max(1, self.stage2_steps), 1.0)
+        return self.stages.progress(self.global_step)
 
     @property
     def fixed_on_resume(self) -> dict[str, Any]:
-        return {**super().fixed_on_resume, "stage1_steps": self.stage1_steps}
+        return {**super().fixed_on_resume, "stage1_steps": self.stages.first}
 
     @property
     def milestones(self) -> dict[int, str]:
-        return {self.stage1_steps: "stage1.ckpt"} if self.stage1_steps and self.stage2_steps else {}
+        return {self.stages.first: "stage1.ckpt"} if self.stages.first and self.stages.second else {}
 
     def on_train_start(self) -> None:
-        self.neighbor_model = None  # of an earlier training's end
+        self.fitted_coding = None  # of an earlier training's end
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        if self.global_step == self.stage1_steps:
+        if self.global_step == self.stages.first:
             self._begin_stage2()
         self.set_learning_rates(self.stage_progress)
         generator = self.generator()
@@ -273,22 +260,33 @@ class HificModule(AdversarialModule):
 
     def fit_coding(self, photos: Iterable[Tensor]) -> None:
         """Takes the ranges of the hyper-syntheses' activations from whole photos: crops know too much of borders. Then
-        the neighbor predictor, from the symbols that these lead to.
+        the neighbor predictor, from the symbols that these lead to, and the refinement, from reconstructions.
         """
         with self._at_rest():
-            if not self._is_frozen and self.base_coding is None:
+            if not self._is_frozen and self.base is None:
                 fit_peaks(self.model, photos)
-            if self.neighbor_fit is not None:
-                self.neighbor_model = fit_neighbor(self.neighbor_fit, self.model, self._coding(), photos)
+            coding = self._coding()
+            made_by = self.predictors
+            if made_by.neighbor is not None:
+                latents = training_latents(self.model, coding, photos)
+                fit = partial(made_by.neighbor, tables=coding.latent_tables, num_channels=self.model.latent_channels)
+                coding = replace(coding, neighbor=made_by.fit(fit, latents))
+            if made_by.refinement is not None:
+                patches = refinement_patches(made_by.refinement, self.reconstruct, photos)
+                coding = replace(coding, refinement=made_by.fit(made_by.refinement, patches))
+            self.fitted_coding = coding
 
     def _coding(self) -> HyperpriorCoding:
-        return self.base_coding or HyperpriorCoding.from_model(self.model)
+        if self.base is None:
+            return HyperpriorCoding.from_model(self.model)
+        assert isinstance(self.base.coding_tables, HyperpriorCoding)
+        return self.base.coding_tables
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         weights = self.model.state_dict()
         if self.ema is not None:
             weights |= {f"synthesis.{name}": value for name, value in self.ema.average.state_dict().items()}
-        coding = replace(self._coding(), neighbor=self.neighbor_model)
+        coding = self.fitted_coding or self._coding()
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info(), weights)
         checkpoint["peaks"] = [self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks]
 
