@@ -18,7 +18,7 @@ from hific.training.adversarial_module import CropError
 from hific.training.finite import NonFiniteError
 from hific.training.init_from import InitFromError
 from hific.training.quiet import silence_known_messages
-from hific.training.resume import ResumeError, check_resume
+from hific.training.resume import ResumeError, check_resume, keep_earlier_metrics
 from hific.training.slow_precision import warn_of_slow_precision
 from hific.user_errors import told_in_a_line
 from hific.weights import WeightsFileError, WeightsNotFoundError
@@ -44,7 +44,10 @@ def train(config: DictConfig) -> dict[str, float]:
     trainer: Trainer = instantiate(config.trainer, logger=loggers, callbacks=callbacks)
     warn_of_slow_precision(trainer)
     if config.ckpt_path is not None:
-        log.info("going on from batch %d", check_resume(config.ckpt_path, module, trainer.max_steps))
+        step = check_resume(config.ckpt_path, module, trainer.max_steps)
+        log.info("going on from batch %d", step)
+        if trainer.is_global_zero:
+            keep_earlier_metrics(config.output_dir, step)
     trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
     metrics = dict(trainer.callback_metrics)
     if config.test and not trainer.should_stop:

@@ -92,6 +92,17 @@ def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
     hific.load_codec(tmp_path / "run" / "last.ckpt")
 
 
+def test_two_processes_fit_the_predictors_of_one(tmp_path: Path) -> None:
+    run("model=hific", *SHORT, "hydra.run.dir=base", "test=false", cwd=tmp_path)
+    few = ["callbacks.tables.num_photos=5", "neighbor.xgboost.predictor.rounds=3", "refinement.xgboost.rounds=3"]
+    fit = ["model=hific_xgboost", "model.refine=xgboost", f"model.base_checkpoint={tmp_path / 'base' / 'last.ckpt'}"]
+    ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
+    run(*SHORT, *fit, *few, "hydra.run.dir=one", "test=false", cwd=tmp_path)
+    run(*SHORT, *fit, *few, *ddp, "hydra.run.dir=two", "test=false", cwd=tmp_path)
+    one, two = (hific.load_codec(tmp_path / run / "last.ckpt") for run in ("one", "two"))
+    assert one.setting == "neighbor, refined" and one.fingerprint == two.fingerprint
+
+
 def test_ctrl_c_leaves_a_checkpoint_that_codes_and_resumes(tmp_path: Path) -> None:
     long = [*SHORT, "hydra.run.dir=run", "size.max_steps=100000", "callbacks.last.every_n_steps=20"]
     process = start(*long, cwd=tmp_path)
@@ -107,15 +118,11 @@ def test_ctrl_c_leaves_a_checkpoint_that_codes_and_resumes(tmp_path: Path) -> No
     codec = hific.load_codec(checkpoint)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert codec.decompress(codec.compress(image)).size == (64, 64)
-    run(
-        *SHORT,
-        "hydra.run.dir=more",
-        f"size.max_steps={steps + 1}",
-        f"ckpt_path={checkpoint}",
-        "test=false",
-        cwd=tmp_path,
-    )
-    assert torch.load(tmp_path / "more" / "last.ckpt", weights_only=True)["global_step"] == steps + 1
+    metrics = (tmp_path / "run" / "metrics.csv").read_text()
+    more = ["hydra.run.dir=run", f"size.max_steps={steps + 1}", f"ckpt_path={checkpoint}", "test=false"]
+    run(*SHORT, *more, cwd=tmp_path)
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == steps + 1
+    assert (tmp_path / "run" / f"metrics_until_{steps}.csv").read_text() == metrics
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whether a checkpoint can be gone on from, asked before anything is set up."""
+"""Whether a checkpoint can be gone on from, asked before anything is set up; and what the run before it logged."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) ->
             "trainer.max_steps (model.stage2_steps for HiFiC)"
         )
     return steps
+
+
+def keep_earlier_metrics(folder: str | Path, step: int) -> None:
+    """The logger begins metrics.csv anew: one that is there already stays as metrics_until_STEP.csv."""
+    metrics = Path(folder) / "metrics.csv"
+    if metrics.is_file():
+        metrics.replace(metrics.with_name(f"metrics_until_{step}.csv"))
 
 
 def _read(path: Path) -> dict[str, Any]:
