@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
+from PIL import Image
 
 import hific
+from hific.cli import main
 from hific.coding.container import read_info
 from hific.coding.errors import WrongModelError
 from hific.ops.option_error import OptionError
@@ -99,6 +101,10 @@ def test_refinement_is_fitted_and_only_ever_closer(
     assert len(data) - len(plain.compress(IMAGE)) == 2, "a length and the flags of 2 x 1 tiles"
     assert _squared_error(after) < _squared_error(before)
     np.testing.assert_array_equal(np.asarray(plain.decompress(data)), after, err_msg="a decoder goes by the file")
+    Image.fromarray(IMAGE).save(tmp_path / "a.png")
+    for option, expected in (([], data), (["--no-refine"], plain.compress(IMAGE))):
+        assert main(["compress", str(tmp_path / "a.png"), "--checkpoint", str(path), "--force", *option]) == 0
+        assert (tmp_path / "a.hfc").read_bytes() == expected
 
 
 def test_both_stages_from_scratch(composed: Composed, train: Train, tmp_path: Path) -> None:
