@@ -12,7 +12,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from hific.context.fit_neighbors import Windows, cross_entropy
-from hific.context.knn_predictor import WEIGHT_UNIT, KNNPredictor, mix, scale_features
+from hific.context.knn_predictor import MAX_REFERENCES, WEIGHT_UNIT, KNNPredictor, mix, scale_features
 from hific.context.symbol_classes import MARGIN_UNIT, Ints, margins_of
 from hific.context.table_predictor import TablePredictor
 from hific.context.xgboost_predictor import XGBoostPredictor
@@ -123,6 +123,13 @@ class KNNFit:
     seed: int = 0
 
     kind = "knn"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_neighbors <= self.max_references <= MAX_REFERENCES:
+            raise ValueError(
+                f"num_neighbors={self.num_neighbors} is 1 to max_references={self.max_references}, which is at most "
+                f"{MAX_REFERENCES}"
+            )
 
     def __call__(
         self, training: Windows, held_out: Windows, frequencies_of_tables: Ints, window_size: int

@@ -21,9 +21,10 @@ from hific.context.symbol_classes import Ints
 from hific.context.window_predictor import Features, State
 
 WEIGHT_UNIT = 256
-# Of scaled features: squares of differences, summed over 128 of them, stay below 2**40.
+# Of scaled features: sums of 128 products stay below 2**40, and times the number of references below 2**53.
 FEATURE_LIMIT = 1 << 15
-MAX_REFERENCES = 1 << 16
+MAX_REFERENCES = 1 << 13
+_GROUPS = 128
 # 2048 queries by 4096 references in float64 are 64 MiB.
 _QUERIES_AT_ONCE = 1 << 11
 
@@ -98,20 +99,32 @@ class KNNPredictor:
         return cls(tables, scales, references, classes, *numbers.tolist())
 
     @cached_property
-    def _references(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """[F, R], and squared lengths [R]."""
-        references = self.references.astype(float)
-        return np.ascontiguousarray(references.T), (references**2).sum(axis=1)
+    def _key_parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+        """What keys are made with, [F, R'] and [R'], and a divisor of R': references are filled up, with infinite keys.
+
+        A key is R * squared distance + index, less what is the same for all: one number orders them.
+        """
+        references, count = self.references.astype(float), len(self.references)
+        groups = max(_GROUPS, self.num_neighbors)
+        missing = -count % groups
+        keys = (references**2).sum(axis=1) * count + np.arange(count)
+        products = np.pad(-2.0 * count * references.T, ((0, 0), (0, missing)))
+        return products, np.pad(keys, (0, missing), constant_values=np.inf), groups
 
     def _votes(self, queries: NDArray[np.float64]) -> NDArray[np.int64]:
-        references, lengths = self._references
-        # Less the query's own length, which is the same for all.
-        distances = (lengths - 2 * (queries @ references)).astype(np.int64)
-        keys = distances * len(lengths) + np.arange(len(lengths))
-        nearest = np.partition(keys, self.num_neighbors - 1, axis=1)[:, : self.num_neighbors] % len(lengths)
-        classes = self.reference_classes[nearest]
-        places = np.arange(len(queries))[:, None] * self.num_classes + classes
-        return np.bincount(places.ravel(), minlength=len(queries) * self.num_classes).reshape(len(queries), -1)
+        products, own, groups = self._key_parts
+        num, k = len(queries), self.num_neighbors
+        keys = queries @ products
+        keys += own
+        # The k-th smallest of the groups' minima: the k nearest are among the few keys up to it.
+        minima = keys.reshape(num, -1, groups).min(axis=1)
+        rows, columns = np.nonzero(keys <= np.partition(minima, k - 1, axis=1)[:, k - 1 : k])
+        order = np.lexsort((keys[rows, columns], rows))
+        counts = np.bincount(rows, minlength=num)
+        firsts = np.cumsum(counts) - counts
+        nearest = columns[order[firsts[:, None] + np.arange(k)]]
+        places = np.arange(num)[:, None] * self.num_classes + self.reference_classes[nearest]
+        return np.bincount(places.ravel(), minlength=num * self.num_classes).reshape(num, -1)
 
 
 def scale_features(features: Features, scales: Ints) -> NDArray[np.float64]:
