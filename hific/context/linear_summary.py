@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ class LinearSummary:
     excess: NDArray[np.int16]
 
     def __post_init__(self) -> None:
-        due = sum(np.prod(weight_shape(self.options, step)) for step in self.options.steps)
+        due = self._bounds[-1]
         for weights in (self.values, self.excess):
             if weights.dtype != np.int16 or weights.shape != (due,):
                 raise ValueError(f"neighbor weights: {due} int16 are due, not {weights.dtype} {weights.shape}")
@@ -47,10 +49,15 @@ class LinearSummary:
 
     def weights(self, source: Source, step: BlockPass) -> NDArray[np.int16]:
         """A view [channels, D]."""
-        before = sum(int(np.prod(weight_shape(self.options, one))) for one in self.options.steps[: step.index])
-        shape = weight_shape(self.options, step)
+        start, end = self._bounds[step.index : step.index + 2]
         all_passes: NDArray[np.int16] = getattr(self, source)
-        return all_passes[before : before + int(np.prod(shape))].reshape(shape)
+        return all_passes[start:end].reshape(weight_shape(self.options, step))
+
+    @cached_property
+    def _bounds(self) -> list[int]:
+        """Where each pass's weights begin, and where the last's end."""
+        sizes = [int(np.prod(weight_shape(self.options, step))) for step in self.options.steps]
+        return [0, *accumulate(sizes)]
 
     def expected(self, source: Source, step: BlockPass, neighborhood: Neighborhood) -> Ints:
         """int32 [N, channels, rows, columns] for the symbols of the pass, in 1/64."""

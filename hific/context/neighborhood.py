@@ -75,8 +75,22 @@ class NeighborOptions:
 
     def neighbors(self, step: BlockPass) -> list[tuple[int, int, int]]:
         """(row, column, known channels) in units, for each offset within `reach` where any is known; the place last."""
-        known = [(row, column, self.known(step, row, column)) for row, column in self.offsets(self.reach)]
-        return [*(one for one in known if one[2]), (0, 0, step.first)]
+        return self._neighbors[step.index]
+
+    @cached_property
+    def _neighbors(self) -> list[list[tuple[int, int, int]]]:
+        """Of each pass: asked for at every one, and slow to find."""
+        found = []
+        for step in self.steps:
+            known = [(row, column, self.known(step, row, column)) for row, column in self.offsets(self.reach)]
+            found.append([*(one for one in known if one[2]), (0, 0, step.first)])
+        return found
+
+    @cached_property
+    def windows(self) -> list[list[tuple[int, int, bool]]]:
+        """Of each pass: (row, column, whether the own channel is known there) over the window."""
+        offsets = self.offsets(self.side // 2)
+        return [[(*offset, self.known(step, *offset) >= step.end) for offset in offsets] for step in self.steps]
 
 
 class Neighborhood:
@@ -133,8 +147,8 @@ class Neighborhood:
             table[5] = np.arange(height)[step.place[1]][rows] * 256 // height
             table[6] = np.arange(width)[step.place[2]][columns] * 256 // width
             filled = 7
-        for index, (row, column) in enumerate(options.offsets(options.side // 2), filled):
-            if options.known(step, row, column) >= step.end:
+        for index, (row, column, is_known) in enumerate(options.windows[step.index], filled):
+            if is_known:
                 table[index] = self._shifted("values", step, row, column, step.place[0])[chosen]
             else:
                 table[index] = 0
