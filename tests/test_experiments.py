@@ -26,8 +26,20 @@ EXPERIMENTS = {
         f"ablation_hific_{factor}": ["classical=[]"]
         for factor in ("activation", "discriminator", "normalization", "perceptual_loss", "quantization", "rate_target")
     },
+    "hific_xgboost_tables": [],
+    "ablation_neighbor_stage": [],
+    "ablation_neighbor_predictor": [],
+    # The same code with other overrides once more.
+    **{f"ablation_neighbor_{factor}": [] for factor in ("windows", "side", "location", "order")},
 }
-SLOW = [name for name in EXPERIMENTS if name.startswith("ablation_hific_") and name != "ablation_hific_strategy"]
+QUICK = ("ablation_hific_strategy", "ablation_neighbor_stage", "ablation_neighbor_predictor")
+SLOW = [
+    name for name in EXPERIMENTS if name.startswith(("ablation_hific_", "ablation_neighbor_")) and name not in QUICK
+]
+# What fits predictors to a base: many short runs, and a table of its own.
+TABLES = {name: ["ablation"] for name in EXPERIMENTS if name.startswith("ablation_neighbor_")}
+TABLES["hific_xgboost_tables"] = ["table1_bytes", "table3_quality"]
+FEW = ["callbacks.tables.num_photos=4", "neighbor.xgboost.predictor.rounds=2", "refinement.xgboost.rounds=2"]
 
 
 def test_all_experiments_are_tested() -> None:
@@ -41,7 +53,10 @@ def test_experiment_runs_at_smoke_size(name: str, tmp_path: Path) -> None:
     steps = ["model.stage1_steps=1", "model.stage2_steps=1"] if "hific" in name else []
     if name == "ablation_hific_strategy":
         steps = []  # one of its variants sets them itself
-    command = [sys.executable, "-m", f"experiments.{name}.run", "--output", str(tmp_path), *SMOKE, *steps]
+    command = [sys.executable, "-m", f"experiments.{name}.run"]
+    if name in TABLES:
+        command, steps = [sys.executable, "tests/in_one_process.py", name], [*steps, *FEW]
+    command += ["--output", str(tmp_path), *SMOKE, *steps]
     command += ["--evaluate", *SMALL_EVALUATION, *EXPERIMENTS[name]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
@@ -52,6 +67,9 @@ def test_experiment_runs_at_smoke_size(name: str, tmp_path: Path) -> None:
         for file in ("table.md", "table.tex", "measurements.parquet", "measurements.csv", "panel.png"):
             assert (folder / file).stat().st_size > 0, file
     assert list(tmp_path.rglob("*.hfc"))
+    for table in TABLES.get(name, []):
+        for suffix in (".md", ".csv"):
+            assert (tmp_path / f"{table}{suffix}").read_text() in done.stdout or suffix == ".csv"
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "experiments").glob("*/paper.csv")), ids=lambda p: p.parent.name)

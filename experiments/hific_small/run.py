@@ -26,11 +26,18 @@ BRANCH = ("model.stage1_steps=1500", "model.stage2_steps=1500", "model.optimizer
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(__doc__, "outputs/hific_small", arguments)
+    for rate, checkpoint in train_rates(options).items():
+        _measure(options, rate, checkpoint)
+
+
+def train_rates(options: Options) -> dict[str, Path]:
+    """Checkpoints of low, medium and high; low and high start from medium's first stage, which is trained first."""
     medium = train(options, "medium", "model=hific", "rate=medium", *RECIPE, *FIRST)
-    _measure(options, "medium", medium)
-    for rate in ("low", "high"):
-        start = f"model.init_from={medium.with_name('stage1.ckpt')}"
-        _measure(options, rate, train(options, rate, "model=hific", f"rate={rate}", *RECIPE, *BRANCH, start))
+    start = f"model.init_from={medium.with_name('stage1.ckpt')}"
+    low, high = (
+        train(options, rate, "model=hific", f"rate={rate}", *RECIPE, *BRANCH, start) for rate in ("low", "high")
+    )
+    return {"low": low, "medium": medium, "high": high}
 
 
 def _measure(options: Options, rate: str, last: Path) -> None:

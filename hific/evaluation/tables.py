@@ -37,8 +37,8 @@ def time_table(rows: Sequence[Measurement]) -> Table:
     body = tuple(
         (
             one.system,
-            _number(one.mean(lambda row: row.encode_seconds), 3),
-            _number(one.mean(lambda row: row.decode_seconds), 3),
+            number_cell(one.mean(lambda row: row.encode_seconds), 3),
+            number_cell(one.mean(lambda row: row.decode_seconds), 3),
         )
         for one in summarize(rows)
     )
@@ -71,9 +71,15 @@ class _Reasons:
 
 
 def _rate_cells(summary: SystemSummary) -> tuple[str, ...]:
-    num_bytes = _number(summary.mean(lambda row: row.num_bytes), 0)
-    scale = _number(summary.mean(lambda row: row.scale), 2)
-    return (summary.system, str(summary.num_images), num_bytes, _number(summary.mean(lambda row: row.bpp), 4), scale)
+    num_bytes = number_cell(summary.mean(lambda row: row.num_bytes), 0)
+    scale = number_cell(summary.mean(lambda row: row.scale), 2)
+    return (
+        summary.system,
+        str(summary.num_images),
+        num_bytes,
+        number_cell(summary.mean(lambda row: row.bpp), 4),
+        scale,
+    )
 
 
 def _cell(summary: SystemSummary, name: str, reasons: _Reasons) -> str:
@@ -86,7 +92,7 @@ def _cell(summary: SystemSummary, name: str, reasons: _Reasons) -> str:
 
 def _value_cell(value: float | None, reason: str | None, name: str, reasons: _Reasons) -> str:
     if value is not None:
-        return _number(value, metric_column(name).digits)
+        return number_cell(value, metric_column(name).digits)
     return f"absent {reasons.reference(reason)}" if reason else ""
 
 
@@ -94,5 +100,5 @@ def _notes(summary: SystemSummary) -> str:
     return "; ".join(summary.notes)
 
 
-def _number(value: float | None, digits: int) -> str:
+def number_cell(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"

@@ -1,9 +1,11 @@
-"""A table as text: Markdown, and LaTeX with booktabs."""
+"""A table as text: Markdown, LaTeX with booktabs, and CSV."""
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
+from io import StringIO
 
 _NUMBER = re.compile(r"-?(\d|inf|absent)")
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
@@ -40,6 +42,12 @@ class Table:
         top = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule"]
         below = [rf"\par\smallskip\footnotesize {_latex(note)}" for note in self.notes]
         return "\n".join([*top, *lines[1:], r"\bottomrule", r"\end{tabular}", *below]) + "\n"
+
+    def to_csv(self) -> str:
+        """Without the notes."""
+        text = StringIO()
+        csv.writer(text, lineterminator="\n").writerows((self.header, *self.body))
+        return text.getvalue()
 
     def _right_aligned(self) -> list[bool]:
         """Of each column whether it holds numbers (some may be absent)."""

@@ -86,6 +86,10 @@ def test_latex_escapes_what_would_not_compile() -> None:
     assert text.startswith("\\begin{tabular}{lr}\n\\toprule\n") and r"absent: x\_y" in text
 
 
+def test_csv_has_header_and_body() -> None:
+    assert Table(("a, b", "c"), (("x", "1.5"),), ("a note",)).to_csv() == '"a, b",c\nx,1.5\n'
+
+
 def test_arrows_agree_with_the_metrics() -> None:
     for metric in default_image_metrics(None):
         assert METRIC_COLUMNS[metric.name].higher_is_better == metric.higher_is_better

@@ -1,0 +1,162 @@
+"""Tables of what is fitted over one HiFiC say what the rows say; a base and its variants belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments import neighbor_ablation
+from experiments.commands import Options
+from experiments.hific_xgboost_tables.run import RATES, bytes_table, quality_table
+from experiments.neighbor_ablation import Predictors, ablation_table, fit, read_base, read_predictors, systems_of
+from hific.codecs.load import CheckpointError
+from hific.evaluation.measurement import WHOLE_SET, Measurement
+
+MakeCheckpoint = Callable[..., Path]
+
+
+def row(system: str, num_bytes: int, image: str = "a", psnr: float = 20.0, **metrics: float) -> Measurement:
+    """Of an image of 8000 pixels."""
+    return Measurement(
+        system,
+        codec="hific",
+        setting="",
+        image=image,
+        width=100,
+        height=80,
+        num_pixels=8000,
+        num_bytes=num_bytes,
+        metrics={"psnr": psnr, "mse": 1 / psnr, **metrics},
+        encode_seconds=0.5,
+        decode_seconds=2.0,
+    )
+
+
+def both_codings(label: str, hyperprior: int, neighbor: int) -> list[Measurement]:
+    """Of an image, and of one with ten times the bytes."""
+    sizes = {"hyperprior": hyperprior, "neighbor": neighbor}
+    return [
+        row(f"{label}, {coding}", factor * size, image)
+        for coding, size in sizes.items()
+        for image, factor in (("a", 1), ("b", 10))
+    ]
+
+
+def test_a_variant_is_compared_with_its_own_hyperprior_in_total_bytes() -> None:
+    rows = [row("hific, hyperprior", 100), *both_codings("y_1", 100, 90), *both_codings("y_10", 200, 100)]
+    fitted = {"hific": Predictors(None, 0), "y_1": Predictors(12.34, 2048), "y_10": Predictors(5.0, 512)}
+    table = ablation_table(rows, fitted)
+    assert table.header == (
+        "variant",
+        "bytes",
+        "bpp",
+        "change, %",
+        "encode, s",
+        "decode, s",
+        "fit, s",
+        "predictor, KiB",
+    )
+    assert table.body == (
+        ("hific", "100", "0.1000", "0.00", "0.500", "2.000", "", "0.0"),
+        ("y_1", "495", "0.4950", "-10.00", "0.500", "2.000", "12.3", "2.0"),
+        ("y_10", "550", "0.5500", "-50.00", "0.500", "2.000", "5.0", "0.5"),
+    )
+    assert [one.system for one in systems_of(rows, "y_1")] == ["y_1, hyperprior", "y_1, neighbor"]
+
+
+def test_refinement_is_compared_with_the_same_image_without_it() -> None:
+    rows = [
+        row("hific, hyperprior", 100, lpips_alex=0.5),
+        row("entropy, hyperprior", 100, lpips_alex=0.5),
+        row("entropy, neighbor", 90, lpips_alex=0.5),
+        row("both, hyperprior", 100, lpips_alex=0.5),
+        row("both, neighbor", 90, lpips_alex=0.5),
+        row("both, neighbor, refined", 95, psnr=21.0, lpips_alex=0.4, refined_share=0.75),
+    ]
+    table = ablation_table(rows, dict.fromkeys(("hific", "entropy", "both"), Predictors(1.0, 1024)))
+    assert table.header[-5:] == (
+        "PSNR, dB ↑",
+        "refined: PSNR, dB ↑",
+        "LPIPS-Alex ↓",
+        "refined: LPIPS-Alex ↓",
+        "refined share of tiles",
+    )
+    assert [line[3] for line in table.body] == ["0.00", "-10.00", "-5.00"]
+    assert [line[-5:] for line in table.body] == [
+        ("20.00", "", "0.500", "", ""),
+        ("20.00", "", "0.500", "", ""),
+        ("20.00", "21.00", "0.500", "0.400", "0.750"),
+    ]
+
+
+def three_rates() -> list[Measurement]:
+    rows = []
+    for factor, rate in enumerate(RATES, start=1):
+        for image in ("a", "b"):
+            rows += [
+                row(f"hific_{rate}, hyperprior", 100 * factor, image, estimated_bpp=1.0),
+                row(f"hific_knn_{rate}, hyperprior", 100 * factor, image),
+                row(f"hific_knn_{rate}, neighbor", 95 * factor, image, estimated_bpp=1.1),
+                row(f"hific_xgboost_{rate}, neighbor", 91 * factor, image),
+                row(f"hific_xgboost_{rate}, neighbor, refined", 92 * factor, image, psnr=21.0),
+            ]
+        whole = row(f"hific_{rate}, hyperprior", 200 * factor, WHOLE_SET)
+        rows.append(replace(whole, metrics={}, absent={"fid": "no Inception weights"}, num_images=2))
+    return rows
+
+
+def test_table_1_has_the_bytes_of_each_image_and_their_change() -> None:
+    table = bytes_table(three_rates())
+    assert table.header[:4] == ("image", "low: HiFiC", "low: HiFiC + KNN", "low: HiFiC + XGBoost")
+    assert [line[0] for line in table.body] == ["a", "b", "mean"]
+    assert table.body[0][1:4] == ("100", "95 (-5.0 %)", "91 (-9.0 %)")
+    assert table.body[2][-3:] == ("300", "285 (-5.0 %)", "273 (-9.0 %)")
+    assert table.to_csv().splitlines()[1].startswith("a,100,95 (-5.0 %)")
+
+
+def test_table_1_is_of_the_same_pixels_or_there_is_none() -> None:
+    rows = three_rates()
+    place = next(place for place, one in enumerate(rows) if one.system == "hific_knn_high, neighbor")
+    rows[place] = row("hific_knn_high, neighbor", 285, psnr=20.0000001)
+    with pytest.raises(
+        AssertionError, match="a: not the same decoded pixels of hific_high, hyperprior; hific_knn_high"
+    ):
+        bytes_table(rows)
+
+
+def test_table_3_has_refined_images_too_and_says_what_is_absent() -> None:
+    table = quality_table(three_rates())
+    assert [line[0] for line in table.body[:5]] == [
+        "HiFiC, low",
+        "HiFiC + KNN, low",
+        "HiFiC + XGBoost, low",
+        "HiFiC + XGBoost, refined, low",
+        "HiFiC, medium",
+    ]
+    psnr, fid = (next(place for place, name in enumerate(table.header) if key in name) for key in ("PSNR", "FID"))
+    assert [line[psnr] for line in table.body[:4]] == ["20.00", "20.00", "20.00", "21.00"]
+    assert table.body[0][fid] == "absent [1]" and table.notes == ("[1] absent: no Inception weights",)
+
+
+def test_a_base_is_a_hific_without_predictors(
+    make_checkpoint: MakeCheckpoint, make_hific_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    path = make_hific_checkpoint()
+    assert read_base(path).checkpoint == path and read_base(path).choices == ()
+    assert read_predictors(path) == Predictors(None, 0)
+    with pytest.raises(CheckpointError, match="a HiFiC without predictors is due, not tiny, context"):
+        read_base(make_checkpoint())
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        read_base(tmp_path / "absent.ckpt")
+
+
+def test_what_was_fitted_to_another_base_is_not_taken(
+    make_hific_checkpoint: MakeCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, other = read_base(make_hific_checkpoint()), make_hific_checkpoint("other.ckpt", seed=1)
+    monkeypatch.setattr(neighbor_ablation, "train_once", lambda folder, *overrides: other)
+    with pytest.raises(CheckpointError, match=r"other\.ckpt: was fitted to another model than .*delete it"):
+        fit(Options(tmp_path, (), ()), base, "side_3", "neighbor.xgboost.side=3")
