@@ -34,9 +34,9 @@ class XGBoostFit:
         others: see XGBoost's parameters of these names.
     """
 
-    rounds: int = 150
-    max_depth: int = 6
-    learning_rate: float = 0.15
+    rounds: int = 60
+    max_depth: int = 5
+    learning_rate: float = 0.3
     min_child_weight: float = 5.0
     max_bin: int = 128
     multi_strategy: Literal["multi_output_tree", "one_output_per_tree"] = "multi_output_tree"
