@@ -1,6 +1,6 @@
 """Seconds of HiFiC's compress and decompress on a 768x512 image, part by part, and the coder's share.
 
-    python benchmarks/hific_codec.py [--checkpoint model.ckpt] [--threads 2] [--cpu-time]
+    python benchmarks/hific_codec.py [--checkpoint model.ckpt] [--coding neighbor] [--threads 2] [--cpu-time]
 
 Without a checkpoint: random weights of size=paper, scaled so that the latents cost some bits. Floors of the networks:
 benchmarks/hific_networks.py.
@@ -62,6 +62,7 @@ class Stopwatch:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint")
+    parser.add_argument("--coding", help="of the checkpoint's; by default its last")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cpu-time", action="store_true", help="time of the process instead of time on the wall")
@@ -69,7 +70,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     clock = time.process_time if options.cpu_time else time.perf_counter
     keep_freed_memory()
-    codec = load_codec(options.checkpoint) if options.checkpoint else random_codec()
+    codec = load_codec(options.checkpoint, coding=options.coding) if options.checkpoint else random_codec()
     assert isinstance(codec, HyperpriorCodec)
     pixels = np.asarray(Image.fromarray(skimage.data.astronaut()).resize((768, 512)))
     data = codec.compress(pixels)
@@ -78,9 +79,17 @@ def main() -> None:
     watch.watch(codec, "_hyper_symbols", "hyper-analysis")
     watch.watch(codec.coding_tables, "predict", "integer hyper-syntheses")
     watch.watch(codec, "_synthesize", "synthesis G")
+    parts_of_codec = list(PARTS)
+    if codec.coding == "neighbor" and codec.coding_tables.neighbor is not None:
+        watch.watch(codec.coding_tables.neighbor.summary, "expected", "linear summary")
+        watch.watch(codec.coding_tables.neighbor.predictor, "frequencies", "predictor")
+        parts_of_codec += ["linear summary", "predictor"]
+    if codec.refine and codec.refinement is not None:
+        watch.watch(codec.refinement, "corrections", "refinement")
+        parts_of_codec.append("refinement")
     print(f"{len(data)} bytes, {8 * len(data) / pixels[..., 0].size:.3f} bpp, {options.threads} threads\n")
-    print("| | " + " | ".join(PARTS) + " | coder | coder's share | whole |")
-    print("|---" * (len(PARTS) + 4) + "|")
+    print("| | " + " | ".join(parts_of_codec) + " | coder and features | their share | whole |")
+    print("|---" * (len(parts_of_codec) + 4) + "|")
     for name, work in (("compress", lambda: codec.compress(pixels)), ("decompress", lambda: codec.decompress(data))):
         runs = []
         for _ in range(options.repeats):
@@ -90,7 +99,7 @@ def main() -> None:
             runs.append((clock() - start, dict(watch.seconds)))
         whole, parts = min(runs, key=lambda run: run[0])
         coder = whole - sum(parts.values())
-        cells = [f"{parts.get(part, 0.0):.3f}" for part in PARTS]
+        cells = [f"{parts.get(part, 0.0):.3f}" for part in parts_of_codec]
         print(f"| {name} | {' | '.join(cells)} | {coder:.3f} | {coder / whole:.1%} | {whole:.3f} |")
 
 
