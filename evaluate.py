@@ -41,6 +41,7 @@ from hific.user_errors import told_in_a_line
 from hific.weights import WeightsFileError, WeightsName, WeightsNotFoundError, find_weights
 
 log = logging.getLogger("evaluate")
+LAST_CODING = "last"
 SWITCH_CONTROLS: tuple[SwitchSource, ...] = ("top_left", "random")
 
 
@@ -52,7 +53,10 @@ class Checkpoint:
     codec: AnyCodec
 
     def codings(self, wanted: Sequence[str]) -> list[str]:
-        """Those of `wanted` that its files can have, in that order; all that there are where none is wanted."""
+        """Those of `wanted` that its files can have, in that order; all that there are where none is wanted. `last` is
+        its last."""
+        if list(wanted) == [LAST_CODING]:
+            return [self.codec.codings[-1]]
         return [coding for coding in wanted or self.codec.codings if coding in self.codec.codings]
 
 
@@ -170,9 +174,10 @@ def check_request(config: DictConfig) -> None:
         raise RequestError("this data set needs its folder: data.root=FOLDER")
     check_known("split", [config.split], get_args(Split))
     all_codings = [coding for of_codec in CODINGS.values() for coding in of_codec]
-    check_known("codings", _listed(config.codings), all_codings)
+    if config.codings != LAST_CODING:
+        check_known("codings", _listed(config.codings), all_codings)
     if config.codings is not None and not _listed(config.codings):
-        raise RequestError(f"codings=[]: name at least one of {', '.join(all_codings)}, or null for all of a model's")
+        raise RequestError(f"codings=[]: name at least one of {', '.join(all_codings)}, or last, or null for all")
     check_known("classical", _listed(config.classical), list(config.codec))
     check_folder("weights.dir", config.weights.dir)
     check_file("weights.inception", config.weights.inception)

@@ -98,11 +98,11 @@ def fit(options: Options, base: Base, name: str, *overrides: str) -> Path:
 
 
 def measure(options: Options, checkpoints: Mapping[str, Path], title: str) -> list[Measurement]:
-    """Runs evaluate.py over checkpoints by their label: both codings, which tables compare, and classical codecs only
+    """Runs evaluate.py over checkpoints by their label, in the coding of their smallest files; classical codecs only
     where they are asked for."""
-    both = replace(options, evaluate=(*options.evaluate, "codings=[hyperprior,neighbor]"))
+    smallest = replace(options, evaluate=(*options.evaluate, "codings=last"))
     names = f"names=[{','.join(checkpoints)}]"
-    evaluate(both, list(checkpoints.values()), names, "classical=[]", f"title='{title}'")
+    evaluate(smallest, list(checkpoints.values()), names, "classical=[]", f"title='{title}'")
     return read_rows(options.output / "measurements.parquet")
 
 
@@ -114,28 +114,29 @@ def read_predictors(checkpoint: Path) -> Predictors:
 
 
 def ablation_table(rows: Sequence[Measurement], predictors: Mapping[str, Predictors]) -> Table:
-    """A line for each label of `predictors`, of its last system: with all that was fitted. Where there are refinements,
-    also decoded images without and with them."""
+    """A line for each label of `predictors`, of its last system: with all that was fitted; BASE comes first. Where
+    there are refinements, also decoded images without and with them."""
     is_refined = any(REFINED in row.metrics for row in rows)
     metrics = [name for name in QUALITY if is_refined and any(name in row.metrics for row in rows)]
     header = ("variant", "bytes", "bpp", "change, %", "encode, s", "decode, s", "fit, s", "predictor, KiB")
     headings = [metric_column(name).heading for name in metrics]
     more = [text for heading in headings for text in (heading, f"refined: {heading}")]
     more += [metric_column(REFINED).title] if is_refined else []
+    reference = _total_bytes(systems_of(rows, next(iter(predictors)))[0])
     body = []
     for label, fitted in predictors.items():
         systems = systems_of(rows, label)
         quality = _quality_cells(systems, metrics) if is_refined else ()
-        body.append((label, *_cost_cells(systems, fitted), *quality))
+        body.append((label, *_cost_cells(systems[-1], fitted, reference), *quality))
     note = (
-        "Means over images. change: of all bytes, against the same model's coding by its hyperprior alone; "
+        "Means over images. change: of all bytes, against the same symbols coded by the hyperprior alone; "
         "predictor: its arrays in the checkpoint."
     )
     return Table((*header, *more), tuple(body), (note,))
 
 
 def systems_of(rows: Sequence[Measurement], label: str) -> list[SystemSummary]:
-    """Of one checkpoint, in the order of evaluate.py: its hyperprior alone comes first, with all that it has last."""
+    """Of one checkpoint, in the order of evaluate.py: with all that it has comes last."""
     return [one for one in summarize(rows) if one.system.startswith(f"{label}, ")]
 
 
@@ -150,13 +151,15 @@ def write_table(table: Table, path: Path) -> None:
     print(f"\n{table.to_markdown()}\n{path}.md and .csv", flush=True)
 
 
-def _cost_cells(systems: Sequence[SystemSummary], fitted: Predictors) -> tuple[str, ...]:
-    total = [sum(row.num_bytes for row in system.rows) for system in systems]
-    last = systems[-1]
+def _total_bytes(system: SystemSummary) -> int:
+    return sum(row.num_bytes for row in system.rows)
+
+
+def _cost_cells(last: SystemSummary, fitted: Predictors, reference: int) -> tuple[str, ...]:
     return (
         number_cell(last.mean(lambda row: row.num_bytes), 0),
         number_cell(last.mean(lambda row: row.bpp), 4),
-        number_cell(change_in_percent(total[-1], total[0]), 2),
+        number_cell(change_in_percent(_total_bytes(last), reference), 2),
         number_cell(last.mean(lambda row: row.encode_seconds), 3),
         number_cell(last.mean(lambda row: row.decode_seconds), 3),
         number_cell(fitted.fit_seconds, 1),

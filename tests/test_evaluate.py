@@ -123,6 +123,8 @@ def test_models_of_different_families_stand_side_by_side(
     assert "estimated_bpp" not in face["sae, context"].metrics
     with pytest.raises(ValueError, match="hific has hyperprior"):
         evaluate(f"checkpoint={paths}", "names=[sae,hific]", "codings=[static]")
+    last = evaluate(f"checkpoint={paths}", "names=[sae,hific]", "codings=last", "classical=[]", "controls=false")
+    assert {row.system for row in last} == {"sae, context", "hific, hyperprior"}
 
 
 def test_a_run_without_perceptual_term_is_a_warning(evaluate: Evaluate, checkpoints: Path, tmp_path: Path) -> None:
