@@ -72,7 +72,8 @@ def differs() -> PredictorError:
 
 
 def _unreadable(error: Exception) -> PredictorError:
-    reason = str(error).strip().splitlines()[-1]
+    # The first line is "[time] file:line: reason"; the library's stack follows.
+    reason = str(error).strip().splitlines()[0].split(": ", 1)[-1]
     return PredictorError(
         f"xgboost {xgboost.__version__} cannot read the predictor ({reason}): install the version that "
         "constraints.txt names"

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
-from hific.context.exact_trees import differs, exact_margins, load_booster
 from hific.context.refinement_features import (
     CORRECTION_BITS,
     MAX_WEIGHT,
@@ -30,6 +28,9 @@ from hific.context.refinement_features import (
     window_around,
 )
 from hific.context.window_predictor import State
+
+if TYPE_CHECKING:
+    import xgboost
 
 Flags = NDArray[np.bool_]
 
@@ -59,6 +60,9 @@ class Refinement:
     _booster: xgboost.Booster | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # XGBoost brings pandas: a second at start, for which only files that are refined shall wait.
+        from hific.context.exact_trees import differs, load_booster
+
         if self.weights.shape != (3, self.options.num_weights) or not (np.abs(self.weights) < MAX_WEIGHT).all():
             raise ValueError(f"refinement: weights {self.weights.shape} for a window of side {self.options.side}")
         object.__setattr__(self, "_booster", load_booster(self.model) if len(self.model) else None)
@@ -94,6 +98,8 @@ class Refinement:
         """int32 [n, 3] in 1/1024 of features [n, F]."""
         if self._booster is None or not len(features):
             return np.zeros((len(features), 3), np.int32)
+        from hific.context.exact_trees import exact_margins
+
         return exact_margins(self._booster, features, np.zeros((len(features), 3), np.float32))
 
     def corrections(self, windows: Pixels, places: NDArray[np.int32]) -> Floats:
