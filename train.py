@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from typing import NamedTuple
 
 import hydra
 from hydra.utils import instantiate
@@ -15,6 +17,7 @@ from hific.data.source import DataNotFoundError
 from hific.ops.keep_memory import keep_freed_memory
 from hific.ops.option_error import OptionError
 from hific.training.adversarial_module import CropError
+from hific.training.callbacks.graceful_stop import GracefulStop
 from hific.training.finite import NonFiniteError
 from hific.training.init_from import InitFromError
 from hific.training.quiet import silence_known_messages
@@ -29,8 +32,19 @@ OmegaConf.register_new_resolver("add", lambda *terms: sum(terms), replace=True)
 OmegaConf.register_new_resolver("unless", lambda given, number: 0 if given else number, replace=True)
 
 
-def train(config: DictConfig) -> dict[str, float]:
-    """Runs the composed configuration; returns the last value of every logged metric."""
+# What a shell gives to a process that Ctrl-C ended: a script that trains and then goes on stops there.
+INTERRUPTED = 130
+
+
+class Outcome(NamedTuple):
+    """Of a run. metrics: the last value of every logged one; interrupted: by a signal, before its last batch."""
+
+    metrics: dict[str, float]
+    interrupted: bool
+
+
+def train(config: DictConfig) -> Outcome:
+    """Runs the composed configuration."""
     if OmegaConf.is_missing(config.data, "root"):
         raise DataNotFoundError("this data set needs its folder: data.root=FOLDER")
     silence_known_messages()
@@ -50,6 +64,7 @@ def train(config: DictConfig) -> dict[str, float]:
             keep_earlier_metrics(config.output_dir, step)
     trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
     metrics = dict(trainer.callback_metrics)
+    interrupted = any(isinstance(callback, GracefulStop) and callback.requested for callback in callbacks)
     if config.test and not trainer.should_stop:
         trainer.test(module, datamodule)
         metrics |= trainer.callback_metrics
@@ -58,7 +73,7 @@ def train(config: DictConfig) -> dict[str, float]:
         log.info("%s after %d batches; the run is in %s", done, trainer.global_step, config.output_dir)
         if trainer.should_stop:
             log.info("to go on, repeat the options with ckpt_path=%s/last.ckpt", config.output_dir)
-    return {name: float(value) for name, value in metrics.items()}
+    return Outcome({name: float(value) for name, value in metrics.items()}, interrupted)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -75,7 +90,9 @@ def main(config: DictConfig) -> None:
         WeightsFileError,
         WeightsNotFoundError,
     ):
-        train(config)
+        outcome = train(config)
+    if outcome.interrupted:
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

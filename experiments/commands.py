@@ -72,7 +72,7 @@ def run(script: str, *overrides: str) -> None:
                 process.wait()
                 break
             except KeyboardInterrupt:
-                interrupted = True  # The terminal tells both: train.py saves what it has, and ends with status 0.
+                interrupted = True  # The terminal tells both: train.py saves what it has.
     if interrupted or process.returncode != 0:
         sys.exit(INTERRUPTED if interrupted else process.returncode)
 

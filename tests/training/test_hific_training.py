@@ -55,7 +55,7 @@ NOTING = [f"+callbacks.notes._target_={__name__}.Notes"]
 
 @pytest.mark.parametrize("rate", ["low", "medium", "high"])
 def test_both_stages_run_and_the_checkpoint_codes(rate: str, composed: Composed, train: Train, tmp_path: Path) -> None:
-    metrics = train(composed(*TWO_STAGES, f"rate={rate}"))
+    metrics = train(composed(*TWO_STAGES, f"rate={rate}")).metrics
     assert np.isfinite(list(metrics.values())).all()
     logged = {"val/estimated_bpp", "val/psnr", "val/distortion", "train/estimated_bpp_noisy", "train/adversarial"}
     logged |= {"train/estimated_bpp_quantized", "train/rate_weight", "train/mse", "train/gradient_norm"}
