@@ -97,12 +97,15 @@ def fit(options: Options, base: Base, name: str, *overrides: str) -> Path:
     return checkpoint
 
 
-def measure(options: Options, checkpoints: Mapping[str, Path], title: str) -> list[Measurement]:
+def measure(
+    options: Options, checkpoints: Mapping[str, Path], title: str, panel: Sequence[str] = ()
+) -> list[Measurement]:
     """Runs evaluate.py over checkpoints by their label, in the coding of their smallest files; classical codecs only
-    where they are asked for."""
+    where they are asked for. `panel`: systems to draw, by default each checkpoint's last."""
     smallest = replace(options, evaluate=(*options.evaluate, "codings=last"))
     names = f"names=[{','.join(checkpoints)}]"
-    evaluate(smallest, list(checkpoints.values()), names, "classical=[]", f"title='{title}'")
+    shown = [f"panel.systems={list(panel)}"] if panel else []
+    evaluate(smallest, list(checkpoints.values()), names, "classical=[]", f"title='{title}'", *shown)
     return read_rows(options.output / "measurements.parquet")
 
 

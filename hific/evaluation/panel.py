@@ -134,7 +134,8 @@ def _picture(
 
 def _write(panel: Image.Image, cell: PanelCell, left: int, top: int, width: int) -> None:
     draw = ImageDraw.Draw(panel)
-    draw.text((left, top), _shortened(cell.title, width, 17), INK, _font(17))
+    size = next((size for size in range(17, 11, -1) if _font(size).getlength(cell.title) <= width), 11)
+    draw.text((left, top), _shortened(cell.title, width, size), INK, _font(size))
     for number, line in enumerate(cell.lines):
         draw.text((left, top + TITLE_LINE + number * LINE), _shortened(line, width, 13), SOFT_INK, _font(13))
 

@@ -18,6 +18,7 @@ from hific.context.neighbor_model import NeighborModel
 from hific.losses.latent_spread import latent_spread_loss
 from hific.losses.layerwise import layerwise_loss
 from hific.losses.perceptual import FrozenFeatureLoss
+from hific.losses.phase_pattern import phase_pattern_loss
 from hific.losses.switch_prediction import switch_accuracy, switch_prediction_loss
 from hific.models.compressnet import CompressNet
 from hific.models.outputs import CompressNetOutput
@@ -37,8 +38,8 @@ SWITCH_COUNT_INTERVAL = 16  # counting millions of switches is slow, and one bat
 class LossWeights:
     """Weights of equation 3 beside the adversary's own; images in [-1, 1], every term a mean over elements.
 
-    mse: lambda_MSE; perceptual: lambda_p; layerwise: lambda_S; switch_prediction: the SPN's own loss; latent_spread:
-    not in the paper, see losses/latent_spread.py.
+    mse: lambda_MSE; perceptual: lambda_p; layerwise: lambda_S; switch_prediction: the SPN's own loss; latent_spread,
+    phase_pattern: not in the paper, see losses/.
     """
 
     mse: float = 1.0
@@ -46,6 +47,7 @@ class LossWeights:
     layerwise: float = 1.0
     switch_prediction: float = 1.0
     latent_spread: float = 1.0
+    phase_pattern: float = 0.0
 
 
 class CompressNetModule(AdversarialModule):
@@ -137,6 +139,9 @@ class CompressNetModule(AdversarialModule):
         if self.weights.latent_spread > 0:
             distance = latent_spread_loss(analysis.latent, self.model.levels)
             terms["latent_spread"] = self.weights.latent_spread * distance
+        if self.weights.phase_pattern > 0:
+            distance = phase_pattern_loss(output.reconstruction, image, self.model.stride)
+            terms["phase_pattern"] = self.weights.phase_pattern * distance
         if self.weights.layerwise > 0 and analysis.features:
             distance = layerwise_loss(output.synthesis.features, analysis.features, self.detach_layerwise)
             terms["layerwise"] = self.weights.layerwise * distance

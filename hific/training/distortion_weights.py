@@ -9,11 +9,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class DistortionWeights:
-    """mse: k_M, of the mean squared error on [0, 255]; perceptual: k_P, of LPIPS."""
+    """mse: k_M, of the mean squared error on [0, 255]; perceptual: k_P, of LPIPS; phase_pattern: on [0, 255] too, not
+    in the paper, see losses/phase_pattern.py.
+    """
 
     mse: float = 0.075 * 2**-5
     perceptual: float = 1.0
+    phase_pattern: float = 0.0
 
     def of_mse(self, error: Tensor) -> Tensor:
         """The weighted term of a mean squared error on [0, 1]."""
         return self.mse * 255.0**2 * error
+
+    def of_pattern(self, square: Tensor) -> Tensor:
+        """The weighted term of `phase_pattern_loss` on [0, 1]."""
+        return self.phase_pattern * 255.0**2 * square

@@ -20,6 +20,7 @@ from hific.codecs.load import checkpoint_entry
 from hific.context.fit_neighbors import NeighborFit
 from hific.context.fit_refinement import RefinementFit
 from hific.losses.perceptual import FrozenFeatureLoss
+from hific.losses.phase_pattern import phase_pattern_loss
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.outputs import HyperpriorOutput
@@ -211,6 +212,9 @@ class HificModule(AdversarialModule):
     ) -> dict[str, Tensor]:
         error = (output.reconstruction - image).square().mean()
         terms = {"mse": self.weights.of_mse(error)}
+        if self.weights.phase_pattern > 0:
+            square = phase_pattern_loss(output.reconstruction, image, self.model.stride)
+            terms["phase_pattern"] = self.weights.of_pattern(square)
         if self.perceptual is not None and self.weights.perceptual > 0:
             some = slice(self.perceptual_samples)
             x_hat, x = shifted_crop((output.reconstruction[some], image[some]), self.view_shift, generator)

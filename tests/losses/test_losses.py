@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from hific.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from hific.losses.latent_spread import latent_spread_loss
 from hific.losses.layerwise import layerwise_loss
+from hific.losses.phase_pattern import phase_pattern_loss
 from hific.losses.switch_prediction import switch_accuracy, switch_prediction_loss
 from hific.ops.quantize import soft_quantize
 
@@ -42,6 +43,25 @@ def test_a_latent_that_is_nearly_constant_is_spread() -> None:
     constant = torch.full((1, 2, 2, 2), 0.3, requires_grad=True)
     latent_spread_loss(constant).backward()
     assert torch.isfinite(constant.grad).all()
+
+
+def test_a_pattern_of_the_grid_is_seen_alike_over_any_image_and_a_tint_is_none() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(8, 3, 67, 80, generator=generator)
+    pattern = torch.randn(3, 4, 4, generator=generator)
+    pattern -= pattern.mean((1, 2), keepdim=True)
+    drawn = image + pattern.repeat(1, 17, 20)[:, :67] + torch.rand(3, 1, 1, generator=generator)
+    torch.testing.assert_close(phase_pattern_loss(drawn, image, 4), pattern.square().mean())
+    assert phase_pattern_loss(image + 0.3, image, 4) < 1e-12
+
+
+def test_what_differs_from_place_to_place_is_no_pattern() -> None:
+    image, noise = torch.zeros(8, 3, 128, 128), torch.randn(8, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    num_cells = 8 * 8 * 8
+    assert phase_pattern_loss(image + noise, image, 16) < 1.2 / num_cells
+    once = torch.zeros(8, 3, 128, 128)
+    once[0, :, :16, :16] = noise[0, :, :16, :16]
+    assert phase_pattern_loss(once, image, 16) < 1.2 / num_cells**2
 
 
 def test_layerwise_sums_scales_and_refuses_unequal_lists() -> None:
