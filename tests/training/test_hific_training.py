@@ -55,8 +55,8 @@ NOTING = [f"+callbacks.notes._target_={__name__}.Notes"]
 
 @pytest.mark.parametrize("rate", ["low", "medium", "high"])
 def test_both_stages_run_and_the_checkpoint_codes(rate: str, composed: Composed, train: Train, tmp_path: Path) -> None:
-    metrics = train(composed(*TWO_STAGES, f"rate={rate}")).metrics
-    assert np.isfinite(list(metrics.values())).all()
+    metrics = train(composed(*TWO_STAGES, f"rate={rate}", "size.hific.phase_pattern_weight=1")).metrics
+    assert np.isfinite(list(metrics.values())).all() and metrics["train/phase_pattern"] > 0
     logged = {"val/estimated_bpp", "val/psnr", "val/distortion", "train/estimated_bpp_noisy", "train/adversarial"}
     logged |= {"train/estimated_bpp_quantized", "train/rate_weight", "train/mse", "train/gradient_norm"}
     assert logged | {"train/discriminator/real", "train/discriminator/fake"} <= set(metrics)
