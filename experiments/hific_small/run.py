@@ -21,7 +21,7 @@ RECIPE = (
     "~model.schedule.factor",
 )
 FIRST = ("model.stage1_steps=6000", "model.stage2_steps=1500", "model.optimizer.lr=3e-4")
-BRANCH = ("model.stage1_steps=1500", "model.stage2_steps=1500", "model.optimizer.lr=2e-4")
+BRANCH = ("model.stage1_steps=1500", "model.stage2_steps=1000", "model.optimizer.lr=2e-4")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
