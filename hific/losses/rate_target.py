@@ -17,6 +17,9 @@ class RateTarget:
             public release computes to 2^-6).
         warmup: share of the stage in which the target is `warmup_target` times as high and the weight
             `warmup_weight` times as large: the networks find structure before they must save.
+        averaged_over: batches that the rate is averaged over (exponentially) before it is compared with the target; 1
+            is the paper's. Of two crops a batch, one is far above the target and the next far below it: decided batch
+            by batch, it is the share of batches above that settles, and the mean misses the target.
         enabled: False weighs the rate by `lambda_a` always, as before this idea (an ablation).
     """
 
@@ -28,12 +31,16 @@ class RateTarget:
         warmup: float = 0.05,
         warmup_target: float = 1.43,
         warmup_weight: float = 0.5,
+        averaged_over: int = 1,
         enabled: bool = True,
     ) -> None:
         if not 0 < lambda_b <= lambda_a or target_bpp <= 0:
             raise OptionError(
                 f"0 < lambda_b <= lambda_a and target_bpp > 0 are due: {lambda_b}, {lambda_a}, {target_bpp}"
             )
+        if averaged_over < 1:
+            raise OptionError(f"averaged_over={averaged_over} is a number of batches, 1 or more")
+        self.averaged_over = averaged_over
         self.target_bpp, self.lambda_a, self.lambda_b = target_bpp, lambda_a, lambda_b
         self.warmup, self.warmup_target, self.warmup_weight = warmup, warmup_target, warmup_weight
         self.enabled = enabled
@@ -42,10 +49,15 @@ class RateTarget:
         """Bits per pixel that are aimed at when a share `progress` of the stage is done."""
         return self.target_bpp * (self.warmup_target if progress < self.warmup else 1.0)
 
+    def average(self, before: Tensor | None, quantized_bpp: Tensor) -> Tensor:
+        """What `weight` goes by: `before` (None: nothing yet) and one more batch's rate."""
+        rate = quantized_bpp.detach()
+        return rate if before is None else torch.lerp(before.to(rate), rate, 1 / self.averaged_over)
+
     def weight(self, quantized_bpp: Tensor, progress: float) -> Tensor:
         """The weight of the noisy estimated bpp, a scalar without gradient.
 
-        quantized_bpp: estimated bpp of the rounded latents of the whole batch, of all ranks.
+        quantized_bpp: estimated bpp of the rounded latents of the whole batch, of all ranks; averaged.
         """
         rate = quantized_bpp.detach()
         above = rate > self.target(progress) if self.enabled else torch.ones_like(rate, dtype=torch.bool)

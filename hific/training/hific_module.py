@@ -106,6 +106,7 @@ class HificModule(AdversarialModule):
         )
         self.weights = weights
         self.rate_target = rate_target
+        self.average_bpp: Tensor | None = None
         self.stages = stages
         self.freeze_analysis = freeze_analysis
         self.perceptual_samples = perceptual_samples
@@ -226,7 +227,8 @@ class HificModule(AdversarialModule):
         """lambda' times the noisy rate; lambda' goes by the quantized rate of all ranks' images."""
         quantized_bpp = self.trainer.strategy.reduce(output.estimated_bpp_quantized, reduce_op="mean")
         assert isinstance(quantized_bpp, Tensor)
-        rate_weight = self.rate_target.weight(quantized_bpp, self.stage_progress)
+        self.average_bpp = self.rate_target.average(self.average_bpp, quantized_bpp)
+        rate_weight = self.rate_target.weight(self.average_bpp, self.stage_progress)
         self.log("train/estimated_bpp_quantized", quantized_bpp, prog_bar=True)
         self.log_dict(
             {"train/estimated_bpp_noisy": output.estimated_bpp_noisy.detach(), "train/rate_weight": rate_weight}
@@ -292,11 +294,14 @@ class HificModule(AdversarialModule):
             weights |= {f"synthesis.{name}": value for name, value in self.ema.average.state_dict().items()}
         coding = self.fitted_coding or self._coding()
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info(), weights)
+        checkpoint["average_bpp"] = self.average_bpp
         checkpoint["peaks"] = [self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks]
 
     def take_over(self, checkpoint: dict[str, Any]) -> None:
         self.on_load_checkpoint(checkpoint)
+        self.average_bpp = None  # of another target, maybe
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.average_bpp = checkpoint.get("average_bpp")
         if "peaks" in checkpoint:
             self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks = checkpoint["peaks"]

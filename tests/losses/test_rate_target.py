@@ -52,3 +52,18 @@ def test_it_holds_a_rate() -> None:
         rate *= 1 + 0.01 * (0.3 - weight)
         rates.append(rate)
     assert sum(rates[1000:]) / 1000 == pytest.approx(0.3, rel=0.05)
+
+
+@pytest.mark.parametrize(("averaged_over", "within"), [(1, (0.15, 0.25)), (50, (0.0, 0.05))])
+def test_rates_that_vary_from_batch_to_batch_are_held_by_their_average_only(
+    averaged_over: int, within: tuple[float, float]
+) -> None:
+    """The toy above whose batches are of different photos, most of them cheap."""
+    control = RateTarget(0.3, 1.0, averaged_over=averaged_over)
+    photos = torch.randn(8000, generator=torch.Generator().manual_seed(0)).mul(0.5).exp()
+    level, average, rates = 0.3, None, []
+    for photo in photos / photos.mean():
+        rates.append(level * float(photo))
+        average = control.average(average, torch.tensor(rates[-1]))
+        level *= 1 + 0.01 * (0.3 - float(control.weight(average, 0.5)))
+    assert within[0] <= abs(sum(rates[2000:]) / 6000 / 0.3 - 1) <= within[1]
