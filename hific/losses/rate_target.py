@@ -41,6 +41,7 @@ class RateTarget:
         if averaged_over < 1:
             raise OptionError(f"averaged_over={averaged_over} is a number of batches, 1 or more")
         self.averaged_over = averaged_over
+        self.average_bpp: Tensor | None = None
         self.target_bpp, self.lambda_a, self.lambda_b = target_bpp, lambda_a, lambda_b
         self.warmup, self.warmup_target, self.warmup_weight = warmup, warmup_target, warmup_weight
         self.enabled = enabled
@@ -49,17 +50,14 @@ class RateTarget:
         """Bits per pixel that are aimed at when a share `progress` of the stage is done."""
         return self.target_bpp * (self.warmup_target if progress < self.warmup else 1.0)
 
-    def average(self, before: Tensor | None, quantized_bpp: Tensor) -> Tensor:
-        """What `weight` goes by: `before` (None: nothing yet) and one more batch's rate."""
-        rate = quantized_bpp.detach()
-        return rate if before is None else torch.lerp(before.to(rate), rate, 1 / self.averaged_over)
-
     def weight(self, quantized_bpp: Tensor, progress: float) -> Tensor:
-        """The weight of the noisy estimated bpp, a scalar without gradient.
+        """The weight of the noisy estimated bpp, a scalar without gradient, for the next batch of a training.
 
-        quantized_bpp: estimated bpp of the rounded latents of the whole batch, of all ranks; averaged.
+        quantized_bpp: estimated bpp of the rounded latents of the whole batch, of all ranks. Goes into `average_bpp`.
         """
         rate = quantized_bpp.detach()
+        before = rate if self.average_bpp is None else self.average_bpp.to(rate)
+        self.average_bpp = rate = torch.lerp(before, rate, 1 / self.averaged_over)
         above = rate > self.target(progress) if self.enabled else torch.ones_like(rate, dtype=torch.bool)
         weight = torch.where(above, torch.full_like(rate, self.lambda_a), torch.full_like(rate, self.lambda_b))
         return weight * (self.warmup_weight if progress < self.warmup else 1.0)

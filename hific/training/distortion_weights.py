@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from hific.losses.phase_pattern import phase_pattern_loss
+
 
 @dataclass(frozen=True)
 class DistortionWeights:
@@ -21,6 +23,9 @@ class DistortionWeights:
         """The weighted term of a mean squared error on [0, 1]."""
         return self.mse * 255.0**2 * error
 
-    def of_pattern(self, square: Tensor) -> Tensor:
-        """The weighted term of `phase_pattern_loss` on [0, 1]."""
-        return self.phase_pattern * 255.0**2 * square
+    def terms(self, reconstruction: Tensor, image: Tensor, stride: int) -> dict[str, Tensor]:
+        """Those of the pixels, weighted; images on [0, 1]; stride: pixels of a latent."""
+        terms = {"mse": self.of_mse((reconstruction - image).square().mean())}
+        if self.phase_pattern > 0:
+            terms["phase_pattern"] = self.phase_pattern * 255.0**2 * phase_pattern_loss(reconstruction, image, stride)
+        return terms

@@ -20,7 +20,6 @@ from hific.codecs.load import checkpoint_entry
 from hific.context.fit_neighbors import NeighborFit
 from hific.context.fit_refinement import RefinementFit
 from hific.losses.perceptual import FrozenFeatureLoss
-from hific.losses.phase_pattern import phase_pattern_loss
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.outputs import HyperpriorOutput
@@ -106,7 +105,6 @@ class HificModule(AdversarialModule):
         )
         self.weights = weights
         self.rate_target = rate_target
-        self.average_bpp: Tensor | None = None
         self.stages = stages
         self.freeze_analysis = freeze_analysis
         self.perceptual_samples = perceptual_samples
@@ -211,24 +209,20 @@ class HificModule(AdversarialModule):
     def _distortion_terms(
         self, image: Tensor, output: HyperpriorOutput, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        error = (output.reconstruction - image).square().mean()
-        terms = {"mse": self.weights.of_mse(error)}
-        if self.weights.phase_pattern > 0:
-            square = phase_pattern_loss(output.reconstruction, image, self.model.stride)
-            terms["phase_pattern"] = self.weights.of_pattern(square)
+        terms = self.weights.terms(output.reconstruction, image, self.model.stride)
         if self.perceptual is not None and self.weights.perceptual > 0:
             some = slice(self.perceptual_samples)
             x_hat, x = shifted_crop((output.reconstruction[some], image[some]), self.view_shift, generator)
             terms["perceptual"] = self.weights.perceptual * self.perceptual(2 * x_hat - 1, 2 * x - 1)
-        self.log("train/psnr", -10 * torch.log10(error.detach().clamp(min=1e-10)))
+        error = (output.reconstruction.detach() - image).square().mean()
+        self.log("train/psnr", -10 * torch.log10(error.clamp(min=1e-10)))
         return terms
 
     def _rate_term(self, output: HyperpriorOutput) -> dict[str, Tensor]:
         """lambda' times the noisy rate; lambda' goes by the quantized rate of all ranks' images."""
         quantized_bpp = self.trainer.strategy.reduce(output.estimated_bpp_quantized, reduce_op="mean")
         assert isinstance(quantized_bpp, Tensor)
-        self.average_bpp = self.rate_target.average(self.average_bpp, quantized_bpp)
-        rate_weight = self.rate_target.weight(self.average_bpp, self.stage_progress)
+        rate_weight = self.rate_target.weight(quantized_bpp, self.stage_progress)
         self.log("train/estimated_bpp_quantized", quantized_bpp, prog_bar=True)
         self.log_dict(
             {"train/estimated_bpp_noisy": output.estimated_bpp_noisy.detach(), "train/rate_weight": rate_weight}
@@ -294,14 +288,13 @@ class HificModule(AdversarialModule):
             weights |= {f"synthesis.{name}": value for name, value in self.ema.average.state_dict().items()}
         coding = self.fitted_coding or self._coding()
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info(), weights)
-        checkpoint["average_bpp"] = self.average_bpp
+        checkpoint["average_bpp"] = self.rate_target.average_bpp
         checkpoint["peaks"] = [self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks]
 
     def take_over(self, checkpoint: dict[str, Any]) -> None:
-        self.on_load_checkpoint(checkpoint)
-        self.average_bpp = None  # of another target, maybe
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.average_bpp = checkpoint.get("average_bpp")
         if "peaks" in checkpoint:
             self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks = checkpoint["peaks"]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.take_over(checkpoint)
+        self.rate_target.average_bpp = checkpoint.get("average_bpp")

@@ -61,9 +61,8 @@ def test_rates_that_vary_from_batch_to_batch_are_held_by_their_average_only(
     """The toy above whose batches are of different photos, most of them cheap."""
     control = RateTarget(0.3, 1.0, averaged_over=averaged_over)
     photos = torch.randn(8000, generator=torch.Generator().manual_seed(0)).mul(0.5).exp()
-    level, average, rates = 0.3, None, []
+    level, rates = 0.3, []
     for photo in photos / photos.mean():
         rates.append(level * float(photo))
-        average = control.average(average, torch.tensor(rates[-1]))
-        level *= 1 + 0.01 * (0.3 - float(control.weight(average, 0.5)))
+        level *= 1 + 0.01 * (0.3 - float(control.weight(torch.tensor(rates[-1]), 0.5)))
     assert within[0] <= abs(sum(rates[2000:]) / 6000 / 0.3 - 1) <= within[1]
