@@ -12,6 +12,7 @@ from lightning import LightningDataModule, LightningModule, Trainer, seed_everyt
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
+from hific.cli import INTERRUPTED
 from hific.codecs.checkpoint_file import CheckpointError
 from hific.data.source import DataNotFoundError
 from hific.ops.keep_memory import keep_freed_memory
@@ -30,10 +31,6 @@ log = logging.getLogger(__name__)
 OmegaConf.register_new_resolver("add", lambda *terms: sum(terms), replace=True)
 # A number, or 0 where the first argument says that there is nothing to do.
 OmegaConf.register_new_resolver("unless", lambda given, number: 0 if given else number, replace=True)
-
-
-# What a shell gives to a process that Ctrl-C ended: a script that trains and then goes on stops there.
-INTERRUPTED = 130
 
 
 class Outcome(NamedTuple):
@@ -92,7 +89,7 @@ def main(config: DictConfig) -> None:
     ):
         outcome = train(config)
     if outcome.interrupted:
-        sys.exit(INTERRUPTED)
+        sys.exit(INTERRUPTED)  # a script that trains and then goes on stops here
 
 
 if __name__ == "__main__":

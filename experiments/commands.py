@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hific.cli import INTERRUPTED
+
 ROOT = Path(__file__).resolve().parents[1]
 # Options that mean the same to train.py and to evaluate.py.
 SHARED_PREFIXES = ("data=", "data.root", "weights.dir=")
 # Left in the folder of a run that came to its end: an interrupted one has a last.ckpt too.
 FINISHED = "finished"
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ class DistortionWeights:
         """The weighted term of a mean squared error on [0, 1]."""
         return self.mse * 255.0**2 * error
 
-    def terms(self, reconstruction: Tensor, image: Tensor, stride: int) -> dict[str, Tensor]:
-        """Those of the pixels, weighted; images on [0, 1]; stride: pixels of a latent."""
-        terms = {"mse": self.of_mse((reconstruction - image).square().mean())}
-        if self.phase_pattern > 0:
-            terms["phase_pattern"] = self.phase_pattern * 255.0**2 * phase_pattern_loss(reconstruction, image, stride)
-        return terms
+    def of_pattern(self, reconstruction: Tensor, image: Tensor, stride: int) -> dict[str, Tensor]:
+        """The weighted term of the pattern, none without a weight; images on [0, 1]; stride: pixels of a latent."""
+        if self.phase_pattern == 0:
+            return {}
+        return {"phase_pattern": self.phase_pattern * 255.0**2 * phase_pattern_loss(reconstruction, image, stride)}

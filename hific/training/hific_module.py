@@ -103,8 +103,7 @@ class HificModule(AdversarialModule):
             seed=seed,
             training_info=training_info,
         )
-        self.weights = weights
-        self.rate_target = rate_target
+        self.weights, self.rate_target = weights, rate_target
         self.stages = stages
         self.freeze_analysis = freeze_analysis
         self.perceptual_samples = perceptual_samples
@@ -209,13 +208,14 @@ class HificModule(AdversarialModule):
     def _distortion_terms(
         self, image: Tensor, output: HyperpriorOutput, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        terms = self.weights.terms(output.reconstruction, image, self.model.stride)
+        error = (output.reconstruction - image).square().mean()
+        pattern = self.weights.of_pattern(output.reconstruction, image, self.model.stride)
+        terms = {"mse": self.weights.of_mse(error), **pattern}
         if self.perceptual is not None and self.weights.perceptual > 0:
             some = slice(self.perceptual_samples)
             x_hat, x = shifted_crop((output.reconstruction[some], image[some]), self.view_shift, generator)
             terms["perceptual"] = self.weights.perceptual * self.perceptual(2 * x_hat - 1, 2 * x - 1)
-        error = (output.reconstruction.detach() - image).square().mean()
-        self.log("train/psnr", -10 * torch.log10(error.clamp(min=1e-10)))
+        self.log("train/psnr", -10 * torch.log10(error.detach().clamp(min=1e-10)))
         return terms
 
     def _rate_term(self, output: HyperpriorOutput) -> dict[str, Tensor]:
