@@ -24,7 +24,15 @@ EXPERIMENTS = {
     # The same code with other overrides, which tests/training tries one by one.
     **{
         f"ablation_hific_{factor}": ["classical=[]"]
-        for factor in ("activation", "discriminator", "normalization", "perceptual_loss", "quantization", "rate_target")
+        for factor in (
+            "activation",
+            "discriminator",
+            "normalization",
+            "perceptual_loss",
+            "quantization",
+            "rate_target",
+            "start",
+        )
     },
     "hific_xgboost_tables": [],
     "ablation_neighbor_stage": [],

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from experiments.commands import ablate
 
-# What each variant changes; the first is HiFiC itself, whose bytes the classical codecs are matched to.
+# All from random weights, the one start that a normalization leaves; the first is the paper's HiFiC, whose bytes the
+# classical codecs are matched to.
 VARIANTS = {
-    "channel": [],
-    "instance": ["model.model.normalization=instance"],
-    "batch": ["model.model.normalization=batch"],
+    kind: [f"model.model.normalization={kind}", "model.model.start=random"]
+    for kind in ("channel", "instance", "batch", "none")
 }
 
 

@@ -21,10 +21,12 @@ from hific.models.outputs import Hyperprior, HyperpriorOutput
 from hific.networks.hific_analysis import HificAnalysis
 from hific.networks.hific_synthesis import HificSynthesis
 from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
+from hific.networks.linear_start import start_linear
 from hific.ops.option_error import OptionError
 from hific.ops.quantize import additive_noise, round_straight_through
 
 Quantization = Literal["ste", "noise"]
+Start = Literal["random", "linear"]
 # Of what a checkpoint may ask for.
 MOST_CHANNELS, MOST_BLOCKS = 1 << 14, 256
 
@@ -41,6 +43,8 @@ class HyperpriorAutoencoder(nn.Module):
         activation: of the synthesis.
         quantization: what the synthesis sees in training: rounded latents with a straight-through gradient (`ste`), or
             latents with the noise that the rate sees (`noise`).
+        start: of the untrained weights: `random`, or `linear`, with which the networks are a linear transform coder
+            (networks/linear_start.py; without normalization only). No part of what a checkpoint says of itself.
 
     Images are float [B, 3, H, W] in [0, 1], H and W multiples of 16.
     """
@@ -58,6 +62,7 @@ class HyperpriorAutoencoder(nn.Module):
         normalization: Normalization = "channel",
         activation: Activation = "relu",
         quantization: Quantization = "ste",
+        start: Start = "random",
     ) -> None:
         super().__init__()
         channels = (*widths, latent_channels, hyper_channels)
@@ -71,6 +76,8 @@ class HyperpriorAutoencoder(nn.Module):
             raise OptionError(f"residual_blocks={residual_blocks} lies in 0..{MOST_BLOCKS}")
         if quantization not in get_args(Quantization):
             raise OptionError(f"quantization={quantization!r} is none of {', '.join(get_args(Quantization))}")
+        if start not in get_args(Start):
+            raise OptionError(f"start={start!r} is none of {', '.join(get_args(Start))}")
         self.arguments: dict[str, Any] = {
             "widths": [int(width) for width in widths],
             "latent_channels": int(latent_channels),
@@ -90,6 +97,19 @@ class HyperpriorAutoencoder(nn.Module):
         self.mean_synthesis = HyperSynthesis(hyper_channels, latent_channels)
         self.scale_synthesis = HyperSynthesis(hyper_channels, latent_channels, initial_output=1.0)
         self.prior = FactorizedPrior(hyper_channels)
+        if start == "linear":
+            start_linear(self.analysis, self.synthesis)
+
+    @property
+    def stream_parts(self) -> list[nn.Module]:
+        """What decides on a file's bytes: analysis, and all that predicts the latent."""
+        return [self.analysis, self.hyper_analysis, self.mean_synthesis, self.scale_synthesis, self.prior]
+
+    def parameter_groups(self, hyperprior_lr_factor: float) -> list[dict[str, Any]]:
+        """For an optimizer: the transforms, and the hyperprior, whose `lr_factor` is given."""
+        hyperprior = [parameter for part in self.stream_parts[1:] for parameter in part.parameters()]
+        transforms = [*self.analysis.parameters(), *self.synthesis.parameters()]
+        return [{"params": transforms}, {"params": hyperprior, "lr_factor": hyperprior_lr_factor}]
 
     def analyze(self, image: Tensor) -> Tensor:
         """Image [B, 3, H, W] in [0, 1] to latent [B, C, H/16, W/16], float32."""

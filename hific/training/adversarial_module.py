@@ -136,10 +136,14 @@ class AdversarialModule(LightningModule, ABC):
             raise CropError(f"a crop of {crop} does not fit {self.name}: data.crop must be {sizes}, ...")
 
     def configure_optimizers(self) -> list[Optimizer]:
-        optimizers = [self.optimizer_factory(self.model.parameters())]
+        optimizers = [self.optimizer_factory(self.parameter_groups())]
         if self.adversary.enabled:
             optimizers.append(self.discriminator_optimizer_factory(self.adversary.parameters()))
         return optimizers
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Of the auto-encoder, for its optimizer; `lr_factor` of a group multiplies the learning rate."""
+        return [{"params": list(self.model.parameters())}]
 
     def set_learning_rates(self, progress: float) -> None:
         """To the schedule's share of what the optimizers were made with."""
@@ -147,7 +151,7 @@ class AdversarialModule(LightningModule, ABC):
         for optimizer in self.raw_optimizers():
             for group in optimizer.param_groups:
                 group.setdefault("base_lr", group["lr"])
-                group["lr"] = group["base_lr"] * factor
+                group["lr"] = group["base_lr"] * factor * group.get("lr_factor", 1.0)
 
     def step_discriminator(self, image: Tensor, reconstruction: Tensor, latent_hat: Tensor | None = None) -> None:
         # The raw optimizer: a step of Lightning's wrapper would count as a batch in trainer.global_step.

@@ -19,7 +19,7 @@ class ExponentialAverage(nn.Module):
     def __init__(self, network: nn.Module, decay: float) -> None:
         super().__init__()
         if not 0 < decay < 1:
-            raise OptionError(f"ema_decay={decay} lies in (0, 1); 0 is for none")
+            raise OptionError(f"ema_decay={decay} lies in [0, 1); 0 is for none")
         self.decay = decay
         self.average = copy.deepcopy(network).requires_grad_(False)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor, nn
+from torch import Tensor
 
 from hific.codecs.hyperprior_coding import HyperpriorCoding
 from hific.codecs.load import checkpoint_entry
@@ -23,7 +23,6 @@ from hific.losses.perceptual import FrozenFeatureLoss
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.outputs import HyperpriorOutput
-from hific.ops.option_error import OptionError
 from hific.ops.padding import pad_to_multiple
 from hific.ops.random_crop import shifted_crop
 from hific.training.adversarial_module import AdversarialModule, OptimizerFactory, to_256_levels
@@ -47,6 +46,7 @@ class HificModule(AdversarialModule):
         ema_decay: of an average of the synthesis's weights, which then is what files are decoded with; 0 for none.
         compile: analysis and synthesis by torch.compile.
         perceptual_samples: images of each batch that the perceptual term looks at; None for all.
+        hyperprior_lr_factor: of the hyperprior's learning rate; what is coded changes faster than it follows.
         view_shift: pixels by which what it sees is moved at random (ops/random_crop.py): judged at one offset only, a
             network learns to hide errors there, as a grid.
 
@@ -76,6 +76,7 @@ class HificModule(AdversarialModule):
         perceptual_samples: int | None = None,
         view_shift: int = 16,
         gradient_clip: float = 1.0,
+        hyperprior_lr_factor: float = 1.0,
         init_from: str | None = None,
         base_checkpoint: str | None = None,
         coding: str = "none",
@@ -86,8 +87,6 @@ class HificModule(AdversarialModule):
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
         stages = Stages(stage1_steps, stage2_steps, over_base=base_checkpoint is not None)
-        if not 0 <= ema_decay < 1:
-            raise OptionError(f"ema_decay={ema_decay} is in [0, 1)")
         super().__init__(
             name=name,
             model=model,
@@ -108,11 +107,15 @@ class HificModule(AdversarialModule):
         self.freeze_analysis = freeze_analysis
         self.perceptual_samples = perceptual_samples
         self.view_shift = view_shift
+        self.hyperprior_lr_factor = hyperprior_lr_factor
         self.fitted_coding: HyperpriorCoding | None = None
-        self.ema = ExponentialAverage(self.model.synthesis, ema_decay) if ema_decay > 0 else None
+        self.ema = ExponentialAverage(self.model.synthesis, ema_decay) if ema_decay else None
         if compile:
             self.model.analysis.compile()
             self.model.synthesis.compile()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return self.model.parameter_groups(self.hyperprior_lr_factor)
 
     @property
     def stage(self) -> int:
@@ -167,23 +170,19 @@ class HificModule(AdversarialModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self.freeze_analysis:
-            for part in self._analysis_parts():
+            for part in self.model.stream_parts:
                 part.requires_grad_(self.stage == 1)
         self._rest_what_is_frozen()
 
     def _rest_what_is_frozen(self) -> None:
         """Statistics and peaks of frozen parts stay too: their files keep the stream of stage 1."""
         if self._is_frozen:
-            for part in self._analysis_parts():
+            for part in self.model.stream_parts:
                 part.eval()
 
     @property
     def _is_frozen(self) -> bool:
         return self.freeze_analysis and self.stage == 2
-
-    def _analysis_parts(self) -> list[nn.Module]:
-        model = self.model
-        return [model.analysis, model.hyper_analysis, model.mean_synthesis, model.scale_synthesis, model.prior]
 
     def _step_discriminator_on(self, image: Tensor) -> None:
         """D's step, before and on other images than the auto-encoder's."""
@@ -224,9 +223,8 @@ class HificModule(AdversarialModule):
         assert isinstance(quantized_bpp, Tensor)
         rate_weight = self.rate_target.weight(quantized_bpp, self.stage_progress)
         self.log("train/estimated_bpp_quantized", quantized_bpp, prog_bar=True)
-        self.log_dict(
-            {"train/estimated_bpp_noisy": output.estimated_bpp_noisy.detach(), "train/rate_weight": rate_weight}
-        )
+        self.log("train/estimated_bpp_noisy", output.estimated_bpp_noisy.detach())
+        self.log("train/rate_weight", rate_weight)
         return {"rate": rate_weight * output.estimated_bpp_noisy}
 
     def _share_peaks(self) -> None:

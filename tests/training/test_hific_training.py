@@ -37,7 +37,7 @@ class Notes(Callback):
         NOTES.append(
             {
                 "images": len(batch),
-                "lr": [optimizer.param_groups[0]["lr"] for optimizer in optimizers],
+                "lr": [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers],
                 "adam_steps": [_steps(optimizer) for optimizer in optimizers],
                 "rate_weight": float(trainer.callback_metrics["train/rate_weight"]),
                 "global_step": trainer.global_step,
@@ -70,12 +70,15 @@ def test_both_stages_run_and_the_checkpoint_codes(rate: str, composed: Composed,
 def test_stages_have_their_own_schedules_and_counts(composed: Composed, train: Train) -> None:
     """Batches are counted, not optimizer steps; stage 2 forgets moments and learning rates, and warms up again."""
     quick = ["model.stage1_steps=4", "model.stage2_steps=4", "model.rate_target.warmup=0.25"]
+    quick += ["model.hyperprior_lr_factor=4.0", "size.hific.schedule._target_=hific.training.schedule.StepSchedule"]
+    quick += ["+size.hific.schedule.at=0.5", "+size.hific.schedule.factor=0.1"]
     train(composed("model=hific", "size.val_check_interval=8", *quick, *NOTING))
     lr = 1e-3
     assert [note["images"] for note in NOTES] == [2, 2, 2, 2, 4, 4, 4, 4]
     assert [note["global_step"] for note in NOTES] == list(range(1, 9))
-    assert [note["lr"][0] for note in NOTES] == pytest.approx([lr, lr, lr / 10, lr / 10] * 2)
-    assert [note["lr"][1] for note in NOTES] == [note["lr"][0] for note in NOTES]
+    assert [note["lr"][0][0] for note in NOTES] == pytest.approx([lr, lr, lr / 10, lr / 10] * 2)
+    assert [note["lr"][0][1] for note in NOTES] == pytest.approx([4 * note["lr"][0][0] for note in NOTES])
+    assert [note["lr"][1] for note in NOTES] == [note["lr"][0][:1] for note in NOTES]
     assert [note["adam_steps"] for note in NOTES] == [[1, 0], [2, 0], [3, 0], [4, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
     assert all("train/adversarial" not in note["names"] for note in NOTES[:4])
     warm = {2.0 / 2, 0.0625 / 2}

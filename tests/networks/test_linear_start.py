@@ -1,0 +1,103 @@
+"""A start as a linear transform coder: linear, the better the more it keeps, and what cannot be refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from hific.data.bundled import BundledPhotos
+from hific.layers.activation import Activation
+from hific.networks.hific_analysis import HificAnalysis
+from hific.networks.hific_synthesis import HificSynthesis
+from hific.networks.linear_start import layered_klt, start_linear
+from hific.ops.option_error import OptionError
+from hific.ops.read_image import read_image
+
+TINY = (6, 8, 12, 16, 24)
+SMALL = (16, 32, 64, 128, 192)
+
+
+def started(
+    widths: tuple[int, ...] = TINY, latents: int = 12, activation: Activation = "relu"
+) -> tuple[HificAnalysis, HificSynthesis]:
+    torch.manual_seed(0)
+    analysis = HificAnalysis(widths, latents, "none")
+    synthesis = HificSynthesis(widths, latents, 2, "none", activation)
+    start_linear(analysis, synthesis)
+    return analysis.eval(), synthesis.eval()
+
+
+@torch.no_grad()
+def reconstruct(image: Tensor, analysis: HificAnalysis, synthesis: HificSynthesis) -> Tensor:
+    result: Tensor = synthesis(analysis(image))
+    return result
+
+
+def psnr(error: Tensor) -> float:
+    return float(-10 * torch.log10(error.square().mean()))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**31), st.floats(-2, 2))
+def test_both_are_affine(seed: int, factor: float) -> None:
+    analysis, synthesis = started()
+    generator = torch.Generator().manual_seed(seed)
+    one, other = torch.rand(2, 1, 3, 32, 48, generator=generator)
+    for network, (x, y) in ((analysis, (one, other)), (synthesis, (torch.randn(2, 1, 12, 2, 3, generator=generator)))):
+        with torch.no_grad():
+            mixed = network(factor * x + (1 - factor) * y)
+            torch.testing.assert_close(mixed, factor * network(x) + (1 - factor) * network(y), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_flat_colors_come_back(activation: Activation) -> None:
+    """Nearly: the transforms are of images whose neighbors are alike, not equal."""
+    image = torch.rand(5, 3, 1, 1, generator=torch.Generator().manual_seed(0)).expand(5, 3, 32, 48)
+    networks = started(activation=activation)
+    torch.testing.assert_close(reconstruct(image, *networks), image, rtol=0, atol=0.02)
+
+
+def test_photos_come_back_well_from_whole_numbers() -> None:
+    """Where networks that start at random know nothing of the image."""
+    cat = read_image(next(path for path in BundledPhotos().files("test") if path.stem == "chelsea")).array
+    image = torch.from_numpy(cat[:256, :256].copy()).permute(2, 0, 1)[None] / 255
+    analysis, synthesis = started(SMALL, 96)
+    with torch.no_grad():
+        latent = analysis(image)
+        assert psnr(synthesis(latent) - image) > 26
+        assert psnr(synthesis(latent.round()) - image) > 25.5
+        assert psnr(HificSynthesis(SMALL, 96, 2, "none")(latent.round()) - image) < 15
+
+
+def test_transforms_are_orthonormal_and_ordered() -> None:
+    colors, *transforms = layered_klt([3, 12, 20])
+    assert [tuple(transform.shape) for transform in transforms] == [(12, 4, 3), (20, 4, 12)]
+    for transform in (colors, *transforms):
+        rows = transform.flatten(1)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(len(rows)), rtol=0, atol=1e-5)
+    mean = torch.full((4, 3), (4 * 3) ** -0.5)  # of what is left of an image, its mean is the most
+    torch.testing.assert_close(torch.einsum("kc,pk->pc", colors, transforms[0][0]).abs(), mean, rtol=0, atol=1e-4)
+
+
+def test_all_weights_still_learn() -> None:
+    """The channels beyond the pairs have weights of their own, and nothing stays out of the gradient's reach."""
+    analysis, synthesis = started(SMALL, 96)
+    optimizer = torch.optim.SGD([*analysis.parameters(), *synthesis.parameters()], 1e-3)
+    image = torch.rand(1, 3, 64, 64)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (synthesis(analysis(image)) - image).square().sum().backward()
+        optimizer.step()
+    for network in (analysis, synthesis):
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_what_cannot_start_so_is_refused() -> None:
+    with pytest.raises(OptionError, match="normalization=none"):
+        start_linear(HificAnalysis(TINY, 12), HificSynthesis(TINY, 12, 1))
+    with pytest.raises(OptionError, match="6 channels"):
+        start_linear(HificAnalysis((4, *TINY[1:]), 12, "none"), HificSynthesis((4, *TINY[1:]), 12, 1, "none"))
