@@ -14,14 +14,8 @@ from pathlib import Path
 
 from experiments.commands import Options, evaluate, parse, train
 
-RECIPE = (
-    "size=small",
-    "model.schedule._target_=hific.training.schedule.CosineSchedule",
-    "~model.schedule.at",
-    "~model.schedule.factor",
-)
-FIRST = ("model.stage1_steps=6000", "model.stage2_steps=1500", "model.optimizer.lr=3e-4")
-BRANCH = ("model.stage1_steps=1500", "model.stage2_steps=1000", "model.optimizer.lr=2e-4")
+FIRST = ("size=small", "model.stage1_steps=14000", "model.stage2_steps=2500")
+BRANCH = ("size=small", "model.stage1_steps=3000", "model.stage2_steps=1700", "model.optimizer.lr=3e-4")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,11 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def train_rates(options: Options) -> dict[str, Path]:
     """Checkpoints of low, medium and high; low and high start from medium's first stage, which is trained first."""
-    medium = train(options, "medium", "model=hific", "rate=medium", *RECIPE, *FIRST)
+    medium = train(options, "medium", "model=hific", "rate=medium", *FIRST)
     start = f"model.init_from={medium.with_name('stage1.ckpt')}"
-    low, high = (
-        train(options, rate, "model=hific", f"rate={rate}", *RECIPE, *BRANCH, start) for rate in ("low", "high")
-    )
+    low, high = (train(options, rate, "model=hific", f"rate={rate}", *BRANCH, start) for rate in ("low", "high"))
     return {"low": low, "medium": medium, "high": high}
 
 

@@ -208,8 +208,8 @@ class HificModule(AdversarialModule):
         self, image: Tensor, output: HyperpriorOutput, generator: torch.Generator
     ) -> dict[str, Tensor]:
         error = (output.reconstruction - image).square().mean()
-        pattern = self.weights.of_pattern(output.reconstruction, image, self.model.stride)
-        terms = {"mse": self.weights.of_mse(error), **pattern}
+        flaws = self.weights.of_flaws(output.reconstruction, image, self.model.stride)
+        terms = {"mse": self.weights.of_mse(error), **flaws}
         if self.perceptual is not None and self.weights.perceptual > 0:
             some = slice(self.perceptual_samples)
             x_hat, x = shifted_crop((output.reconstruction[some], image[some]), self.view_shift, generator)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from hific.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from hific.losses.latent_spread import latent_spread_loss
 from hific.losses.layerwise import layerwise_loss
+from hific.losses.local_color import local_color_loss
 from hific.losses.phase_pattern import phase_pattern_loss
 from hific.losses.switch_prediction import switch_accuracy, switch_prediction_loss
 from hific.ops.quantize import soft_quantize
@@ -127,3 +128,11 @@ def test_feature_matching_teaches_the_generator_only() -> None:
     real, fake = torch.randn(1, 2, 2, 2, requires_grad=True), torch.randn(1, 2, 2, 2, requires_grad=True)
     feature_matching_loss([real], [fake]).backward()
     assert real.grad is None and fake.grad is not None
+
+
+def test_local_color_sees_casts_and_not_what_averages_out() -> None:
+    image = torch.rand(2, 3, 32, 48)
+    cast = torch.tensor([0.01, -0.02, 0.03]).view(1, 3, 1, 1)
+    torch.testing.assert_close(local_color_loss(image + cast, image, 16), cast.square().mean())
+    checkerboard = 0.1 * (1 - 2 * ((torch.arange(32)[:, None] + torch.arange(48)) % 2))
+    assert local_color_loss(image + checkerboard, image, 16) < 1e-12
