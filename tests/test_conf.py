@@ -49,6 +49,6 @@ def test_rates_hold_what_every_model_needs() -> None:
     for rate in ("low", "medium", "high"):
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("train", [f"rate={rate}", "output_dir=unused"])
-        assert set(config.rate) == {"name", "latent_channels", "target_bpp", "lambda_a"}
+        assert set(config.rate) == {"name", "latent_channels", "target_bpp"}
         channels.append(config.rate.latent_channels)
     assert channels == [4, 6, 8]

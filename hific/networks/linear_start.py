@@ -1,7 +1,7 @@
 """A start to train from: an auto-encoder whose untrained networks are a linear transform coder.
 
-Before its first batch it compresses as a block transform would (28 dB on photos at size=small, where networks that
-start at random are at 6 dB, and at 22 dB after 1000 batches); training then makes it better than linear.
+Before its first batch it compresses as a block transform would, and training makes it better than that. On photos at
+size=small it starts at 28 dB; networks that start at random have learned 22 dB after 1000 batches.
 
 How: ReLU halves what passes it, but a pair of channels that hold f and -f passes f whole, as relu(f) - relu(-f). So the
 first channels of each layer are such pairs, and the strided convolutions mix the 2x2 positions under an output by a

@@ -84,9 +84,9 @@ def test_stages_have_their_own_schedules_and_counts(composed: Composed, train: T
     assert [note["lr"][1] for note in NOTES] == [note["lr"][0][:1] for note in NOTES]
     assert [note["adam_steps"] for note in NOTES] == [[1, 0], [2, 0], [3, 0], [4, 0], [1, 1], [2, 2], [3, 3], [4, 4]]
     assert all("train/adversarial" not in note["names"] for note in NOTES[:4])
-    warm = {2.0 / 2, 0.0625 / 2}
+    warm = {8.0 / 2, 0.0625 / 2}
     assert [note["rate_weight"] in warm for note in NOTES] == [True, False, False, False] * 2
-    assert all(note["rate_weight"] in warm | {2.0, 0.0625} for note in NOTES)
+    assert all(note["rate_weight"] in warm | {8.0, 0.0625} for note in NOTES)
 
 
 @pytest.mark.parametrize("stop_after", [2, 4, 6])
