@@ -36,7 +36,7 @@ def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> None:
         OptionError: layers with a normalization, which no linear function passes.
     """
     if any(not isinstance(block[1], nn.Identity) for block in (analysis.stem, *synthesis.ups)):
-        raise OptionError("start=linear goes with normalization=none alone")
+        raise OptionError("start=linear goes with normalization=none alone: model.model.start=random with others")
     downs = [block[0] for block in analysis.downs]
     ups = [block[0] for block in reversed(synthesis.ups)]
     colors, *transforms = layered_klt([conv.out_channels // 2 for conv in (analysis.stem[0], *downs)])
