@@ -86,8 +86,8 @@ def test_compressnet_over_a_base_keeps_its_symbols(rate: str, composed: Composed
 def test_refinement_is_fitted_and_only_ever_closer(
     refine: str, composed: Composed, train: Train, tmp_path: Path
 ) -> None:
-    learned_nothing = ["model.model.normalization=channel", "model.model.start=random", "size.hific.learning_rate=1e-3"]
-    learned_nothing += ["model.hyperprior_lr_factor=1", "size.hific.lambda_a.low=2"]
+    # A learning rate that leaves the reconstruction far off, as two batches from a random start do not always.
+    learned_nothing = ["model.model.normalization=channel", "model.model.start=random", "size.hific.learning_rate=3e-2"]
     train(composed("model=hific", *TWO_STAGES, *learned_nothing, output="plain"))
     base = f"model.base_checkpoint={tmp_path / 'plain' / 'last.ckpt'}"
     train(composed("model=hific", base, *learned_nothing, f"model.refine={refine}", *FEW, output="refined"))
