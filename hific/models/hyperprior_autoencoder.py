@@ -101,13 +101,18 @@ class HyperpriorAutoencoder(nn.Module):
             start_linear(self.analysis, self.synthesis)
 
     @property
+    def hyperprior_parts(self) -> list[nn.Module]:
+        """All that predicts the latent."""
+        return [self.hyper_analysis, self.mean_synthesis, self.scale_synthesis, self.prior]
+
+    @property
     def stream_parts(self) -> list[nn.Module]:
-        """What decides on a file's bytes: analysis, and all that predicts the latent."""
-        return [self.analysis, self.hyper_analysis, self.mean_synthesis, self.scale_synthesis, self.prior]
+        """All that decides on a file's bytes."""
+        return [self.analysis, *self.hyperprior_parts]
 
     def parameter_groups(self, hyperprior_lr_factor: float) -> list[dict[str, Any]]:
         """For an optimizer: the transforms, and the hyperprior, whose `lr_factor` is given."""
-        hyperprior = [parameter for part in self.stream_parts[1:] for parameter in part.parameters()]
+        hyperprior = [parameter for part in self.hyperprior_parts for parameter in part.parameters()]
         transforms = [*self.analysis.parameters(), *self.synthesis.parameters()]
         return [{"params": transforms}, {"params": hyperprior, "lr_factor": hyperprior_lr_factor}]
 

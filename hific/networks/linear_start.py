@@ -33,7 +33,7 @@ def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> None:
     """Sets the weights of both, in place.
 
     Raises:
-        OptionError: layers with a normalization, which no linear function passes.
+        OptionError: layers with a normalization, which no linear function passes, or too few channels for the colors.
     """
     if any(not isinstance(block[1], nn.Identity) for block in (analysis.stem, *synthesis.ups)):
         raise OptionError("start=linear goes with normalization=none alone: model.model.start=random with others")
@@ -65,11 +65,11 @@ def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> None:
             up.weight[:outputs, :inputs, row, column] = tap if up is ups[-1] else tap / passed
 
     count = len(transforms[-1])
-    for latent in range(min(count, analysis.head.out_channels)):
-        for channel, sign in ((latent, 1), (latent + count, -1)):
-            analysis.head.weight[latent, channel, 1, 1] = sign * GAIN
-            # The pair is not rectified here, and comes twice: features + blocks(features).
-            synthesis.head[1].weight[channel, latent, 1, 1] = sign / (4 * GAIN)
+    latents = torch.arange(min(count, analysis.head.out_channels))
+    for channels, sign in ((latents, 1), (latents + count, -1)):
+        analysis.head.weight[latents, channels, 1, 1] = sign * GAIN
+        # The pair is not rectified here, and comes twice: features + blocks(features).
+        synthesis.head[1].weight[channels, latents, 1, 1] = sign / (4 * GAIN)
     for block in synthesis.blocks:
         nn.init.zeros_(block.second[0].weight)
         nn.init.zeros_(block.second[0].bias)
@@ -79,6 +79,9 @@ def layered_klt(channels: Sequence[int]) -> list[Tensor]:
     """Orthonormal rows, most variance first: one transform of the colors [3, 3], then one a doubling of the block's
     side, [n, 4, m], of four neighboring positions with m features each to the n of the most variance, at most
     `channels`.
+
+    Raises:
+        OptionError: fewer than 3 at full resolution.
     """
     if channels[0] < 3:
         raise OptionError("start=linear takes 6 channels at full resolution or more")

@@ -29,10 +29,10 @@ class DistortionWeights:
     def of_flaws(self, reconstruction: Tensor, image: Tensor, stride: int) -> dict[str, Tensor]:
         """The weighted terms of what the eye sees and the two others do not, those with a weight; images on [0, 1];
         stride: pixels of a latent."""
-        losses = {"phase_pattern": (self.phase_pattern, phase_pattern_loss)}
-        losses["local_color"] = (self.local_color, local_color_loss)
+        flaws = (
+            ("phase_pattern", self.phase_pattern, phase_pattern_loss),
+            ("local_color", self.local_color, local_color_loss),
+        )
         return {
-            name: weight * 255.0**2 * loss(reconstruction, image, stride)
-            for name, (weight, loss) in losses.items()
-            if weight > 0
+            name: weight * 255.0**2 * loss(reconstruction, image, stride) for name, weight, loss in flaws if weight > 0
         }

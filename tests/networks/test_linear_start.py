@@ -1,4 +1,4 @@
-"""A start as a linear transform coder: linear, the better the more it keeps, and what cannot be refused."""
+"""A start as a linear transform coder: linear, close to the image, and free to learn."""
 
 from __future__ import annotations
 

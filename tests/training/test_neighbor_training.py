@@ -87,10 +87,10 @@ def test_refinement_is_fitted_and_only_ever_closer(
     refine: str, composed: Composed, train: Train, tmp_path: Path
 ) -> None:
     # A learning rate that leaves the reconstruction far off, as two batches from a random start do not always.
-    learned_nothing = ["model.model.normalization=channel", "model.model.start=random", "size.hific.learning_rate=3e-2"]
-    train(composed("model=hific", *TWO_STAGES, *learned_nothing, output="plain"))
+    far_off = ["model.model.normalization=channel", "model.model.start=random", "size.hific.learning_rate=3e-2"]
+    train(composed("model=hific", *TWO_STAGES, *far_off, output="plain"))
     base = f"model.base_checkpoint={tmp_path / 'plain' / 'last.ckpt'}"
-    train(composed("model=hific", base, *learned_nothing, f"model.refine={refine}", *FEW, output="refined"))
+    train(composed("model=hific", base, *far_off, f"model.refine={refine}", *FEW, output="refined"))
     path = tmp_path / "refined" / "last.ckpt"
     plain, refined = hific.load_codec(path, refine=False), hific.load_codec(path)
     assert refined.training["refine"] == refine and (plain.setting, refined.setting) == (
