@@ -22,16 +22,17 @@ from hific.coding.symbol_tables import SymbolTables
 from hific.context.block_order import Order
 from hific.context.fit_linear_summary import SummaryMoments
 from hific.context.linear_summary import LinearSummary
+from hific.context.margins import Ints
 from hific.context.neighbor_model import NeighborModel, expected_magnitudes, sure_tables
 from hific.context.neighborhood import Neighborhood, NeighborOptions
-from hific.context.symbol_classes import Ints, class_frequencies, classes_of
+from hific.context.symbol_classes import WIDEST, SymbolClasses, check_classes
 from hific.context.window_predictor import Features, WindowPredictor
 
 log = logging.getLogger(__name__)
 
 HELD_OUT = 8
 FEW_CHANNELS = 16
-# Classes cost time: those beyond K are fewer than this share, and K is at most MOST_LARGEST.
+# Classes cost time: symbols beyond K are fewer than this share, and K is at most MOST_LARGEST.
 ESCAPED_SHARE, MOST_LARGEST = 2e-4, 8
 
 
@@ -69,6 +70,7 @@ class NeighborFit:
         order, side, location: see `NeighborOptions`.
         num_groups, reach: the same; None chooses by the channels. Few, as CompressNet's, are coded one by one and
             looked at from afar, many in 4 groups and from next to each other.
+        widest: of the bins of wide tables, see `SymbolClasses`.
         windows_per_photo: the paper's Y; None for all, up to `max_windows` of all photos.
         seed: of the choice of windows.
     """
@@ -79,11 +81,13 @@ class NeighborFit:
     reach: int | None = None
     side: int = 7
     location: bool = True
+    widest: int = WIDEST
     windows_per_photo: int | None = None
     max_windows: int = 1_000_000
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_classes(MOST_LARGEST, self.widest)
         self.options(num_channels=max(self.num_groups or 1, FEW_CHANNELS))
         if (self.windows_per_photo is not None and self.windows_per_photo < 1) or self.max_windows < 1:
             raise ValueError(f"windows_per_photo={self.windows_per_photo} and max_windows={self.max_windows} are 1 up")
@@ -99,16 +103,17 @@ class NeighborFit:
         if len(latents) < 2:
             raise ValueError(f"a neighbor model is fitted to two photos or more, not {len(latents)}")
         options = self.options(num_channels)
-        expected = expected_magnitudes(tables)
-        photos = [Neighborhood(options, latent.table_ids[None], expected) for latent in latents]
+        largest, expected = _largest(latents), expected_magnitudes(tables)
+        # Where few symbols are beyond K anyway, wider bins would only hide some from others.
+        symbol_classes = SymbolClasses(tables, largest, self.widest if largest == MOST_LARGEST else 1)
+        photos = [Neighborhood(options, latent.table_ids[None], expected, symbol_classes.widths) for latent in latents]
         for photo, latent in zip(photos, latents, strict=True):
             everywhere = np.ones((1, *latent.symbols.shape), bool)
             photo.put((slice(None),) * 3, latent.symbols[None], everywhere)
         halves = [SummaryMoments.of(options, photos[half::2]) for half in (0, 1)]
         of_others = [halves[1].solve(), halves[0].solve()]
-        largest = _largest(latents)
         windows = [
-            self._windows(latent, photo, of_others[index % 2], tables, largest, index, len(latents))
+            self._windows(latent, photo, of_others[index % 2], symbol_classes, index, len(latents))
             for index, (latent, photo) in enumerate(zip(latents, photos, strict=True))
         ]
         held = _is_held_out(len(latents))
@@ -116,24 +121,23 @@ class NeighborFit:
             _together([one for one, is_held in zip(windows, held, strict=True) if is_held == kept], options)
             for kept in (False, True)
         )
-        frequencies = class_frequencies(tables, largest)
-        predictor = self.predictor(training, held_out, frequencies, options.side**2 - 1)
-        log.info("%s", _gain(predictor, held_out, frequencies, len(training.classes)))
-        return NeighborModel(options, largest, (halves[0] + halves[1]).solve(), self.predictor.kind, predictor)
+        predictor = self.predictor(training, held_out, symbol_classes.frequencies, options.side**2 - 1)
+        _tell_gain(predictor, held_out, symbol_classes.frequencies, len(training.classes))
+        summary = (halves[0] + halves[1]).solve()
+        return NeighborModel(options, largest, symbol_classes.widest, summary, self.predictor.kind, predictor)
 
     def _windows(
         self,
         latent: TrainingLatent,
         photo: Neighborhood,
         summary: LinearSummary,
-        tables: SymbolTables,
-        largest: int,
+        symbol_classes: SymbolClasses,
         index: int,
         num_photos: int,
     ) -> Windows:
         """Of the symbols that the predictor would code, drawn at random."""
         generator = np.random.default_rng([self.seed, index])
-        open_symbols = ~sure_tables(tables)[latent.table_ids]
+        open_symbols = ~sure_tables(symbol_classes.tables)[latent.table_ids]
         most = min(self.windows_per_photo or self.max_windows, max(1, self.max_windows // num_photos))
         share = most / max(1, int(open_symbols.sum()))
         drawn = open_symbols & (generator.random(open_symbols.shape) < share)
@@ -144,7 +148,8 @@ class NeighborFit:
                 value, excess = (summary.expected(source, step, photo)[0][chosen] for source in ("values", "excess"))
                 features.append(photo.features(step, chosen[None], value, excess))
                 symbols.append(latent.symbols[step.place][chosen].astype(np.int32))
-        return Windows(np.concatenate(features), classes_of(np.concatenate(symbols), largest))
+        every = np.concatenate(features)
+        return Windows(every, symbol_classes.of(np.concatenate(symbols), every[:, 0]))
 
 
 def cross_entropy(frequencies: Ints, classes: Ints) -> float:
@@ -172,10 +177,16 @@ def _together(windows: Sequence[Windows], options: NeighborOptions) -> Windows:
     )
 
 
-def _gain(predictor: WindowPredictor, held_out: Windows, frequencies: Ints, num_training: int) -> str:
+def _tell_gain(predictor: WindowPredictor, held_out: Windows, frequencies: Ints, num_training: int) -> None:
     alone = cross_entropy(frequencies[held_out.features[:, 0]], held_out.classes)
     predicted = cross_entropy(predictor.fresh().frequencies(held_out.features), held_out.classes)
-    return (
-        f"neighbor predictor of {num_training} windows: {predicted:.3f} bits a symbol on photos kept from it, "
-        f"{alone:.3f} by tables alone"
+    log.info(
+        "neighbor predictor of %d windows: %.3f bits for the class of a symbol on photos kept from it, %.3f by tables "
+        "alone",
+        *(num_training, predicted, alone),
     )
+    if predicted > alone:
+        log.warning(
+            "the neighbor predictor makes files larger: more training photos may help; `hific compress --coding "
+            "hyperprior` goes without it"
+        )

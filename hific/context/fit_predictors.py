@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hific.context.fit_neighbors import Windows, cross_entropy
 from hific.context.knn_predictor import MAX_REFERENCES, WEIGHT_UNIT, KNNPredictor, mix, scale_features
-from hific.context.symbol_classes import MARGIN_UNIT, Ints, margins_of
+from hific.context.margins import MARGIN_UNIT, Ints, margins_of
 from hific.context.table_predictor import TablePredictor
 from hific.context.xgboost_predictor import XGBoostPredictor
 
@@ -26,6 +26,8 @@ class XGBoostFit:
 
     Args:
         rounds: at most; `early_stopping` rounds without gain on the held-out windows end it sooner, 0 for never.
+        max_delta_step: of a leaf, before `learning_rate`. Newton's step for a class that tables hold for nearly
+            impossible, and is not, is hundreds: without a bound the first tree made files half as large again.
         multi_strategy: `multi_output_tree` is one tree a round with a vector in its leaves; `one_output_per_tree` is
             a tree for each class.
         device, tree_method: where and how trees are grown; prediction is always on the CPU.
@@ -38,6 +40,7 @@ class XGBoostFit:
     max_depth: int = 5
     learning_rate: float = 0.3
     min_child_weight: float = 5.0
+    max_delta_step: float = 1.0
     max_bin: int = 128
     multi_strategy: Literal["multi_output_tree", "one_output_per_tree"] = "multi_output_tree"
     tree_method: str = "hist"
@@ -63,6 +66,7 @@ class XGBoostFit:
             "max_depth": self.max_depth,
             "learning_rate": self.learning_rate,
             "min_child_weight": self.min_child_weight,
+            "max_delta_step": self.max_delta_step,
             "max_bin": self.max_bin,
             "multi_strategy": self.multi_strategy,
             "tree_method": self.tree_method,

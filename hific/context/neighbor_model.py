@@ -4,7 +4,7 @@
     then, for each pass:
     neighborhood ── linear summary ── features [n, F] ── predictor ── frequencies ── coder ── symbols ── neighborhood
 
-Any int32 codes: symbols beyond the classes follow the escape, behind those of their pass.
+Any int32 codes: what a class leaves open of its symbol follows behind the classes of its pass.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from hific.coding.frequency_table import TOTAL
 from hific.coding.range_coder import Ints, RangeCoder
-from hific.coding.symbol_tables import SymbolTables, code_escaped
+from hific.coding.symbol_tables import SymbolTables
 from hific.context.linear_summary import LinearSummary
 from hific.context.neighborhood import UNIT, Neighborhood, NeighborOptions
-from hific.context.symbol_classes import classes_of
+from hific.context.symbol_classes import SymbolClasses, check_classes
 from hific.context.window_predictor import State, WindowPredictor
 
 # Module and class of each; a number in the checkpoint chooses among them. Imported on use: XGBoost takes its time.
@@ -38,17 +38,19 @@ _ORDERS = ("phases", "channels")
 
 @dataclass(frozen=True)
 class NeighborModel:
-    """largest: K; symbols -K..K are classes. `kind`: key of PREDICTORS."""
+    """largest, widest: of `SymbolClasses`. `kind`: key of PREDICTORS."""
 
     options: NeighborOptions
     largest: int
+    widest: int
     summary: LinearSummary
     kind: str
     predictor: WindowPredictor
 
     def __post_init__(self) -> None:
-        if self.kind not in PREDICTORS or not 1 <= self.largest <= 1 << 7:
-            raise ValueError(f"neighbor model: predictor {self.kind!r} of symbols up to {self.largest}")
+        if self.kind not in PREDICTORS:
+            raise ValueError(f"neighbor model: unknown predictor {self.kind!r}")
+        check_classes(self.largest, self.widest)
 
     def code(self, coder: RangeCoder, symbols: Ints, table_ids: NDArray[np.integer], tables: SymbolTables) -> Ints:
         """Codes symbols int32 [C, h, w], either way; returns them. A decoder takes only their shape.
@@ -61,7 +63,8 @@ class NeighborModel:
         coded = np.zeros_like(symbols)
         sure = ~open_symbols
         coded[sure] = tables.code(coder, symbols[sure], table_ids[sure])
-        neighborhood = Neighborhood(self.options, table_ids[None], expected_magnitudes(tables))
+        symbol_classes = SymbolClasses(tables, self.largest, self.widest)
+        neighborhood = Neighborhood(self.options, table_ids[None], expected_magnitudes(tables), symbol_classes.widths)
         neighborhood.put((slice(None),) * 3, coded[None], sure[None])
         predictor = self.predictor.fresh()
         for step in self.options.steps:
@@ -72,19 +75,12 @@ class NeighborModel:
                 self.summary.expected(source, step, neighborhood)[0][chosen] for source in ("values", "excess")
             )
             features = neighborhood.features(step, chosen[None], value, excess)
-            part = symbols[step.place][chosen]
-            classes = coder.code(classes_of(part, self.largest), predictor.frequencies(features))
+            part, ids = symbols[step.place][chosen], table_ids[step.place][chosen]
+            classes = coder.code(symbol_classes.of(part, ids), predictor.frequencies(features))
             predictor.observe(features, classes)
-            decoded = classes - self.largest
-            escaped = classes == 2 * self.largest + 1
-            decoded[escaped] = self._code_escaped(coder, part[escaped])
-            coded[step.place][chosen] = decoded
+            coded[step.place][chosen] = symbol_classes.code_rest(coder, part, classes, ids)
             neighborhood.put(step.place, coded[step.place][None], chosen[None])
         return coded
-
-    def _code_escaped(self, coder: RangeCoder, values: Ints) -> Ints:
-        firsts = np.full(len(values), -self.largest, np.int32)
-        return code_escaped(coder, values, firsts, np.full(len(values), 2 * self.largest + 1, np.int32))
 
     def state(self) -> dict[str, NDArray[np.integer]]:
         """Plain arrays for a checkpoint."""
@@ -98,6 +94,7 @@ class NeighborModel:
             int(options.location),
             self.largest,
             list(PREDICTORS).index(self.kind),
+            self.widest,
         )
         state: dict[str, NDArray[np.integer]] = {"numbers": np.array(numbers, np.int32)}
         state |= {f"summary.{name}": array for name, array in self.summary.state().items()}
@@ -107,16 +104,19 @@ class NeighborModel:
     def from_state(cls, state: State) -> NeighborModel:
         """Raises ValueError or KeyError where `state` is not what `state()` gave."""
         numbers = np.asarray(state["numbers"])
-        if numbers.shape != (8,) or numbers.dtype != np.int32 or numbers.min() < 0:
-            raise ValueError("neighbor model: eight numbers are due")
-        channels, groups, order, reach, side, location, largest, kind = numbers.tolist()
+        if numbers.shape == (8,):
+            numbers = np.append(numbers, numbers.dtype.type(1))  # from when all bins were of one symbol
+        if numbers.shape != (9,) or numbers.dtype != np.int32 or numbers.min() < 0:
+            raise ValueError("neighbor model: nine numbers are due")
+        channels, groups, order, reach, side, location, largest, kind, widest = numbers.tolist()
         if order >= len(_ORDERS) or kind >= len(PREDICTORS):
             raise ValueError(f"neighbor model: unknown order {order} or predictor {kind}")
         options = NeighborOptions(channels, groups, _ORDERS[order], reach, side, bool(location))  # type: ignore[arg-type]
         name = list(PREDICTORS)[kind]
         module, kind_of_predictor = PREDICTORS[name]
         predictor = getattr(import_module(module), kind_of_predictor).from_state(_part(state, "predictor."))
-        return cls(options, largest, LinearSummary.from_state(options, _part(state, "summary.")), name, predictor)
+        summary = LinearSummary.from_state(options, _part(state, "summary."))
+        return cls(options, largest, widest, summary, name, predictor)
 
 
 def _part(state: State, prefix: str) -> dict[str, Any]:

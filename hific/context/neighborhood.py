@@ -94,15 +94,22 @@ class NeighborOptions:
 
 
 class Neighborhood:
-    """N latents of one shape, being coded or already known; `expected`: int [T], mean |symbol| of each table, in 1/64.
+    """N latents of one shape, being coded or already known; `expected`: int [T], mean |symbol| of each table, in 1/64;
+    `widths`: int [T], how many symbols of a table are a class, odd.
 
     Symbols appear here once they are coded, in both directions, and then only.
     """
 
-    def __init__(self, options: NeighborOptions, table_ids: NDArray[np.integer], expected: NDArray[np.integer]) -> None:
+    def __init__(
+        self,
+        options: NeighborOptions,
+        table_ids: NDArray[np.integer],
+        expected: NDArray[np.integer],
+        widths: NDArray[np.integer],
+    ) -> None:
         self.options = options
         self.table_ids = table_ids
-        self._expected = expected
+        self._expected, self._widths = expected, widths
         batch, channels, height, width = table_ids.shape
         margin = options.margin
         padded = (batch, channels, height + 2 * margin, width + 2 * margin)
@@ -132,12 +139,18 @@ class Neighborhood:
         """int16 [n, F] of the `chosen` symbols, bool [N, channels, rows, columns].
 
         table id, expected value and excess (of `chosen`, in 1/64), pass; then channel and place where the options say
-        so; then the window in the own channel, row by row, 0 where nothing is known.
+        so; then the window in the own channel, row by row, 0 where nothing is known. Values and excess are in classes
+        of the symbol's own table, so that wide tables look to a predictor as narrow ones do.
         """
         options = self.options
         table = np.empty((options.num_features, len(value)), np.int16)
         table[0] = self.table_ids[(slice(None), *step.place)][chosen]
-        table[1], table[2] = (np.clip(one, _INT16.min, _INT16.max) for one in (value, excess))
+        widths = self._widths[table[0]]
+        wide = np.flatnonzero(widths > 1)
+        for row, numbers in ((1, value), (2, excess)):
+            numbers = numbers.copy()
+            numbers[wide] //= widths[wide]
+            table[row] = np.clip(numbers, _INT16.min, _INT16.max)
         table[3] = step.index
         filled = 4
         if options.location:
@@ -150,6 +163,7 @@ class Neighborhood:
         for index, (row, column, is_known) in enumerate(options.windows[step.index], filled):
             if is_known:
                 table[index] = self._shifted("values", step, row, column, step.place[0])[chosen]
+                table[index, wide] = (table[index, wide] + widths[wide] // 2) // widths[wide]
             else:
                 table[index] = 0
         return table.T

@@ -1,78 +1,134 @@
-"""Symbols as classes: -K..K have one each, all others share the last, the escape.
+"""Symbols as the few classes that predictors tell apart: bins of a width that suits the symbol's table.
 
-Margins are logarithms of probabilities as integers, in 1/1024; from margins to frequencies goes a table of integers, so
-that no machine's logarithm or exponential has a say in what is coded.
+    symbol ┬ in one of 2K + 1 bins around 0 ── class 0..2K ┬ a bin of one symbol: that is all
+           │                                               └ a wider one: which of its symbols, by the table
+           └ beyond them all ── class 2K + 1, the escape ─── how far beyond, Exp-Golomb
+
+Nearly all tables expect symbols within -K..K, and have bins of one symbol. Those of the wide ones are so wide that
+they hold what the table expects: a symbol that is coded by its class as the table says, and then within it, takes the
+bits that the table alone would take.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from functools import cache
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.frequency_table import TOTAL
-from hific.coding.symbol_tables import SymbolTables
+from hific.coding.errors import CorruptedError
+from hific.coding.frequency_table import TOTAL, normalize_counts
+from hific.coding.range_coder import Ints, RangeCoder
+from hific.coding.symbol_tables import SymbolTables, code_escaped
 
-MARGIN_UNIT = 1024
-# Of a sum of margins; float32 holds multiples of 1/1024 below it exactly, whatever the order of summation.
-MARGIN_LIMIT = 1 << 13
-
-_EXP_BITS = 30
-_LOW_BITS = 7
-# e**-21 of 2**30 is nothing.
-_LARGEST_GAP = 21 * MARGIN_UNIT - 1
-
-Ints = NDArray[np.int32]
+# Of a table's 2**16, at most this much lies beyond its bins; escapes take a bit or two more than tables would.
+MOST_BEYOND = TOTAL >> 8
+# Symbols in a bin, at most. It bounds what is allocated for a table that a damaged checkpoint has put far from 0.
+WIDEST = 127
+LARGEST_LIMIT = 1 << 7
 
 
-def classes_of(symbols: NDArray[np.integer], largest: int) -> Ints:
-    """Symbols of any shape to classes 0..2K+1."""
-    wide = symbols.astype(np.int64)  # narrow ones have no room for -(-128), nor for 2K + 1
-    return np.where((-largest <= wide) & (wide <= largest), wide + largest, 2 * largest + 1).astype(np.int32)
-
-
-def class_frequencies(tables: SymbolTables, largest: int) -> Ints:
-    """The tables' frequencies of the classes, int32 [T, 2K + 2], each row positive with a sum of 2**16."""
-    frequencies = np.ones((len(tables), 2 * largest + 2), np.int32)
-    for index, row in enumerate(frequencies):
-        table, offset = tables.table(index), int(tables.offsets[index])
-        values = np.arange(offset, offset + len(table) - 1)
-        inside = np.abs(values) <= largest
-        row[values[inside] + largest] = table[:-1][inside]
-        row[-1] = max(1, int(table[:-1][~inside].sum()) + int(table[-1]))
-        row[row.argmax()] += TOTAL - row.sum()
-    return frequencies
-
-
-def margins_of(frequencies: Ints) -> NDArray[np.int16]:
-    """round(1024 ln p), in floating point: made once, when a predictor is fitted, and stored."""
-    return np.rint(np.log(frequencies / TOTAL) * MARGIN_UNIT).astype(np.int16)
-
-
-def frequencies_of(margins: Ints) -> Ints:
-    """Margins int32 [n, K'] in 1/1024 to frequencies int32 [n, K'], each row positive with a sum of 2**16.
-
-    exp of the distance to the row's largest; what rounding leaves goes to the first of the largest.
+@dataclass(frozen=True)
+class SymbolClasses:
+    """largest: K; widest: symbols in a bin, at most: 1 to `WIDEST`, odd. With 1, wide tables escape all that lies
+    beyond -K..K. ValueError for others.
     """
-    gaps = np.minimum(margins.max(axis=1, keepdims=True) - margins, _LARGEST_GAP)
-    high, low = _exponentials()
-    weights = high[gaps >> _LOW_BITS] * low[gaps & (1 << _LOW_BITS) - 1] >> _EXP_BITS
-    shared = TOTAL - margins.shape[1]
-    frequencies = weights * shared // weights.sum(axis=1, keepdims=True) + 1
-    rows = np.arange(len(margins))
-    frequencies[rows, margins.argmax(axis=1)] += TOTAL - frequencies.sum(axis=1)
-    return frequencies.astype(np.int32)
+
+    tables: SymbolTables
+    largest: int
+    widest: int = WIDEST
+
+    def __post_init__(self) -> None:
+        check_classes(self.largest, self.widest)
+
+    @property
+    def escape(self) -> int:
+        return 2 * self.largest + 1
+
+    @cached_property
+    def widths(self) -> Ints:
+        """Symbols in a bin, int32 [T], odd."""
+        needed = np.array([self._reach(index) for index in range(len(self.tables))], np.int64)
+        halves = np.maximum(0, -(-(needed - self.largest) // self.escape))
+        return np.minimum(2 * halves + 1, self.widest).astype(np.int32)
+
+    def of(self, symbols: NDArray[np.integer], table_ids: NDArray[np.integer]) -> Ints:
+        """The classes 0..2K+1 of symbols and their tables, of one shape."""
+        widths = self.widths[table_ids].astype(np.int64)  # narrow symbols have no room for -(-128), nor for 2K + 1
+        bins = (symbols + widths // 2) // widths
+        return np.where(np.abs(bins) <= self.largest, bins + self.largest, self.escape).astype(np.int32)
+
+    @cached_property
+    def frequencies(self) -> Ints:
+        """What the tables say of the classes, int32 [T, 2K + 2], each row positive with a sum of 2**16."""
+        frequencies = np.ones((len(self.tables), self.escape + 1), np.int32)
+        for index, row in enumerate(frequencies):
+            table, values = self._entries(index)
+            masses = np.bincount(self.of(values, np.full_like(values, index)), table[:-1], minlength=len(row))
+            masses[self.escape] += table[-1]
+            row[:] = np.maximum(1, masses)
+            row[row.argmax()] += TOTAL - row.sum()
+        return frequencies
+
+    def code_rest(self, coder: RangeCoder, symbols: Ints, classes: Ints, table_ids: NDArray[np.integer]) -> Ints:
+        """Codes symbols [n] of known classes [n], either way; returns them. A decoder takes only their count, and
+        raises CorruptedError for what no encoder writes.
+        """
+        widths = self.widths[table_ids]
+        decoded = (classes - self.largest) * widths
+        within, beyond = np.flatnonzero((widths > 1) & (classes != self.escape)), classes == self.escape
+        if len(within):
+            known, tables = classes[within], table_ids[within]
+            bins = np.searchsorted(self._wide, tables) * self.escape + known
+            decoded[within] = self._tables_within.code(coder, symbols[within], bins)
+            if (self.of(decoded[within], tables) != known).any():
+                raise CorruptedError("the coded stream holds a symbol outside of its class")
+        if beyond.any():
+            starts = -self.largest * widths[beyond] - widths[beyond] // 2
+            decoded[beyond] = code_escaped(coder, symbols[beyond], starts, self.escape * widths[beyond])
+        return decoded
+
+    @cached_property
+    def _wide(self) -> NDArray[np.intp]:
+        """Tables whose bins hold more than one symbol."""
+        return np.flatnonzero(self.widths > 1)
+
+    @cached_property
+    def _tables_within(self) -> SymbolTables:
+        """Of each bin of each of the wide tables, its part of the table; never an escape."""
+        widths = self.widths[self._wide].astype(np.int64)
+        starts = -self.largest * widths - widths // 2
+        rows = []
+        for index, start, width in zip(self._wide.tolist(), starts.tolist(), widths.tolist(), strict=True):
+            table, values = self._entries(index)
+            counts = np.zeros(self.escape * width, np.int64)
+            places = values - start
+            inside = (places >= 0) & (places < len(counts))
+            counts[places[inside]] = table[:-1][inside]
+            with_escapes = np.pad(counts.reshape(self.escape, width), ((0, 0), (0, 1)))
+            rows.append(normalize_counts(with_escapes).ravel())
+        offsets = starts[:, None] + widths[:, None] * np.arange(self.escape)
+        sizes = np.repeat(widths, self.escape)
+        return SymbolTables(offsets.ravel().astype(np.int32), sizes.astype(np.int32), np.concatenate(rows))
+
+    def _reach(self, index: int) -> int:
+        """The smallest magnitude beyond which a table expects at most `MOST_BEYOND`, or its own last."""
+        table, values = self._entries(index)
+        order = np.argsort(np.abs(values), kind="stable")
+        beyond = TOTAL - np.cumsum(table[order])
+        enough = min(int(np.searchsorted(-beyond, -MOST_BEYOND)), len(order) - 1)
+        return abs(int(values[order[enough]]))
+
+    def _entries(self, index: int) -> tuple[Ints, NDArray[np.int64]]:
+        """Frequencies, the last the escape's, and the values of all others."""
+        table = self.tables.table(index)
+        return table, np.arange(len(table) - 1, dtype=np.int64) + int(self.tables.offsets[index])
 
 
-@cache
-def _exponentials() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """exp(-128 i / 1024) and exp(-j / 1024), in 2**-30; decimal's are correctly rounded everywhere."""
-    steps = (1 << _LOW_BITS, 1)
-    counts = (_LARGEST_GAP // (1 << _LOW_BITS) + 1, 1 << _LOW_BITS)
-    tables = [
-        [int((Decimal(-step * index) / MARGIN_UNIT).exp() * (1 << _EXP_BITS)) for index in range(count)]
-        for step, count in zip(steps, counts, strict=True)
-    ]
-    return np.array(tables[0], np.int64), np.array(tables[1], np.int64)
+def check_classes(largest: int, widest: int) -> None:
+    """Raises ValueError for what `SymbolClasses` is not made of."""
+    if not 1 <= largest <= LARGEST_LIMIT or not 1 <= widest <= WIDEST or widest % 2 == 0:
+        raise ValueError(
+            f"symbol classes: largest={largest} is 1..{LARGEST_LIMIT}, widest={widest} odd and 1..{WIDEST}"
+        )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hific.coding.frequency_table import TOTAL, normalize_counts
-from hific.context.symbol_classes import Ints
+from hific.context.margins import Ints
 from hific.context.window_predictor import Features, State
 
 # How many symbols the table's frequencies are worth.

@@ -1,7 +1,7 @@
 """What predicts a symbol's class from its neighborhood: integers in, integer frequencies out.
 
 `features` are those of `Neighborhood.features`: the table id first, then the expected value and excess of the linear
-summary, then pass, location and window. `margins`: int16 [T, classes] of `symbol_classes.margins_of`, what the tables
+summary, then pass, location and window. `margins`: int16 [T, classes] of `margins.margins_of`, what the tables
 alone say.
 """
 
@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.context.symbol_classes import Ints
+from hific.context.margins import Ints
 
 State = Mapping[str, NDArray[np.integer]]
 Features = NDArray[np.int16]

@@ -16,7 +16,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from hific.context.exact_trees import differs, exact_margins, load_booster, rounded_leaves
-from hific.context.symbol_classes import MARGIN_UNIT, Ints, frequencies_of
+from hific.context.margins import MARGIN_UNIT, Ints, frequencies_of
 from hific.context.window_predictor import Features, State
 
 CHECKED_ROWS = 64

@@ -22,6 +22,7 @@ from hific.coding.container import Header, pack, unpack
 from hific.coding.errors import BitstreamError, CorruptedError
 from hific.coding.range_coder import RangeDecoder, RangeEncoder
 from hific.context.neighbor_model import NeighborModel, sure_tables
+from hific.context.symbol_classes import WIDEST
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 Ints = NDArray[np.int32]
@@ -312,12 +313,14 @@ def test_models_without_a_predictor_or_with_another_models_are_told() -> None:
         replace(compressnet, neighbor=hific.neighbor)
 
 
-def test_the_golden_file_of_hific() -> None:
+@pytest.mark.parametrize(("name", "widest"), [("hific_neighbor", 1), ("hific_neighbor_bins", WIDEST)])
+def test_the_golden_files_of_hific(name: str, widest: int) -> None:
     """A file of format version 1 decodes for ever, and is still written byte for byte, on every machine."""
-    state = dict(np.load(GOLDEN / "hific_neighbor.npz"))
+    state = dict(np.load(GOLDEN / f"{name}.npz"))
     hyper_symbols, latent, symbols = (state.pop(name) for name in ("hyper_symbols", "latent", "symbols"))
     coding = HyperpriorCoding.from_state(state)
-    data = (GOLDEN / "hific_neighbor.hfc").read_bytes()
+    assert coding.neighbor is not None and coding.neighbor.widest == widest
+    data = (GOLDEN / f"{name}.hfc").read_bytes()
     header, raw_parts, stream = unpack(data, max_pixels=144 * 224)
     assert (header, raw_parts) == (Header(b"\xc0\xff\xee\x00", 224, 144, "hific", "neighbor"), ())
     decoded = coding.decode(stream, 9, 14, "neighbor")

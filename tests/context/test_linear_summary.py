@@ -23,7 +23,7 @@ SOURCES: tuple[Source, ...] = ("values", "excess")
 
 def full(options: NeighborOptions, latent: TrainingLatent) -> Neighborhood:
     """All is known; the passes see what comes before them only."""
-    neighborhood = Neighborhood(options, latent.table_ids[None], EXPECTED)
+    neighborhood = Neighborhood(options, latent.table_ids[None], EXPECTED, np.ones_like(EXPECTED))
     neighborhood.put((slice(None),) * 3, latent.symbols[None], np.ones((1, *latent.symbols.shape), bool))
     return neighborhood
 

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neighbor_cases import CHANNELS, KINDS, RecordingCoder, any_latent, fitted, laplace_tables, latent_of, same_state
+from neighbor_cases import (
+    CHANNELS,
+    KINDS,
+    SCALES,
+    RecordingCoder,
+    any_latent,
+    fitted,
+    laplace_tables,
+    latent_of,
+    predictor_fit,
+    same_state,
+)
 from numpy.typing import NDArray
 
 from benchmarks.correlated_latents import correlated_latent, independent_latent
@@ -18,6 +29,7 @@ from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
 from hific.context.fit_neighbors import NeighborFit, TrainingLatent
 from hific.context.fit_predictors import TableFit, XGBoostFit
 from hific.context.neighbor_model import NeighborModel, expected_magnitudes, sure_tables
+from hific.context.symbol_classes import WIDEST
 
 TABLES = laplace_tables()
 
@@ -155,6 +167,35 @@ def test_on_independent_latents_little_is_lost(kind: str) -> None:
     assert spent < 1.01 * sum(map(table_bits, test))
 
 
+def test_what_is_known_of_wide_symbols_is_worth_as_much_as_of_narrow_ones() -> None:
+    """Escaped, they take more bits than their tables alone would."""
+    tables = laplace_tables((0.1, 30.0))
+    latents = [latent_of(seed) for seed in range(13)]
+    wide = [
+        TrainingLatent(np.rint(12.0 * symbols / SCALES[ids]).astype(np.int32), (ids > 0).astype(np.int32))
+        for symbols, ids in latents
+    ]
+    alone = RecordingCoder()
+    for symbols, ids in wide[10:]:
+        tables.code(alone, symbols.ravel(), ids.ravel())
+    spent = {}
+    for widest in (1, WIDEST):
+        fit = NeighborFit(predictor_fit("xgboost"), num_groups=2, side=3, widest=widest)
+        model, coder = fit(wide[:10], tables, CHANNELS), RecordingCoder()
+        assert (model.largest, model.widest) == (8, widest)
+        for symbols, ids in wide[10:]:
+            np.testing.assert_array_equal(model.code(coder, symbols, ids, tables), symbols)
+        spent[widest] = coder.num_bits / alone.num_bits
+    assert spent[WIDEST] < 0.9 < 1 < spent[1]
+
+
+def test_bins_are_of_one_symbol_where_few_symbols_are_beyond_the_classes() -> None:
+    """Whatever their tables expect."""
+    latents = [TrainingLatent(np.sign(symbols), np.full_like(ids, 3)) for symbols, ids in map(latent_of, range(3))]
+    model = NeighborFit(TableFit(), num_groups=2)(latents, TABLES, CHANNELS)
+    assert (model.largest, model.widest) == (1, 1)
+
+
 @pytest.mark.parametrize(("make", "most"), [(correlated_latent, 0.8), (independent_latent, 1.01)])
 def test_few_channels_of_five_levels(make: object, most: float) -> None:
     """As CompressNet's, against a table per channel."""
@@ -182,7 +223,8 @@ def test_state_round_trip(kind: str, order: str) -> None:
     state = model.state()
     assert all(array.dtype.name in ("uint8", "int16", "int32") for array in state.values())
     restored = NeighborModel.from_state(state)
-    assert (restored.options, restored.largest, restored.kind) == (model.options, model.largest, kind)
+    assert (restored.options, restored.kind) == (model.options, kind)
+    assert (restored.largest, restored.widest) == (model.largest, model.widest) == (8, WIDEST)
     assert same_state(restored.state(), state)
     assert encode(restored, latent) == encode(model, latent)
 
@@ -192,7 +234,7 @@ def test_a_state_that_no_fit_gives_is_refused(kind: str) -> None:
     state = fitted(kind).state()
     numbers = state["numbers"]
     wrong: dict[str, list[NDArray[np.generic]]] = {
-        "numbers": [numbers[:-1], numbers.astype(np.float64), np.zeros_like(numbers)],
+        "numbers": [numbers[:-2], numbers.astype(np.float64), np.zeros_like(numbers)],
         "summary.values": [state["summary.values"][1:], state["summary.values"].astype(np.int32)],
         "summary.excess": [state["summary.excess"][:0], state["summary.excess"].reshape(1, -1)],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from hific.context.neighbor_model import expected_magnitudes
 from hific.context.neighborhood import UNIT, VALUE_LIMIT, Neighborhood, NeighborOptions
 
 EXPECTED = expected_magnitudes(laplace_tables())
+WIDTHS = np.array([1, 1, 3, 11], np.int32)
 EVERYWHERE = (slice(None),) * 3
 OPTIONS = [
     NeighborOptions(CHANNELS, 2, "phases", 1, 5, True),
@@ -53,7 +55,7 @@ def inner(step: BlockPass, options: NeighborOptions, row: int, column: int) -> i
 
 def growing(options: NeighborOptions, symbols: NDArray[np.int32], table_ids: NDArray[np.int32]) -> Any:
     """(pass, neighborhood in which only earlier passes are known) of each pass."""
-    neighborhood = Neighborhood(options, table_ids[None], EXPECTED)
+    neighborhood = Neighborhood(options, table_ids[None], EXPECTED, WIDTHS)
     for step in options.steps:
         yield step, neighborhood
         part = symbols[step.place][None]
@@ -79,7 +81,9 @@ def test_features_are_those_of_a_reference(options: NeighborOptions, seed: int, 
         assert features.dtype == np.int16 and features.shape == (len(taken), options.num_features)
         known = {offset: inner(step, options, *offset) for offset in options.offsets(reach)}
         for index, (channel, y, x) in enumerate(taken):
-            expected = [table_ids[channel, y, x], *np.clip([value[index], excess[index]], -(2**15), 2**15 - 1)]
+            bin_width = int(WIDTHS[table_ids[channel, y, x]])
+            expected = [table_ids[channel, y, x]]
+            expected += [np.clip(int(one) // bin_width, -(2**15), 2**15 - 1) for one in (value[index], excess[index])]
             expected += [step.index]
             if options.location:
                 expected += [channel, y * 256 // height, x * 256 // width]
@@ -90,7 +94,9 @@ def test_features_are_those_of_a_reference(options: NeighborOptions, seed: int, 
                     there = y + row * step.unit, x + column * step.unit
                     inside = 0 <= there[0] < height and 0 <= there[1] < width
                     seen = inside and known[row, column] >= step.end
-                    expected.append(np.clip(symbols[channel, *there], -VALUE_LIMIT, VALUE_LIMIT) if seen else 0)
+                    neighbor = np.clip(symbols[channel, *there], -VALUE_LIMIT, VALUE_LIMIT) if seen else 0
+                    # The nearest number of widths, of which there are no ties.
+                    expected.append(math.floor(int(neighbor) / bin_width + 0.5))
             assert features[index].tolist() == [int(one) for one in expected]
 
 
@@ -120,7 +126,7 @@ def test_rows_are_what_known_channels_hold(options: NeighborOptions, seed: int, 
 def test_a_full_neighborhood_shows_what_one_being_filled_does(options: NeighborOptions) -> None:
     """So what is fitted to whole latents holds while decoding."""
     symbols, table_ids = any_latent(3, 9, 6)
-    full = Neighborhood(options, table_ids[None], EXPECTED)
+    full = Neighborhood(options, table_ids[None], EXPECTED, WIDTHS)
     full.put(EVERYWHERE, symbols[None], np.ones((1, *symbols.shape), bool))
     for step, neighborhood in growing(options, symbols, table_ids):
         chosen = np.ones((1, *symbols[step.place].shape), bool)
@@ -138,7 +144,7 @@ def test_only_what_is_put_is_known() -> None:
     symbols, table_ids = any_latent(4, 5, 7)
     values = np.clip(symbols, -VALUE_LIMIT, VALUE_LIMIT)
     excess = np.abs(values) * UNIT - EXPECTED[table_ids]
-    neighborhood = Neighborhood(options, table_ids[None], EXPECTED)
+    neighborhood = Neighborhood(options, table_ids[None], EXPECTED, WIDTHS)
     every = BlockPass(0, 0, 0, CHANNELS)
     known = np.zeros(symbols.shape, bool)
     rng = np.random.default_rng(0)
@@ -155,12 +161,12 @@ def test_only_what_is_put_is_known() -> None:
 def test_several_latents_lie_side_by_side() -> None:
     options = OPTIONS[0]
     latents = [any_latent(seed, 6, 5) for seed in range(3)]
-    together = Neighborhood(options, np.stack([one.table_ids for one in latents]), EXPECTED)
+    together = Neighborhood(options, np.stack([one.table_ids for one in latents]), EXPECTED, WIDTHS)
     stacked = np.stack([one.symbols for one in latents])
     together.put(EVERYWHERE, stacked, np.ones(stacked.shape, bool))
     alone = []
     for latent in latents:
-        alone.append(Neighborhood(options, latent.table_ids[None], EXPECTED))
+        alone.append(Neighborhood(options, latent.table_ids[None], EXPECTED, WIDTHS))
         alone[-1].put(EVERYWHERE, latent.symbols[None], np.ones((1, *latent.symbols.shape), bool))
     for step in options.steps:
         for neighbor in options.neighbors(step):

@@ -18,14 +18,15 @@ from hific.context import fit_predictors
 from hific.context.fit_neighbors import Windows, cross_entropy
 from hific.context.fit_predictors import KNNFit, TableFit, XGBoostFit
 from hific.context.knn_predictor import FEATURE_LIMIT, WEIGHT_UNIT, KNNPredictor, mix, scale_features
+from hific.context.margins import MARGIN_LIMIT, MARGIN_UNIT, Ints
 from hific.context.neighbor_model import PREDICTORS
-from hific.context.symbol_classes import MARGIN_LIMIT, MARGIN_UNIT, Ints, class_frequencies
+from hific.context.symbol_classes import SymbolClasses
 from hific.context.table_predictor import PRIOR_SYMBOLS, TablePredictor
 from hific.context.window_predictor import PredictorError, WindowPredictor
 from hific.context.xgboost_predictor import CHECKED_ROWS, XGBoostPredictor
 
 LARGEST, WINDOW = 2, 8
-FREQUENCIES = class_frequencies(laplace_tables(), LARGEST)
+FREQUENCIES = SymbolClasses(laplace_tables(), LARGEST).frequencies
 
 
 def windows_of(seed: int, number: int = 1500, *, noise: float = 0.6) -> Windows:
@@ -367,3 +368,27 @@ def test_kinds_are_named_as_the_checkpoint_numbers_them() -> None:
     assert list(PREDICTORS) == ["xgboost", "knn", "table"]
     assert [one.kind for one in (XGBoostFit, KNNFit, TableFit)] == list(PREDICTORS)
     assert fitted("knn").kind == "knn"
+
+
+def test_no_leaf_leaps_where_tables_take_what_happens_for_nearly_impossible() -> None:
+    """Newton's step divides by a variance of next to nothing."""
+    rng = np.random.default_rng(0)
+    surprised = np.full((1, 2 * LARGEST + 2), 3, np.int32)
+    surprised[0, LARGEST] = TOTAL - 3 * (2 * LARGEST + 1)
+
+    def windows(number: int) -> Windows:
+        features = rng.integers(-3, 4, (number, 7 + WINDOW)).astype(np.int16)
+        features[:, 0] = 0
+        is_rare = rng.random(number) < 0.02
+        return Windows(features, np.where(is_rare, rng.integers(0, LARGEST, number), LARGEST).astype(np.int32))
+
+    training, held_out = windows(120_000), windows(2000)
+    alone = cross_entropy(surprised[held_out.features[:, 0]], held_out.classes)
+    spent = [
+        cross_entropy(predictor.frequencies(held_out.features), held_out.classes)
+        for predictor in (
+            XGBoostFit(rounds=1, max_depth=2, num_threads=1, **bound)(training, held_out, surprised, WINDOW)
+            for bound in ({}, {"max_delta_step": 0.0})
+        )
+    ]
+    assert spent[0] < alone < spent[1]

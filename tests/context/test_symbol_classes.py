@@ -1,89 +1,51 @@
-"""Laws of classes, margins and frequencies."""
+"""Laws of symbols as classes: what they hold, what they cost, what comes back."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from neighbor_cases import laplace_tables
+from neighbor_cases import RecordingCoder, laplace_tables
 
+from hific.coding.errors import CorruptedError
 from hific.coding.frequency_table import TOTAL
-from hific.context.symbol_classes import (
-    MARGIN_LIMIT,
-    MARGIN_UNIT,
-    Ints,
-    class_frequencies,
-    classes_of,
-    frequencies_of,
-    margins_of,
-)
+from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
+from hific.coding.symbol_tables import SymbolTables
+from hific.context.symbol_classes import MOST_BEYOND, WIDEST, SymbolClasses
 from hific.entropy.tables import latent_tables
 
-LIMIT = MARGIN_LIMIT * MARGIN_UNIT
-SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=30)
-MARGINS = arrays.arrays(np.int32, SHAPES, elements=st.integers(-LIMIT, LIMIT) | st.integers(-4000, 4000))
+TABLES = {"laplace": laplace_tables(), "gaussian": latent_tables()}
+EACH_TABLE = pytest.mark.parametrize("tables", TABLES.values(), ids=TABLES)
+EACH_LARGEST = pytest.mark.parametrize("largest", [1, 2, 8, 128])
 
 
-@given(MARGINS)
-@settings(deadline=None)
-def test_any_margins_give_rows_that_can_code(margins: Ints) -> None:
-    frequencies = frequencies_of(margins)
-    assert frequencies.dtype == np.int32 and frequencies.shape == margins.shape
-    assert frequencies.min() >= 1 and (frequencies.sum(axis=1) == TOTAL).all()
-    # What rounding leaves goes to the first of the largest: else a larger margin has no smaller frequency.
-    others = np.arange(margins.shape[1]) != margins.argmax(axis=1)[:, None]
-    rows_of_others = len(margins), margins.shape[1] - 1
-    order = np.argsort(margins[others].reshape(rows_of_others), axis=1, kind="stable")
-    rising = np.take_along_axis(frequencies[others].reshape(rows_of_others), order, axis=1)
-    assert (np.diff(rising, axis=1) >= 0).all()
-    assert (frequencies.max(axis=1) == frequencies[np.arange(len(margins)), margins.argmax(axis=1)]).all()
+def mass_beyond(tables: SymbolTables, index: int, reach: int) -> int:
+    """Of 2**16, what a table expects farther than `reach` from 0, its escape included."""
+    table, offset = tables.table(index), int(tables.offsets[index])
+    return TOTAL - sum(
+        int(table[value - offset]) for value in range(-reach, reach + 1) if 0 <= value - offset < len(table) - 1
+    )
 
 
-@given(MARGINS)
-@settings(deadline=None)
-def test_frequencies_are_a_softmax(margins: Ints) -> None:
-    gaps = (margins - margins.max(axis=1, keepdims=True)) / MARGIN_UNIT
-    shares = np.exp(gaps) / np.exp(gaps).sum(axis=1, keepdims=True)
-    expected = 1 + shares * (TOTAL - margins.shape[1])
-    errors = np.abs(frequencies_of(margins) - expected)
-    largest = margins.argmax(axis=1)
-    rows = np.arange(len(margins))
-    assert errors[rows, largest].max() <= margins.shape[1] + 1
-    errors[rows, largest] = 0
-    assert errors.max() <= 1.01
+@EACH_LARGEST
+@EACH_TABLE
+def test_bins_are_just_wide_enough_for_what_their_table_expects(tables: SymbolTables, largest: int) -> None:
+    widths = SymbolClasses(tables, largest).widths
+    assert widths.dtype == np.int32 and widths.shape == (len(tables),) and (widths % 2 == 1).all()
+    for index, width in enumerate(widths.tolist()):
+        if width < WIDEST:
+            assert mass_beyond(tables, index, largest * width + width // 2) <= MOST_BEYOND
+        if width > 1:
+            assert mass_beyond(tables, index, largest * (width - 2) + (width - 2) // 2) > MOST_BEYOND
 
 
-@given(MARGINS, st.integers(-1000, 1000))
-@settings(deadline=None)
-def test_only_differences_of_margins_count(margins: Ints, shift: int) -> None:
-    np.testing.assert_array_equal(frequencies_of(margins + shift), frequencies_of(margins))
-
-
-def test_equal_margins_share_and_the_first_takes_the_rest() -> None:
-    assert frequencies_of(np.zeros((1, 3), np.int32)).tolist() == [[21846, 21845, 21845]]
-    assert frequencies_of(np.array([[0, -LIMIT, 0]], np.int32)).tolist() == [[32768, 1, 32767]]
-    assert frequencies_of(np.zeros((0, 4), np.int32)).shape == (0, 4)
-
-
-def test_margins_and_frequencies_are_nearly_inverse() -> None:
-    frequencies = class_frequencies(laplace_tables(), 3)
-    margins = margins_of(frequencies)
-    assert margins.dtype == np.int16
-    np.testing.assert_allclose(margins, 1024 * np.log(frequencies / TOTAL), atol=0.5)
-    again = frequencies_of(margins.astype(np.int32))
-    # One of 1024 parts, and a share for each class.
-    assert (np.abs(again - frequencies) <= 1e-3 * frequencies + frequencies.shape[1]).all()
-
-
-@pytest.mark.parametrize("largest", [1, 2, 8, 128])
-@pytest.mark.parametrize("tables", [laplace_tables(), latent_tables()], ids=["laplace", "gaussian"])
-def test_class_frequencies_are_sums_of_the_tables(tables: object, largest: int) -> None:
-    from hific.coding.symbol_tables import SymbolTables
-
-    assert isinstance(tables, SymbolTables)
-    frequencies = class_frequencies(tables, largest)
+@EACH_LARGEST
+@EACH_TABLE
+def test_class_frequencies_are_sums_of_the_tables(tables: SymbolTables, largest: int) -> None:
+    classes = SymbolClasses(tables, largest)
+    frequencies = classes.frequencies
     assert frequencies.dtype == np.int32 and frequencies.shape == (len(tables), 2 * largest + 2)
     assert frequencies.min() >= 1 and (frequencies.sum(axis=1) == TOTAL).all()
     for index in range(len(tables)):
@@ -91,7 +53,7 @@ def test_class_frequencies_are_sums_of_the_tables(tables: object, largest: int) 
         expected = np.zeros(2 * largest + 2, int)
         for place, frequency in enumerate(table.tolist()):
             is_escape = place == len(table) - 1
-            expected[-1 if is_escape else classes_of(np.array(offset + place), largest)] += frequency
+            expected[-1 if is_escape else int(classes.of(np.array(offset + place), np.array(index)))] += frequency
         # Values without an entry get 1 each, from what was the likeliest.
         missing = np.abs(frequencies[index] - np.maximum(expected, 1))
         assert missing[expected.argmax()] <= (expected == 0).sum()
@@ -99,18 +61,77 @@ def test_class_frequencies_are_sums_of_the_tables(tables: object, largest: int) 
         assert not missing.any()
 
 
-@given(arrays.arrays(np.int32, 50), st.integers(1, 128))
-def test_classes_are_values_and_an_escape(symbols: Ints, largest: int) -> None:
-    symbols[:4] = [largest, -largest, largest + 1, -largest - 1]
+@given(arrays.arrays(np.int32, 50), st.integers(1, 128), st.integers(0, len(TABLES["gaussian"]) - 1))
+def test_classes_are_bins_and_an_escape(symbols: Ints, largest: int, index: int) -> None:
+    classes = SymbolClasses(TABLES["gaussian"], largest)
+    width = int(classes.widths[index])
+    last = largest * width + width // 2
+    symbols[:4] = [last, -last, last + 1, -last - 1]
     symbols[4:6] = [-(2**31), 2**31 - 1]
-    classes = classes_of(symbols, largest)
-    assert classes.dtype == np.int32
-    for symbol, one in zip(symbols.tolist(), classes.tolist(), strict=True):
-        assert one == (symbol + largest if abs(symbol) <= largest else 2 * largest + 1)
+    found = classes.of(symbols, np.full(len(symbols), index))
+    assert found.dtype == np.int32
+    for symbol, one in zip(symbols.tolist(), found.tolist(), strict=True):
+        if abs(symbol) > last:
+            assert one == classes.escape == 2 * largest + 1
+        else:
+            assert abs(symbol - (one - largest) * width) <= width // 2
 
 
 def test_narrow_symbols_have_the_same_classes() -> None:
     symbols = np.array([-128, -127, -1, 0, 5, 127])
     for kind in (np.int8, np.int16):
         for largest in (1, 8, 128):
-            np.testing.assert_array_equal(classes_of(symbols.astype(kind), largest), classes_of(symbols, largest))
+            for index in (0, 63):
+                classes, ids = SymbolClasses(TABLES["gaussian"], largest), np.full(len(symbols), index)
+                np.testing.assert_array_equal(classes.of(symbols.astype(kind), ids), classes.of(symbols, ids))
+
+
+@EACH_TABLE
+@given(st.data(), st.integers(1, 128))
+def test_the_rest_comes_back(tables: SymbolTables, data: st.DataObject, largest: int) -> None:
+    magnitude = data.draw(st.sampled_from([3, 100, 2**31 - 1]))
+    count = data.draw(st.integers(0, 40))
+    symbols = data.draw(arrays.arrays(np.int32, count, elements=st.integers(-magnitude, magnitude)))
+    ids = data.draw(arrays.arrays(np.int32, count, elements=st.integers(0, len(tables) - 1)))
+    classes = SymbolClasses(tables, largest)
+    known = classes.of(symbols, ids)
+    encoder = RangeEncoder()
+    np.testing.assert_array_equal(classes.code_rest(encoder, symbols, known, ids), symbols)
+    decoder = RangeDecoder(encoder.get_bytes())
+    np.testing.assert_array_equal(classes.code_rest(decoder, np.zeros_like(symbols), known, ids), symbols)
+    decoder.finish()
+
+
+@pytest.mark.parametrize("largest", [2, 8])
+def test_class_and_rest_take_the_bits_of_the_table(largest: int) -> None:
+    """Of symbols drawn by their tables, whatever the tables' scales."""
+    tables = TABLES["gaussian"]
+    rng = np.random.default_rng(0)
+    classes = SymbolClasses(tables, largest)
+    ids = np.repeat(np.flatnonzero(classes.widths < WIDEST), 300).astype(np.int32)
+    symbols = np.rint(np.geomspace(0.11, 256, 64)[ids] * rng.normal(size=len(ids))).astype(np.int32)
+    alone, split = RecordingCoder(), RecordingCoder()
+    tables.code(alone, symbols, ids)  # type: ignore[arg-type]
+    known = split.code(classes.of(symbols, ids), classes.frequencies[ids])
+    classes.code_rest(split, symbols, known, ids)  # type: ignore[arg-type]
+    assert split.num_bits == pytest.approx(alone.num_bits, rel=2e-3)
+
+
+def test_a_symbol_outside_of_its_class_is_refused() -> None:
+    """No encoder writes an escape within a bin."""
+    classes = SymbolClasses(TABLES["gaussian"], 8)
+    ids, known = np.full(1, 63, np.int32), np.full(1, 8, np.int32)
+    encoder = RangeEncoder()
+    classes._tables_within.code(encoder, np.full(1, 1000, np.int32), np.full(1, len(classes._tables_within) - 9))
+    with pytest.raises(CorruptedError, match="outside of its class"):
+        classes.code_rest(RangeDecoder(encoder.get_bytes()), np.zeros(1, np.int32), known, ids)
+
+
+def test_a_table_far_from_zero_allocates_little() -> None:
+    far = SymbolTables(np.array([1 << 30], np.int32), np.array([1], np.int32), np.array([TOTAL - 1, 1], np.int32))
+    classes = SymbolClasses(far, 8)
+    assert classes.widths.tolist() == [WIDEST]
+    symbols, ids = np.array([1 << 30], np.int32), np.zeros(1, np.int32)
+    assert classes.of(symbols, ids).tolist() == [classes.escape]
+    encoder = RangeEncoder()
+    assert classes.code_rest(encoder, symbols, classes.of(symbols, ids), ids).tolist() == symbols.tolist()

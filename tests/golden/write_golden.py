@@ -93,7 +93,9 @@ def write_compressnet_neighbor() -> None:
 
 
 def write_hific_neighbor() -> None:
-    """Some symbols are beyond the classes, one is where its table is sure of 0."""
+    """Some symbols are beyond the classes, one is where its table is sure of 0. hific_neighbor.hfc is from before wide
+    tables had wider bins.
+    """
     fit = NeighborFit(predictor_fit("xgboost", rounds=3), num_groups=2, reach=1, side=5, max_windows=4000)
     neighbor = fit([latent_of(seed) for seed in range(10)], laplace_tables(), CHANNELS)
     coding = replace(hific_coding("table"), neighbor=neighbor)
@@ -107,9 +109,9 @@ def write_hific_neighbor() -> None:
     latent = symbols.astype(np.float32) + means
     stream, symbols = coding.encode(hyper_symbols, latent, "neighbor")
     arrays = {"hyper_symbols": hyper_symbols, "latent": latent, "symbols": symbols}
-    np.savez_compressed(FOLDER / "hific_neighbor.npz", **arrays, **coding.state())
+    np.savez_compressed(FOLDER / "hific_neighbor_bins.npz", **arrays, **coding.state())
     header = Header(HEADER.fingerprint, 16 * width, 16 * height, "hific", "neighbor")
-    (FOLDER / "hific_neighbor.hfc").write_bytes(pack(header, [], stream))
+    (FOLDER / "hific_neighbor_bins.hfc").write_bytes(pack(header, [], stream))
 
 
 def _symbol_tables(rng: np.random.Generator, offsets: list[int], sizes: list[int]) -> SymbolTables:
