@@ -70,9 +70,10 @@ class HificSynthesis(nn.Module):
         differ, which is seen as a grid until training has evened it out (1.5 dB after 50 batches, .4 after 100).
         """
         for block in self.blocks:
-            norm = block.second[1]
-            if isinstance(getattr(norm, "weight", None), nn.Parameter):
-                nn.init.zeros_(norm.weight)
+            convolution, norm = block.second
+            last = convolution if isinstance(norm, nn.Identity) else norm
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
         for up in self.ups:
             interpolate_(up[0].weight)
         with torch.no_grad():

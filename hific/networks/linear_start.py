@@ -70,9 +70,6 @@ def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> None:
         analysis.head.weight[latents, channels, 1, 1] = sign * GAIN
         # The pair is not rectified here, and comes twice: features + blocks(features).
         synthesis.head[1].weight[channels, latents, 1, 1] = sign / (4 * GAIN)
-    for block in synthesis.blocks:
-        nn.init.zeros_(block.second[0].weight)
-        nn.init.zeros_(block.second[0].bias)
 
 
 def layered_klt(channels: Sequence[int]) -> list[Tensor]:

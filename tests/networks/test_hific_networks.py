@@ -35,6 +35,19 @@ def test_names_of_parameters() -> None:
     )
 
 
+@pytest.mark.parametrize("normalization", ["channel", "instance", "batch", "none"])
+def test_residual_blocks_add_nothing_at_first(normalization: Normalization) -> None:
+    """And are within the gradient's reach."""
+    synthesis = HificSynthesis(TINY, 5, 2, normalization)
+    features = torch.randn(2, TINY[-1], 4, 4)
+    added = synthesis.blocks(features) - features
+    assert added.abs().max() == 0
+    for block in synthesis.blocks:
+        block.zero_grad()
+        (block(features) * features.roll(1, 0)).sum().backward()
+        assert any(bool(parameter.grad.any()) for parameter in block.second.parameters())
+
+
 def outputs_and_gradients(networks: nn.Module, image: Tensor) -> list[Tensor]:
     networks.zero_grad()
     reconstruction = networks(image)
