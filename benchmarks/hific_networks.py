@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hific.layers.channel_norm import ChannelNorm
+from hific.layers.normalization import Normalization
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.ops.keep_memory import keep_freed_memory
 
-SIZES = {
-    "small": ((16, 32, 64, 128, 192), 96, 96, 4),
-    "paper": ((60, 120, 240, 480, 960), 220, 320, 9),
+SIZES: dict[str, tuple[tuple[int, ...], int, int, int, Normalization]] = {
+    "small": ((16, 32, 64, 128, 192), 96, 96, 4, "none"),
+    "paper": ((60, 120, 240, 480, 960), 220, 320, 9, "channel"),
 }
 TRAINING = {"small": (8, 128), "paper": (2, 256)}  # batch, crop
 COUNTED = (nn.Conv2d, nn.ConvTranspose2d, ChannelNorm)
@@ -89,9 +90,13 @@ def main() -> None:
     print(f"{options.threads} threads: {machine.rate / 1e9:.0f} GFLOP/s, {machine.bandwidth / 1e9:.1f} GB/s\n")
     print("| size | pass | GFLOP | MB | floor s | s | ratio |\n|---|---|--:|--:|--:|--:|--:|")
     for size in options.sizes:
-        widths, latent_channels, hyper_channels, blocks = SIZES[size]
+        widths, latent_channels, hyper_channels, blocks, normalization = SIZES[size]
         model = HyperpriorAutoencoder(
-            widths=widths, latent_channels=latent_channels, hyper_channels=hyper_channels, residual_blocks=blocks
+            widths=widths,
+            latent_channels=latent_channels,
+            hyper_channels=hyper_channels,
+            residual_blocks=blocks,
+            normalization=normalization,
         )
         inference(machine, size, model)
         training(machine, size, model)
