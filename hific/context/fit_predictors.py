@@ -27,7 +27,7 @@ class XGBoostFit:
     Args:
         rounds: at most; `early_stopping` rounds without gain on the held-out windows end it sooner, 0 for never.
         max_delta_step: of a leaf, before `learning_rate`. Newton's step for a class that tables hold for nearly
-            impossible, and is not, is hundreds: without a bound the first tree made files half as large again.
+            impossible, and is not, is hundreds: without a bound the first trees can be worse than none.
         multi_strategy: `multi_output_tree` is one tree a round with a vector in its leaves; `one_output_per_tree` is
             a tree for each class.
         device, tree_method: where and how trees are grown; prediction is always on the CPU.

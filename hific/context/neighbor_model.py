@@ -10,7 +10,7 @@ Any int32 codes: what a class leaves open of its symbol follows behind the class
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -46,6 +46,8 @@ class NeighborModel:
     summary: LinearSummary
     kind: str
     predictor: WindowPredictor
+    # Of the tables of the last call: all of a model's latents are coded by the same, and they take 16 ms to make.
+    _classes: SymbolClasses | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         if self.kind not in PREDICTORS:
@@ -63,7 +65,7 @@ class NeighborModel:
         coded = np.zeros_like(symbols)
         sure = ~open_symbols
         coded[sure] = tables.code(coder, symbols[sure], table_ids[sure])
-        symbol_classes = SymbolClasses(tables, self.largest, self.widest)
+        symbol_classes = self._classes_by(tables)
         neighborhood = Neighborhood(self.options, table_ids[None], expected_magnitudes(tables), symbol_classes.widths)
         neighborhood.put((slice(None),) * 3, coded[None], sure[None])
         predictor = self.predictor.fresh()
@@ -81,6 +83,13 @@ class NeighborModel:
             coded[step.place][chosen] = symbol_classes.code_rest(coder, part, classes, ids)
             neighborhood.put(step.place, coded[step.place][None], chosen[None])
         return coded
+
+    def _classes_by(self, tables: SymbolTables) -> SymbolClasses:
+        classes = self._classes
+        if classes is None or classes.tables is not tables:
+            classes = SymbolClasses(tables, self.largest, self.widest)
+            object.__setattr__(self, "_classes", classes)
+        return classes
 
     def state(self) -> dict[str, NDArray[np.integer]]:
         """Plain arrays for a checkpoint."""

@@ -147,10 +147,7 @@ class Neighborhood:
         table[0] = self.table_ids[(slice(None), *step.place)][chosen]
         widths = self._widths[table[0]]
         wide = np.flatnonzero(widths > 1)
-        for row, numbers in ((1, value), (2, excess)):
-            numbers = numbers.copy()
-            numbers[wide] //= widths[wide]
-            table[row] = np.clip(numbers, _INT16.min, _INT16.max)
+        table[1], table[2] = (np.clip(one // widths, _INT16.min, _INT16.max) for one in (value, excess))
         table[3] = step.index
         filled = 4
         if options.location:

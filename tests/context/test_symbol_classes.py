@@ -17,7 +17,7 @@ from hific.context.symbol_classes import MOST_BEYOND, WIDEST, SymbolClasses
 from hific.entropy.tables import latent_tables
 
 TABLES = {"laplace": laplace_tables(), "gaussian": latent_tables()}
-EACH_TABLE = pytest.mark.parametrize("tables", TABLES.values(), ids=TABLES)
+EACH_TABLE = pytest.mark.parametrize("tables", list(TABLES.values()), ids=list(TABLES))
 EACH_LARGEST = pytest.mark.parametrize("largest", [1, 2, 8, 128])
 
 
