@@ -67,6 +67,10 @@ class SymbolTables:
         end = int(self.sizes[: index + 1].sum()) + index + 1
         return self.frequencies[end - int(self.sizes[index]) - 1 : end]
 
+    def values(self, index: int) -> NDArray[np.int64]:
+        """What table `index` has entries for, int64 [size]."""
+        return np.arange(self.sizes[index], dtype=np.int64) + int(self.offsets[index])
+
     def code(self, coder: RangeCoder, values: Ints, table_ids: NDArray[np.integer]) -> Ints:
         """Codes values int32 [n], value i by table table_ids[i], either way; returns them. A decoder takes only their
         count.

@@ -14,11 +14,8 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from hific.context.margins import MARGIN_LIMIT, MARGIN_UNIT
 from hific.context.window_predictor import PredictorError
-
-UNIT = 1024
-# Of a sum: float32 holds multiples of 1/1024 below it exactly, whatever the order of summation.
-LIMIT = 1 << 13
 
 
 def load_booster(model: NDArray[np.uint8]) -> xgboost.Booster:
@@ -42,9 +39,9 @@ def exact_margins(
         )
     except xgboost.core.XGBoostError as error:
         raise _unreadable(error) from error
-    if not np.abs(values).max() < LIMIT:
+    if not np.abs(values).max() < MARGIN_LIMIT:
         raise PredictorError("the predictor's margins are too large to be exact")
-    return (values.reshape(base.shape) * UNIT).astype(np.int32)
+    return (values.reshape(base.shape) * MARGIN_UNIT).astype(np.int32)
 
 
 def rounded_leaves(booster: xgboost.Booster) -> NDArray[np.uint8]:
@@ -81,7 +78,7 @@ def _unreadable(error: Exception) -> PredictorError:
 
 
 def _round(value: Any) -> float:
-    return round(float(value) * UNIT) / UNIT
+    return round(float(value) * MARGIN_UNIT) / MARGIN_UNIT
 
 
 def _num_threads() -> int:

@@ -141,9 +141,9 @@ def expected_magnitudes(tables: SymbolTables) -> NDArray[np.int64]:
     """Mean |symbol| of each table, in 1/64, int64 [T]; escapes count as the first value beyond."""
     expected = np.empty(len(tables), np.int64)
     for index in range(len(tables)):
-        frequencies = tables.table(index).astype(np.int64)
-        values = np.abs(np.arange(len(frequencies)) + int(tables.offsets[index]))
-        expected[index] = (values * frequencies).sum() * UNIT // TOTAL
+        values = tables.values(index)
+        magnitudes = np.abs(np.append(values, values[-1] + 1))
+        expected[index] = (magnitudes * tables.table(index)).sum() * UNIT // TOTAL
     return expected
 
 

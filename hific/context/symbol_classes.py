@@ -64,7 +64,7 @@ class SymbolClasses:
         """What the tables say of the classes, int32 [T, 2K + 2], each row positive with a sum of 2**16."""
         frequencies = np.ones((len(self.tables), self.escape + 1), np.int32)
         for index, row in enumerate(frequencies):
-            table, values = self._entries(index)
+            table, values = self.tables.table(index), self.tables.values(index)
             masses = np.bincount(self.of(values, np.full_like(values, index)), table[:-1], minlength=len(row))
             masses[self.escape] += table[-1]
             row[:] = np.maximum(1, masses)
@@ -101,7 +101,7 @@ class SymbolClasses:
         starts = -self.largest * widths - widths // 2
         rows = []
         for index, start, width in zip(self._wide.tolist(), starts.tolist(), widths.tolist(), strict=True):
-            table, values = self._entries(index)
+            table, values = self.tables.table(index), self.tables.values(index)
             counts = np.zeros(self.escape * width, np.int64)
             places = values - start
             inside = (places >= 0) & (places < len(counts))
@@ -114,16 +114,11 @@ class SymbolClasses:
 
     def _reach(self, index: int) -> int:
         """The smallest magnitude beyond which a table expects at most `MOST_BEYOND`, or its own last."""
-        table, values = self._entries(index)
+        table, values = self.tables.table(index), self.tables.values(index)
         order = np.argsort(np.abs(values), kind="stable")
         beyond = TOTAL - np.cumsum(table[order])
         enough = min(int(np.searchsorted(-beyond, -MOST_BEYOND)), len(order) - 1)
         return abs(int(values[order[enough]]))
-
-    def _entries(self, index: int) -> tuple[Ints, NDArray[np.int64]]:
-        """Frequencies, the last the escape's, and the values of all others."""
-        table = self.tables.table(index)
-        return table, np.arange(len(table) - 1, dtype=np.int64) + int(self.tables.offsets[index])
 
 
 def check_classes(largest: int, widest: int) -> None:
