@@ -1,6 +1,13 @@
-"""The rate weight that holds a target (Mentzer et al. 2020, section 3.2; hific_xgboost, section 3.2)."""
+"""The rate weight that holds a target (Mentzer et al. 2020, section 3.2; hific_xgboost, section 3.2).
+
+The paper has two weights, and which is in force says the side of the target that the rate is on. `integral` has one
+that moves until the rate stays: as strong as the target asks for, no stronger.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -20,6 +27,9 @@ class RateTarget:
         averaged_over: batches that the rate is averaged over (exponentially) before it is compared with the target; 1
             is the paper's. Of two crops a batch, one is far above the target and the next far below it: decided batch
             by batch, it is the share of batches above that settles, and the mean misses the target.
+        integral: of a controller (proportional and integral, on logarithms) whose weight lies in lambda_b..lambda_a:
+            how much of the average's log-distance from the target each batch adds to the log-weight; 0 is the paper's
+            two weights.
         enabled: False weighs the rate by `lambda_a` always, as before this idea (an ablation).
     """
 
@@ -32,6 +42,7 @@ class RateTarget:
         warmup_target: float = 1.43,
         warmup_weight: float = 0.5,
         averaged_over: int = 1,
+        integral: float = 0.0,
         enabled: bool = True,
     ) -> None:
         if not 0 < lambda_b <= lambda_a or target_bpp <= 0:
@@ -40,11 +51,22 @@ class RateTarget:
             )
         if averaged_over < 1:
             raise OptionError(f"averaged_over={averaged_over} is a number of batches, 1 or more")
-        self.averaged_over = averaged_over
+        if not 0 <= integral <= 1:
+            raise OptionError(f"integral={integral} lies in 0..1")
+        self.averaged_over, self.integral = averaged_over, integral
         self.average_bpp: Tensor | None = None
+        self.log_weight: Tensor | None = None  # of the integral part
         self.target_bpp, self.lambda_a, self.lambda_b = target_bpp, lambda_a, lambda_b
         self.warmup, self.warmup_target, self.warmup_weight = warmup, warmup_target, warmup_weight
         self.enabled = enabled
+
+    def state_dict(self) -> dict[str, Tensor | None]:
+        """What it has learned of a training, for its checkpoint."""
+        return {"average_bpp": self.average_bpp, "log_weight": self.log_weight}
+
+    def load_state_dict(self, state: Mapping[str, Tensor | None]) -> None:
+        """Of `state_dict`; what is missing starts anew."""
+        self.average_bpp, self.log_weight = state.get("average_bpp"), state.get("log_weight")
 
     def target(self, progress: float) -> float:
         """Bits per pixel that are aimed at when a share `progress` of the stage is done."""
@@ -58,6 +80,18 @@ class RateTarget:
         rate = quantized_bpp.detach()
         before = rate if self.average_bpp is None else self.average_bpp.to(rate)
         self.average_bpp = rate = torch.lerp(before, rate, 1 / self.averaged_over)
-        above = rate > self.target(progress) if self.enabled else torch.ones_like(rate, dtype=torch.bool)
-        weight = torch.where(above, torch.full_like(rate, self.lambda_a), torch.full_like(rate, self.lambda_b))
+        if not self.enabled:
+            weight = torch.full_like(rate, self.lambda_a)
+        elif self.integral:
+            weight = self._controlled(rate, self.target(progress))
+        else:
+            weight = torch.where(rate > self.target(progress), self.lambda_a, self.lambda_b).to(rate)
         return weight * (self.warmup_weight if progress < self.warmup else 1.0)
+
+    def _controlled(self, rate: Tensor, target: float) -> Tensor:
+        lowest, highest = math.log(self.lambda_b), math.log(self.lambda_a)
+        start = torch.full_like(rate, (lowest + highest) / 2)
+        distance = torch.log(rate / target)
+        before = start if self.log_weight is None else self.log_weight.to(rate)
+        self.log_weight = (before + self.integral * distance).clamp(lowest, highest)
+        return (self.log_weight + distance).clamp(lowest, highest).exp()

@@ -95,10 +95,10 @@ class HyperpriorAutoencoder(nn.Module):
         self.synthesis = HificSynthesis(self.widths, latent_channels, residual_blocks, normalization, activation)
         self.hyper_analysis = HyperAnalysis(latent_channels, hyper_channels)
         self.mean_synthesis = HyperSynthesis(hyper_channels, latent_channels)
-        self.scale_synthesis = HyperSynthesis(hyper_channels, latent_channels, initial_output=1.0)
+        self.scale_synthesis = HyperSynthesis(hyper_channels, latent_channels)
         self.prior = FactorizedPrior(hyper_channels)
-        if start == "linear":
-            start_linear(self.analysis, self.synthesis)
+        scales = start_linear(self.analysis, self.synthesis) if start == "linear" else torch.ones(latent_channels)
+        self.scale_synthesis.start_at(scales)
 
     @property
     def hyperprior_parts(self) -> list[nn.Module]:

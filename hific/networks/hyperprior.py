@@ -35,13 +35,19 @@ class HyperSynthesis(nn.Module):
 
     FORGET = 0.999
 
-    def __init__(self, hyper_channels: int, latent_channels: int, initial_output: float = 0.0) -> None:
+    def __init__(self, hyper_channels: int, latent_channels: int) -> None:
         super().__init__()
         self.up1 = nn.ConvTranspose2d(hyper_channels, hyper_channels, 5, stride=2, padding=2, output_padding=1)
         self.up2 = nn.ConvTranspose2d(hyper_channels, hyper_channels, 5, stride=2, padding=2, output_padding=1)
         self.head = nn.Conv2d(hyper_channels, latent_channels, 3, padding=1)
-        nn.init.constant_(self.head.bias, initial_output)  # type: ignore[arg-type]
         self.peaks = torch.zeros(2)
+        self.start_at(torch.zeros(latent_channels))
+
+    @torch.no_grad()
+    def start_at(self, output: Tensor) -> None:
+        """What it says, [C], about, until it has learned better."""
+        assert self.head.bias is not None
+        self.head.bias.copy_(output)
 
     def forward(self, hyper_latent_hat: Tensor) -> Tensor:
         first, second = self._activations(hyper_latent_hat)

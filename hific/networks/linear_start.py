@@ -1,12 +1,15 @@
 """A start to train from: an auto-encoder whose untrained networks are a linear transform coder.
 
 Before its first batch it compresses as a block transform would, and training makes it better than that. On photos at
-size=small it starts at 28 dB; networks that start at random have learned 22 dB after 1000 batches.
+size=small it starts at 26 dB; networks that start at random have learned 22 dB after 1000 batches.
 
 How: ReLU halves what passes it, but a pair of channels that hold f and -f passes f whole, as relu(f) - relu(-f). So the
 first channels of each layer are such pairs, and the strided convolutions mix the 2x2 positions under an output by a
 Karhunen-Loève transform, that of a first-order Markov model of images. The synthesis is the transpose. Channels beyond
 the pairs start at random, and nothing listens to them yet.
+
+Adam moves every weight by about the learning rate, whatever its size. So what the latents' gain takes is shared by all
+layers: had the last one all of it, its weights would be too large to be learned, and the synthesis's too small to last.
 """
 
 from __future__ import annotations
@@ -22,15 +25,20 @@ from hific.ops.option_error import OptionError
 
 # Of neighboring pixels, and of two colors at one pixel, in photos.
 SPATIAL_CORRELATION, COLOR_CORRELATION = 0.95, 0.9
-# An orthonormal coefficient of images in [0, 1] times this is a latent: whole numbers are 40 of 255 levels apart.
-GAIN = 6.4
+# Photos in [0, 1] have this share of the standard deviation of the model, whose pixels' is 1; .1 to .5 by channel.
+CONTRAST = 0.2
+# An orthonormal coefficient of images in [0, 1] times this is a latent: whole numbers are 114 of 255 levels apart, some
+# .3 bpp. With finer ones the rate term tears down what is there before the hyperprior has learned to describe it.
+GAIN = 2.24
 # Of a 3x3 kernel of stride 2 and padding 1: the taps on the 2x2 positions that are the output's own.
 TAPS = ((1, 1), (1, 2), (2, 1), (2, 2))
 
 
 @torch.no_grad()
-def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> None:
+def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> Tensor:
     """Sets the weights of both, in place.
+
+    Returns: about the standard deviations of latents in photos, [C].
 
     Raises:
         OptionError: layers with a normalization, which no linear function passes, or too few channels for the colors.
@@ -39,7 +47,7 @@ def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> None:
         raise OptionError("start=linear goes with normalization=none alone: model.model.start=random with others")
     downs = [block[0] for block in analysis.downs]
     ups = [block[0] for block in reversed(synthesis.ups)]
-    colors, *transforms = layered_klt([conv.out_channels // 2 for conv in (analysis.stem[0], *downs)])
+    (colors, *transforms), variances = layered_klt([conv.out_channels // 2 for conv in (analysis.stem[0], *downs)])
     # relu(f) - relu(-f) = f; with a slope below zero, more.
     passed = 1 + getattr(synthesis.ups[0][2], "negative_slope", 0.0)
 
@@ -66,16 +74,26 @@ def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> None:
 
     count = len(transforms[-1])
     latents = torch.arange(min(count, analysis.head.out_channels))
-    for channels, sign in ((latents, 1), (latents + count, -1)):
-        analysis.head.weight[latents, channels, 1, 1] = sign * GAIN
+    for channels, sign in ((latents, 1.0), (latents + count, -1.0)):
+        analysis.head.weight[latents, channels, 1, 1] = sign
         # The pair is not rectified here, and comes twice: features + blocks(features).
-        synthesis.head[1].weight[channels, latents, 1, 1] = sign / (4 * GAIN)
+        synthesis.head[1].weight[channels, latents, 1, 1] = sign / 4
+
+    each = GAIN ** (1 / (len(downs) + 2))
+    for layer in (stem, *downs, analysis.head):
+        layer.weight *= each
+    stem.bias *= each
+    for layer in (synthesis.head[1], *ups, synthesis.tail):
+        layer.weight /= each
+    deviations = torch.ones(analysis.head.out_channels)
+    deviations[latents] = GAIN * CONTRAST * variances[latents].sqrt()
+    return deviations
 
 
-def layered_klt(channels: Sequence[int]) -> list[Tensor]:
+def layered_klt(channels: Sequence[int]) -> tuple[list[Tensor], Tensor]:
     """Orthonormal rows, most variance first: one transform of the colors [3, 3], then one a doubling of the block's
     side, [n, 4, m], of four neighboring positions with m features each to the n of the most variance, at most
-    `channels`.
+    `channels`; and the last one's variances [n], a pixel's being 1.
 
     Raises:
         OptionError: fewer than 3 at full resolution.
@@ -95,7 +113,8 @@ def layered_klt(channels: Sequence[int]) -> list[Tensor]:
         transform = _principal(four @ covariance @ four.T, min(most, len(four)))
         transforms.append(transform.view(len(transform), 4, len(features)))
         features = transform @ four
-    return [transform.float() for transform in transforms]
+    variances = torch.einsum("nk,kl,nl->n", features, covariance, features)
+    return [transform.float() for transform in transforms], variances.float()
 
 
 def _principal(covariance: Tensor, count: int) -> Tensor:

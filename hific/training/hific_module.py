@@ -286,7 +286,7 @@ class HificModule(AdversarialModule):
             weights |= {f"synthesis.{name}": value for name, value in self.ema.average.state_dict().items()}
         coding = self.fitted_coding or self._coding()
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info(), weights)
-        checkpoint["average_bpp"] = self.rate_target.average_bpp
+        checkpoint["rate_target"] = self.rate_target.state_dict()
         checkpoint["peaks"] = [self.model.mean_synthesis.peaks, self.model.scale_synthesis.peaks]
 
     def take_over(self, checkpoint: dict[str, Any]) -> None:
@@ -295,4 +295,4 @@ class HificModule(AdversarialModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.take_over(checkpoint)
-        self.rate_target.average_bpp = checkpoint.get("average_bpp")
+        self.rate_target.load_state_dict(checkpoint.get("rate_target", {}))

@@ -33,7 +33,8 @@ Symbols = NDArray[np.int32]
 def make_network(seed: int = 0, gain: float = 2.5) -> HyperSynthesis:
     """A float network whose activations neither die nor explode, and whose outputs are scales of many sizes."""
     torch.manual_seed(seed)
-    network = HyperSynthesis(HYPER_CHANNELS, LATENT_CHANNELS, initial_output=1.0)
+    network = HyperSynthesis(HYPER_CHANNELS, LATENT_CHANNELS)
+    network.start_at(torch.ones(LATENT_CHANNELS))
     with torch.no_grad():
         for layer in (network.up1, network.up2, network.head):
             layer.weight *= gain

@@ -44,9 +44,10 @@ def test_senseless_values_are_refused(wrong: tuple[float, float]) -> None:
         RateTarget(*wrong)
 
 
-def test_it_holds_a_rate() -> None:
+@pytest.mark.parametrize("integral", [0.0, 0.005])
+def test_it_holds_a_rate(integral: float) -> None:
     """A toy whose rate falls while its weight is high and rises while it is low stays at the target."""
-    control, rate, rates = RateTarget(0.3, 1.0), 1.0, []
+    control, rate, rates = RateTarget(0.3, 1.0, integral=integral), 1.0, []
     for _ in range(2000):
         weight = float(control.weight(torch.tensor(rate), 0.5))
         rate *= 1 + 0.01 * (0.3 - weight)
@@ -54,12 +55,48 @@ def test_it_holds_a_rate() -> None:
     assert sum(rates[1000:]) / 1000 == pytest.approx(0.3, rel=0.05)
 
 
-@pytest.mark.parametrize(("averaged_over", "within"), [(1, (0.15, 0.25)), (50, (0.0, 0.05))])
+@pytest.mark.parametrize("needed", [0.2, 0.5, 3.0])
+def test_the_controller_finds_the_weight_that_the_target_takes(needed: float) -> None:
+    """A toy whose rate follows the weight with a delay; the two weights of the paper swing about the target for good."""
+    rates = {}
+    for integral in (0.0, 0.005):
+        control, rate = RateTarget(0.3, 8.0, averaged_over=50, integral=integral), 1.0
+        weights, rates[integral] = [], []
+        for _ in range(3000):
+            weights.append(float(control.weight(torch.tensor(rate), 0.5)))
+            rate += 0.02 * (0.3 * (needed / weights[-1]) ** 0.7 - rate)
+            rates[integral].append(rate)
+        if integral:
+            assert weights[-1] == pytest.approx(needed, rel=0.02)
+    swings = [max(values[1500:]) - min(values[1500:]) for values in rates.values()]
+    assert swings[1] < 0.01 and swings[0] > 0.04
+
+
+@given(st.lists(st.floats(1e-3, 10.0), min_size=1, max_size=20), st.floats(0.001, 1.0))
+def test_its_weight_stays_between_the_two(rates: list[float], integral: float) -> None:
+    control = RateTarget(0.3, 1.0, integral=integral)
+    for rate in rates:
+        assert 2**-4 * (1 - 1e-6) <= control.weight(torch.tensor(rate), 0.5) <= 1.0 + 1e-6
+
+
+def test_it_goes_on_from_its_state() -> None:
+    options = {"target_bpp": 0.3, "lambda_a": 1.0, "averaged_over": 5, "integral": 0.1}
+    unbroken, first, second = (RateTarget(**options) for _ in range(3))  # type: ignore[arg-type]
+    rates = torch.rand(10, generator=torch.Generator().manual_seed(0)) + 0.1
+    expected = [unbroken.weight(rate, 0.5) for rate in rates]
+    got = [first.weight(rate, 0.5) for rate in rates[:4]]
+    second.load_state_dict(first.state_dict())
+    assert [*got, *(second.weight(rate, 0.5) for rate in rates[4:])] == expected
+
+
+@pytest.mark.parametrize(
+    ("averaged_over", "integral", "within"), [(1, 0.0, (0.15, 0.25)), (50, 0.0, (0.0, 0.05)), (50, 0.005, (0.0, 0.05))]
+)
 def test_rates_that_vary_from_batch_to_batch_are_held_by_their_average_only(
-    averaged_over: int, within: tuple[float, float]
+    averaged_over: int, integral: float, within: tuple[float, float]
 ) -> None:
     """The toy above whose batches are of different photos, most of them cheap."""
-    control = RateTarget(0.3, 1.0, averaged_over=averaged_over)
+    control = RateTarget(0.3, 1.0, averaged_over=averaged_over, integral=integral)
     photos = torch.randn(8000, generator=torch.Generator().manual_seed(0)).mul(0.5).exp()
     level, rates = 0.3, []
     for photo in photos / photos.mean():
