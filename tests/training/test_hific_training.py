@@ -77,7 +77,7 @@ def test_stages_have_their_own_schedules_and_counts(composed: Composed, train: T
     quick += ["model.hyperprior_lr_factor=4.0", "size.hific.schedule._target_=hific.training.schedule.StepSchedule"]
     quick += ["+size.hific.schedule.at=0.5", "+size.hific.schedule.factor=0.1"]
     train(composed("model=hific", "size.val_check_interval=8", *quick, *NOTING))
-    lr = 5e-4
+    lr = 3e-4
     assert [note["images"] for note in NOTES] == [2, 2, 2, 2, 4, 4, 4, 4]
     assert [note["global_step"] for note in NOTES] == list(range(1, 9))
     assert [note["lr"][0][0] for note in NOTES] == pytest.approx([lr, lr, lr / 10, lr / 10] * 2)
