@@ -75,7 +75,7 @@ def test_stages_have_their_own_schedules_and_counts(composed: Composed, train: T
     quick = ["model.stage1_steps=4", "model.stage2_steps=4", "model.rate_target.warmup=0.25"]
     quick += ["model.rate_target.integral=0"]
     quick += ["model.hyperprior_lr_factor=4.0", "size.hific.schedule._target_=hific.training.schedule.StepSchedule"]
-    quick += ["+size.hific.schedule.at=0.5", "+size.hific.schedule.factor=0.1"]
+    quick += ["~size.hific.schedule.warmup", "+size.hific.schedule.at=0.5", "+size.hific.schedule.factor=0.1"]
     train(composed("model=hific", "size.val_check_interval=8", *quick, *NOTING))
     lr = 3e-4
     assert [note["images"] for note in NOTES] == [2, 2, 2, 2, 4, 4, 4, 4]
