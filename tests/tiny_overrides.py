@@ -18,6 +18,7 @@ TINY = [
     "size.hific.perceptual=none",
     "size.hific.stage1_steps=2",
     "size.hific.stage2_steps=2",
+    "callbacks.start.steps=3",
     "data.num_workers=0",
     "data.eval_crop=64",
     "weights.download=false",

@@ -13,6 +13,7 @@ from experiments.commands import ablate
 # What each variant changes; the first is what size=small does, whose bytes the classical codecs are matched to.
 VARIANTS = {
     "linear": ["model.model.normalization=none", "model.model.start=linear"],
+    "blocks": ["model.model.normalization=none", "model.model.start=linear", "callbacks.start.steps=0"],
     "random": ["model.model.normalization=none", "model.model.start=random"],
     "channel_norm": ["model.model.normalization=channel", "model.model.start=random"],
     "one_learning_rate": [
