@@ -40,8 +40,17 @@ class Outcome(NamedTuple):
     interrupted: bool
 
 
+def check_choices(config: DictConfig) -> None:
+    """Raises OptionError for a predictor that does not exist, which elsewhere is an interpolation that fails."""
+    for option, group in (("coding", "neighbor"), ("refine", "refinement")):
+        chosen = config.model.get(option)
+        if chosen is not None and chosen not in config[group]:
+            raise OptionError(f"model.{option}={chosen} is none of {', '.join(map(str, config[group]))}")
+
+
 def train(config: DictConfig) -> Outcome:
     """Runs the composed configuration."""
+    check_choices(config)
     if OmegaConf.is_missing(config.data, "root"):
         raise DataNotFoundError("this data set needs its folder: data.root=FOLDER")
     silence_known_messages()

@@ -131,6 +131,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_codes_and_resumes(tmp_path: Path) -> No
         (["model=nothing"], "Available options in 'model'"),
         (["model.no_such_option=1"], "no_such_option"),
         (["rate=extreme"], "Available options in 'rate'"),
+        (["model=hific", "model.refine=lin"], "none of none, linear, xgboost"),
         (["data=kodak"], "data.root"),
         (["data=div2k", "data.root=absent"], "absent"),
     ],
