@@ -9,7 +9,7 @@ these two layers alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.nn.functional import conv2d
 
 from hific.entropy.factorized_prior import LIKELIHOOD_FLOOR
 from hific.entropy.gaussian_conditional import SMALLEST_SCALE
+from hific.entropy.rate import estimated_bpp
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.networks.linear_start import GAIN
 from hific.ops.quantize import additive_noise, round_straight_through
@@ -51,7 +52,7 @@ def fit_lapped_start(
         features = [model.analyze(photo).contiguous(memory_format=torch.channels_last) for photo in photos]
     if not features:
         raise ValueError("a lapped start is fitted to one photo or more")
-    transform = _LappedTransform(torch.cat([one.flatten(2) for one in features], 2)[0].std(1))
+    transform = _LappedTransform(_deviations(features))
     transform.to(features[0].device)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(
@@ -71,8 +72,7 @@ def fit_lapped_start(
         optimizer.step()
     _take_over(model, transform)
     with torch.no_grad():
-        latents = torch.cat([transform.latent(one).flatten(2) for one in features], 2)[0]
-        model.scale_synthesis.start_at(latents.std(1).clamp(min=SMALLEST_SCALE))
+        model.scale_synthesis.start_at(_deviations([transform.latent(one) for one in features]))
 
 
 class _LappedTransform(nn.Module):
@@ -86,7 +86,7 @@ class _LappedTransform(nn.Module):
         identity[range(count), range(count), 1, 1] = 1
         self.analysis, self.synthesis = nn.Parameter(identity.clone()), nn.Parameter(identity)
         self.log_gains = nn.Parameter(torch.zeros(count, 1, 1, 1))
-        self.log_scales = nn.Parameter(deviations.clamp(min=SMALLEST_SCALE).log()[:, None, None])
+        self.log_scales = nn.Parameter(deviations.log()[:, None, None])
 
     @property
     def kernels(self) -> tuple[Tensor, Tensor]:
@@ -105,11 +105,16 @@ class _LappedTransform(nn.Module):
         )
         noisy = additive_noise(latent, generator)
         masses = laplacian.cdf(noisy + 0.5) - laplacian.cdf(noisy - 0.5)
-        bits = -torch.log2(masses.clamp(min=LIKELIHOOD_FLOOR)).sum()
+        bpp = estimated_bpp((masses.clamp(min=LIKELIHOOD_FLOOR),), num_pixels)
         error = conv2d(round_straight_through(latent), self.kernels[1], padding=1) - features
         # Features are orthonormal but for their gain.
         squared_error = (255 / GAIN * error).square().sum() / (3 * num_pixels)
-        return RATE_WEIGHT * bits / num_pixels + mse_weight * squared_error
+        return RATE_WEIGHT * bpp + mse_weight * squared_error
+
+
+def _deviations(tensors: Sequence[Tensor]) -> Tensor:
+    """Standard deviations [C] over all of [1, C, h, w], at least the smallest scale of a Gaussian."""
+    return torch.cat([one.flatten(2) for one in tensors], 2)[0].std(1).clamp(min=SMALLEST_SCALE)
 
 
 def _crop(features: Tensor, generator: torch.Generator) -> Tensor:

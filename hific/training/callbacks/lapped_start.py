@@ -18,7 +18,7 @@ class LappedStart(Callback):
     """Fits a linear start to `num_photos` whole training photos (models/lapped_start.py); `steps` of 0 leaves that
     out. Models that are not at a linear start, or go on from elsewhere, are left as they are.
 
-    Every rank does it; the first one's weights are taken.
+    The first rank does it, and gives its weights to the others.
     """
 
     def __init__(self, num_photos: int = 96, steps: int = 400) -> None:
@@ -34,12 +34,13 @@ class LappedStart(Callback):
         model, mse_weight = pl_module.model, pl_module.weights.mse
         if not is_linear_start(model) or mse_weight <= 0:
             return
-        log.info("fitting the linear start to up to %d whole training photos", self.num_photos)
-        photos = (
-            pad_to_multiple(photo.to(pl_module.device), model.stride, model.minimum_size)
-            for photo in datamodule.whole_train_photos(self.num_photos)
-        )
-        fit_lapped_start(model, photos, mse_weight=mse_weight, steps=self.steps, seed=pl_module.seed)
+        if trainer.is_global_zero:
+            log.info("fitting the linear start to up to %d whole training photos", self.num_photos)
+            photos = (
+                pad_to_multiple(photo.to(pl_module.device), model.stride, model.minimum_size)
+                for photo in datamodule.whole_train_photos(self.num_photos)
+            )
+            fit_lapped_start(model, photos, mse_weight=mse_weight, steps=self.steps, seed=pl_module.seed)
         model.load_state_dict(trainer.strategy.broadcast(model.state_dict()))
         if pl_module.ema is not None:
             pl_module.ema.restart(model.synthesis)
