@@ -18,9 +18,14 @@ from omegaconf import DictConfig, ListConfig, MissingMandatoryValue, OmegaConf
 from hific.codecs.compressnet_codec import CompressNetCodec, SwitchSource
 from hific.codecs.families import AnyCodec
 from hific.codecs.hyperprior_codec import HyperpriorCodec
-from hific.codecs.load import CheckpointError, load_codec
+from hific.codecs.load import load_codec
 from hific.coding.container import CODINGS
-from hific.data.source import DataNotFoundError, ImageSource, Split
+from hific.data.source import ImageSource, Split
+from hific.errors import (
+    OptionError,
+    WeightsNotFoundError,
+    exit_on_user_error,
+)
 from hific.evaluation.console import print_means
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
@@ -31,14 +36,13 @@ from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import Zoom
 from hific.evaluation.provenance import find_provenance
 from hific.evaluation.report import ReportContext, training_warnings
-from hific.evaluation.request import RequestError, check_device, check_file, check_folder, check_known
+from hific.evaluation.request import check_device, check_file, check_folder, check_known
 from hific.evaluation.run import PanelOptions, matched_name, measure_all, write_results
 from hific.evaluation.systems import FixedSystem, Pixels, Setup, oracle
 from hific.losses.switch_prediction import switch_accuracy
 from hific.metrics.default import default_image_metrics, default_set_metrics
 from hific.ops.padding import pad_to_multiple
-from hific.user_errors import told_in_a_line
-from hific.weights import WeightsFileError, WeightsName, WeightsNotFoundError, find_weights
+from hific.weights import WeightsName, find_weights
 
 log = logging.getLogger("evaluate")
 LAST_CODING = "last"
@@ -61,12 +65,12 @@ class Checkpoint:
 
 
 def load_checkpoints(config: DictConfig) -> list[Checkpoint]:
-    """In the order of `config.checkpoint`. Raises CheckpointError, and RequestError if `config.names` does not fit."""
+    """In the order of `config.checkpoint`. Raises CheckpointError, and OptionError if `config.names` does not fit."""
     paths = _listed(config.checkpoint)
     codecs = [load_codec(path, max_pixels=config.max_pixels, device=config.device) for path in paths]
     labels = list(config.names) if config.names else [codec.name for codec in codecs]
     if len(labels) != len(codecs) or len(set(labels)) < len(labels):
-        raise RequestError(f"{len(codecs)} checkpoints are called {labels}: give each a name of its own by names=[...]")
+        raise OptionError(f"{len(codecs)} checkpoints are called {labels}: give each a name of its own by names=[...]")
     return [Checkpoint(*one) for one in zip(labels, codecs, strict=True)]
 
 
@@ -128,7 +132,7 @@ def predicted_switch_accuracy(codec: CompressNetCodec, pixels: Pixels) -> dict[s
 def evaluate(config: DictConfig) -> list[Measurement]:
     """Runs the composed configuration: rows, and the folder `config.output_dir` full of results.
 
-    Whatever is asked for and not there is a RequestError before anything is coded."""
+    Whatever is asked for and not there is a OptionError before anything is coded."""
     check_request(config)
     source = instantiate(config.data.source)
     families = [instantiate(config.codec[name]) for name in _listed(config.classical)]
@@ -169,15 +173,15 @@ def evaluate(config: DictConfig) -> list[Measurement]:
 
 
 def check_request(config: DictConfig) -> None:
-    """RequestError for what is known to be wrong before anything is loaded."""
+    """OptionError for what is known to be wrong before anything is loaded."""
     if OmegaConf.is_missing(config.data, "root"):
-        raise RequestError("this data set needs its folder: data.root=FOLDER")
+        raise OptionError("this data set needs its folder: data.root=FOLDER")
     check_known("split", [config.split], get_args(Split))
     all_codings = [coding for of_codec in CODINGS.values() for coding in of_codec]
     if config.codings != LAST_CODING:
         check_known("codings", _listed(config.codings), all_codings)
     if config.codings is not None and not _listed(config.codings):
-        raise RequestError(f"codings=[]: name at least one of {', '.join(all_codings)}, or last, or null for all")
+        raise OptionError(f"codings=[]: name at least one of {', '.join(all_codings)}, or last, or null for all")
     check_known("classical", _listed(config.classical), list(config.codec))
     check_folder("weights.dir", config.weights.dir)
     check_file("weights.inception", config.weights.inception)
@@ -187,7 +191,7 @@ def check_request(config: DictConfig) -> None:
 def find_images(
     config: DictConfig, source: ImageSource, checkpoints: Sequence[Checkpoint]
 ) -> tuple[list[EvaluationImage], list[str]]:
-    """The images to measure, and a sentence for each that is left out. RequestError where none is left."""
+    """The images to measure, and a sentence for each that is left out. OptionError where none is left."""
     limit = None
     if checkpoints:
         codec = min((one.codec for one in checkpoints), key=lambda codec: codec.max_pixels)
@@ -196,7 +200,7 @@ def find_images(
     images, left_out = evaluation_images(files, clahe=config.data.clahe, crop=config.crop, limit=limit)
     if not images:
         reasons = "".join(f"\n{reason}" for reason in left_out)
-        raise RequestError(f"{source.name} has no images to measure in its split {config.split!r}{reasons}")
+        raise OptionError(f"{source.name} has no images to measure in its split {config.split!r}{reasons}")
     return images, left_out
 
 
@@ -207,7 +211,7 @@ def panel_options(
     references: Sequence[str],
     matched: Sequence[str],
 ) -> PanelOptions:
-    """By default the first image, of the systems `references` and `matched`. RequestError on unknown names."""
+    """By default the first image, of the systems `references` and `matched`. OptionError on unknown names."""
     names = [image.name for image in images]
     shown, systems = _listed(config.panel.images), _listed(config.panel.systems)
     check_known("panel.images", shown, names)
@@ -238,9 +242,9 @@ def byte_limits_wanted(
     if isinstance(match_to, int):
         return dict.fromkeys(images, match_to)
     if match_to not in ("first", "each"):
-        raise RequestError(f"match_to={match_to}: it is first, each or a number of bytes")
+        raise OptionError(f"match_to={match_to}: it is first, each or a number of bytes")
     if not references:
-        raise RequestError("there is no checkpoint to match bytes to: give checkpoint=... or match_to=BYTES")
+        raise OptionError("there is no checkpoint to match bytes to: give checkpoint=... or match_to=BYTES")
     return references[:1] if match_to == "first" else references
 
 
@@ -255,11 +259,11 @@ def _listed(value: Any) -> list[Any]:
 
 
 def codings_wanted(config: DictConfig, checkpoint: Checkpoint) -> list[str]:
-    """RequestError where the checkpoint has none of those asked for."""
+    """OptionError where the checkpoint has none of those asked for."""
     codings = checkpoint.codings(_listed(config.codings))
     if not codings:
         known = ", ".join(checkpoint.codec.codings)
-        raise RequestError(f"codings={_listed(config.codings)}: {checkpoint.label} has {known}")
+        raise OptionError(f"codings={_listed(config.codings)}: {checkpoint.label} has {known}")
     return codings
 
 
@@ -275,7 +279,7 @@ def _facts(config: DictConfig, data: str) -> str:
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
-    with told_in_a_line(CheckpointError, DataNotFoundError, MissingMandatoryValue, RequestError, WeightsFileError):
+    with exit_on_user_error(MissingMandatoryValue):
         evaluate(config)
 
 

@@ -13,19 +13,12 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from hific.cli import INTERRUPTED
-from hific.codecs.checkpoint_file import CheckpointError
-from hific.data.source import DataNotFoundError
+from hific.errors import DataNotFoundError, OptionError, exit_on_user_error
 from hific.ops.keep_memory import keep_freed_memory
-from hific.ops.option_error import OptionError
-from hific.training.adversarial_module import CropError
 from hific.training.callbacks.graceful_stop import GracefulStop
-from hific.training.finite import NonFiniteError
-from hific.training.init_from import InitFromError
 from hific.training.quiet import silence_known_messages
-from hific.training.resume import ResumeError, check_resume, keep_earlier_metrics
+from hific.training.resume import check_resume, keep_earlier_metrics
 from hific.training.slow_precision import warn_of_slow_precision
-from hific.user_errors import told_in_a_line
-from hific.weights import WeightsFileError, WeightsNotFoundError
 
 log = logging.getLogger(__name__)
 OmegaConf.register_new_resolver("add", lambda *terms: sum(terms), replace=True)
@@ -84,18 +77,7 @@ def train(config: DictConfig) -> Outcome:
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> None:
-    with told_in_a_line(
-        CheckpointError,
-        CropError,
-        DataNotFoundError,
-        InitFromError,
-        MisconfigurationException,
-        NonFiniteError,
-        OptionError,
-        ResumeError,
-        WeightsFileError,
-        WeightsNotFoundError,
-    ):
+    with exit_on_user_error(MisconfigurationException):
         outcome = train(config)
     if outcome.interrupted:
         sys.exit(INTERRUPTED)  # a script that trains and then goes on stops here

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.commands import Options, evaluate, parse, train, train_once
-from hific.codecs.load import CheckpointError, load_codec
+from hific.codecs.load import load_codec
+from hific.errors import CheckpointError, exit_on_user_error
 from hific.evaluation.columns import metric_column
 from hific.evaluation.means import SystemSummary, summarize
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.row_files import read_rows
 from hific.evaluation.tables import number_cell
 from hific.evaluation.text_table import Table
-from hific.evaluation.write_whole import write_whole
-from hific.user_errors import told_in_a_line
+from hific.io.write_whole import write_whole
 
 # The row of the base itself, which comes first.
 BASE = "hific"
@@ -56,7 +56,7 @@ def ablate_neighbor(
     """Fits each of `variants` (overrides of model=hific_xgboost by name) to one HiFiC and measures them side by side in
     outputs/`name`."""
     options = parse(description, f"outputs/{name}", arguments, bases=("CHECKPOINT",))
-    with told_in_a_line(CheckpointError):
+    with exit_on_user_error():
         base = read_base(options.bases[0] if options.bases else train(options, "base", "model=hific"))
         fitted = {
             variant: fit(options, base, variant, "model=hific_xgboost", *overrides)

@@ -6,18 +6,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hific.codecs.codec_set import CodecSet, NoFileFitsError
-    from hific.codecs.load import CheckpointError, load_codec
-    from hific.coding.errors import BitstreamError
+    from hific.codecs.codec_set import CodecSet
+    from hific.codecs.load import load_codec
+    from hific.errors import BitstreamError, CheckpointError, HificError, NoFileFitsError
 
 __version__ = "0.1.0"
-__all__ = ["BitstreamError", "CheckpointError", "CodecSet", "NoFileFitsError", "__version__", "load_codec"]
+__all__ = [
+    "BitstreamError",
+    "CheckpointError",
+    "CodecSet",
+    "HificError",
+    "NoFileFitsError",
+    "__version__",
+    "load_codec",
+]
 
 _MODULES = {
-    "BitstreamError": "hific.coding.errors",
-    "CheckpointError": "hific.codecs.load",
+    "BitstreamError": "hific.errors",
+    "CheckpointError": "hific.errors",
     "CodecSet": "hific.codecs.codec_set",
-    "NoFileFitsError": "hific.codecs.codec_set",
+    "HificError": "hific.errors",
+    "NoFileFitsError": "hific.errors",
     "load_codec": "hific.codecs.load",
 }
 

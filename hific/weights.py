@@ -28,6 +28,8 @@ from torchvision.models import (
     vgg16,
 )
 
+from hific.errors import WeightsFileError, WeightsNotFoundError
+
 WeightsName = Literal["alexnet_features", "squeezenet1_1_features", "vgg16_features", "dists"]
 TrunkName = Literal["alexnet_features", "squeezenet1_1_features", "vgg16_features"]
 LPIPSNet = Literal["alex", "squeeze"]
@@ -59,14 +61,6 @@ _DAMAGE = (
 
 CONV4 = 8
 """Place of the 4th convolution in torchvision's AlexNet `features`; its output is taken before the ReLU."""
-
-
-class WeightsNotFoundError(FileNotFoundError):
-    """No file with these weights is at hand; the message names every way to provide one."""
-
-
-class WeightsFileError(ValueError):
-    """A weights file was found and is not what its name says."""
 
 
 def find_weights(name: WeightsName, directory: str | Path | None = None, *, download: bool = False) -> Path:

@@ -21,12 +21,12 @@ import torch
 from PIL import Image
 
 from hific.cli import main
-from hific.cli.whole_file import write_whole
 from hific.codecs.compressnet_coding import CompressNetCoding
 from hific.codecs.load import checkpoint_entry
 from hific.coding.container import Header, pack, read_info
+from hific.io.read_image import ReadImage, read_image
+from hific.io.write_whole import write_whole
 from hific.models.compressnet import CompressNet
-from hific.ops.read_image import ReadImage, read_image
 
 ROOT = Path(__file__).parents[1]
 HIFIC = [sys.executable, "-m", "hific.cli"]

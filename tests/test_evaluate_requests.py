@@ -93,13 +93,13 @@ def test_a_slip_is_refused_by_name_before_anything_is_coded(
     override: str, message: str, evaluate: Evaluate, script: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(script, "measure_all", lambda *_: pytest.fail("coded"))
-    with pytest.raises(script.RequestError, match=message):
+    with pytest.raises(script.OptionError, match=message):
         evaluate(override)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there_is_refused(evaluate: Evaluate, script: ModuleType) -> None:
-    with pytest.raises(script.RequestError, match=r"device=cuda cannot be used here .*: take device=cpu"):
+    with pytest.raises(script.OptionError, match=r"device=cuda cannot be used here .*: take device=cpu"):
         evaluate("device=cuda")
 
 

@@ -12,7 +12,7 @@ from experiments import neighbor_ablation
 from experiments.commands import Options
 from experiments.hific_xgboost_tables.run import RATES, bytes_table, quality_table
 from experiments.neighbor_ablation import Predictors, ablation_table, fit, read_base, read_predictors, systems_of
-from hific.codecs.load import CheckpointError
+from hific.errors import CheckpointError
 from hific.evaluation.measurement import WHOLE_SET, Measurement
 
 MakeCheckpoint = Callable[..., Path]

@@ -11,16 +11,8 @@ import pytest
 import torch
 from torchvision.models import alexnet
 
-from hific.weights import (
-    WEIGHTS_VARIABLE,
-    WeightsFileError,
-    WeightsNotFoundError,
-    find_weights,
-    load_alexnet_conv4,
-    load_features,
-    load_lpips,
-    read_state,
-)
+from hific.errors import WeightsFileError, WeightsNotFoundError
+from hific.weights import WEIGHTS_VARIABLE, find_weights, load_alexnet_conv4, load_features, load_lpips, read_state
 
 FULL_FILE = "alexnet-owt-7be5be79.pth"
 

@@ -15,12 +15,11 @@ from pathlib import Path
 from experiments.commands import Options, parse
 from experiments.hific_small.run import train_rates
 from experiments.neighbor_ablation import change_in_percent, fit, measure, read_base, write_table
-from hific.codecs.load import CheckpointError
+from hific.errors import CheckpointError, exit_on_user_error
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.tables import mean_table, number_cell
 from hific.evaluation.text_table import Table
-from hific.user_errors import told_in_a_line
 
 RATES = ("low", "medium", "high")
 # What is fitted to HiFiC. Refined images are lines of their own in the table of quality.
@@ -40,7 +39,7 @@ QUALITY = ("mse", "psnr", "ssim", "lpips_alex", "lpips_squeeze", "fid", "kid")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(__doc__, "outputs/hific_xgboost_tables", arguments, bases=[rate.upper() for rate in RATES])
-    with told_in_a_line(CheckpointError):
+    with exit_on_user_error():
         bases = dict(zip(RATES, options.bases, strict=True)) if options.bases else train_rates(options)
         checkpoints: dict[str, Path] = {}
         for rate, base in bases.items():

@@ -12,7 +12,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0, 1 (some inputs failed), 2 (usage; nothing was done), 130 (Ctrl-C)."""
-    from hific.cli.arguments import UsageError, build_parser
+    from hific.cli.arguments import build_parser
+    from hific.errors import UsageError
 
     options = build_parser().parse_args(argv)
     try:

@@ -13,10 +13,6 @@ from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, esti
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
 
 
-class UsageError(Exception):
-    """The request as a whole cannot be done; nothing was started. Exit status 2."""
-
-
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hific",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hific.cli.arguments import UsageError
 from hific.coding.container import CODINGS
+from hific.errors import UsageError
 
 if TYPE_CHECKING:
     from hific.codecs.codec_set import CodecSet
@@ -49,7 +49,8 @@ def load_from_options(options: argparse.Namespace) -> Models:
     import torch
 
     from hific.codecs.codec_set import CodecSet
-    from hific.codecs.load import CheckpointError, load_codec
+    from hific.codecs.load import load_codec
+    from hific.errors import CheckpointError
 
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no CUDA device here")
@@ -90,7 +91,7 @@ def _named_paths(options: argparse.Namespace) -> list[str]:
 
 def _model_of(path: str) -> str | None:
     """Which model a checkpoint says it is; None where it does not, which is for `load_codec` to tell."""
-    from hific.codecs.checkpoint_file import read_checkpoint
+    from hific.io.checkpoint_file import read_checkpoint
 
     entry = read_checkpoint(Path(path)).get("hific")
     model = entry.get("model") if isinstance(entry, dict) else None

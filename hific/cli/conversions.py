@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hific.cli.plan import Task
-from hific.coding.errors import BitstreamError
-from hific.ops.read_image import ImageError, ReadImage, image_size, read_image
+from hific.errors import BitstreamError, ImageError
+from hific.io.read_image import ReadImage, image_size, read_image
 
 if TYPE_CHECKING:
     from hific.cli.checkpoint import Models

@@ -14,15 +14,15 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
-from hific.cli.arguments import UsageError
 from hific.cli.checkpoint import load_from_options
 from hific.cli.conversions import Compressor, Content, Conversion, Decompressor, Failed, Made
 from hific.cli.plan import Task, find_inputs, plan_tasks
 from hific.cli.precheck import admit
 from hific.cli.read_ahead import read_ahead
 from hific.cli.report import BatchReport
-from hific.cli.whole_file import write_whole
-from hific.ops.read_image import image_suffixes
+from hific.errors import UsageError
+from hific.io.read_image import image_suffixes
+from hific.io.write_whole import write_whole
 
 
 def run_convert(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from hific.cli.plan import Input, find_inputs
 from hific.coding.container import FileInfo, read_info
-from hific.coding.errors import BitstreamError
+from hific.errors import BitstreamError
 
 
 def run_info(options: argparse.Namespace) -> int:

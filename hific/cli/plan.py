@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hific.cli.arguments import UsageError
+from hific.errors import UsageError
 
 STANDARD = "-"
 

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Sequence
 
 from hific.cli.plan import Task, find_clashes
-from hific.cli.whole_file import check_target
 from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_pixels
 from hific.coding.container import unpack
-from hific.coding.errors import BitstreamError
-from hific.ops.read_image import ImageError, image_size
+from hific.errors import BitstreamError, ImageError
+from hific.io.read_image import image_size
+from hific.io.write_whole import check_target
 
 
 def admit(tasks: Sequence[Task], options: argparse.Namespace) -> tuple[list[Task], list[str]]:

@@ -11,20 +11,8 @@ from hific.codecs.base import ImageLike
 from hific.codecs.families import AnyCodec
 from hific.codecs.pixels import as_rgb8
 from hific.coding.container import unpack
-from hific.coding.errors import WrongModelError
+from hific.errors import NoFileFitsError, WrongModelError
 from hific.ops.padding import padded_size
-
-
-class NoFileFitsError(ValueError):
-    """Every codec's file is above the limit. `num_bytes`: of the smallest."""
-
-    def __init__(self, max_bytes: int, num_bytes: int, num_pixels: int) -> None:
-        self.max_bytes = max_bytes
-        self.num_bytes = num_bytes
-        super().__init__(
-            f"no file of at most {max_bytes} bytes ({_bpp(max_bytes, num_pixels)}): the smallest takes {num_bytes} "
-            f"({_bpp(num_bytes, num_pixels)}): allow as many, downscale the image, or add a checkpoint of a lower rate"
-        )
 
 
 class Compressed(NamedTuple):

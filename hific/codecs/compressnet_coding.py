@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hific.codecs.self_check import SelfCheckError
-from hific.coding.errors import CorruptedError
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.packed import pack_base4, pack_base5, unpack_base4, unpack_base5
 from hific.coding.range_coder import RangeCoder, RangeDecoder, RangeEncoder
@@ -29,6 +28,7 @@ from hific.context.fit_linear_predictor import fit_linear_predictor
 from hific.context.linear_predictor import LinearPredictor
 from hific.context.neighbor_model import NeighborModel
 from hific.context.predictor import code_latent
+from hific.errors import CorruptedError
 
 Coding = Literal["packed", "static", "context", "neighbor"]
 Shape = tuple[int, int, int]

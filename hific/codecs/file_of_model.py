@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hific.coding.container import Unpacked, unpack
-from hific.coding.errors import WrongModelError
+from hific.errors import WrongModelError
 
 
 def open_file(data: bytes, *, codec: str, fingerprint: bytes, name: str, max_pixels: int) -> Unpacked:

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from hific.codecs.self_check import SelfCheckError
 from hific.coding.checked_encoder import CheckedEncoder
-from hific.coding.errors import CorruptedError
 from hific.coding.range_coder import RangeCoder, RangeDecoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.context.neighbor_model import NeighborModel
@@ -33,6 +32,7 @@ from hific.context.refinement import Refinement
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT, IntegerHyperSynthesis
 from hific.entropy.quantize_hyper_synthesis import quantize_hyper_synthesis
 from hific.entropy.tables import hyper_tables, latent_tables, scale_thresholds
+from hific.errors import CorruptedError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 Ints = NDArray[np.int32]

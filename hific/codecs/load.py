@@ -16,13 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hific.codecs.checkpoint_file import CHECKPOINT_FORMAT, CheckpointError, read_checkpoint
 from hific.codecs.families import FAMILIES, AnyCodec, CodecOptions, Coding, Family, family_of
 from hific.codecs.fingerprint import model_fingerprint
-from hific.context.window_predictor import PredictorError
+from hific.errors import CheckpointError
+from hific.io.checkpoint_file import CHECKPOINT_FORMAT, read_checkpoint
 from hific.ops.keep_memory import keep_freed_memory
-
-__all__ = ["CheckpointError", "checkpoint_entry", "load_codec"]
 
 WEIGHTS_PREFIX = "model."
 AVERAGE_PREFIX, AVERAGED = "ema.average.", "synthesis."
@@ -87,10 +85,8 @@ def load_codec(
         model = _build(family, entry["arguments"], weights)
         tables = family.coding.from_state({key: tensor.numpy() for key, tensor in entry["coding"].items()})
         family.check(model, tables)
-    except CheckpointError:
-        raise
-    except PredictorError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    except CheckpointError as error:
+        raise error if str(path) in str(error) else CheckpointError(f"{path}: {error}") from error
     except (TypeError, ValueError, KeyError, OverflowError, RuntimeError) as error:
         raise CheckpointError(f"{path}: does not fit this version's {entry['model']} ({error}): train anew") from error
     return family.codec(model.to(device), tables, fingerprint, entry["name"], entry["training"], options)

@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image, features
 
 from hific.codecs.base import ImageLike
-from hific.ops.read_image import to_rgb8
+from hific.io.read_image import to_rgb8
 
 SCALES = (1, 2, 4)
 

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hific.coding.errors import TooLargeError
+from hific.errors import TooLargeError
 
 if TYPE_CHECKING:
     from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from hific.codecs.base import ImageLike
-from hific.ops.read_image import to_rgb8
+from hific.io.read_image import to_rgb8
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hific.coding.errors import CorruptedError
 from hific.context.refinement import Flags, Refinement
+from hific.errors import CorruptedError
 
 
 def pack_flags(flags: Flags) -> tuple[bytes, ...]:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hific.coding.errors import CorruptedError, NotHfcError, TooLargeError, TruncatedError, UnsupportedVersionError
+from hific.errors import CorruptedError, NotHfcError, TooLargeError, TruncatedError, UnsupportedVersionError
 
 MAGIC = b"HFC"
 VERSION = 1

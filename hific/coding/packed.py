@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.errors import CorruptedError, TruncatedError
+from hific.errors import CorruptedError, TruncatedError
 
 GROUP_SYMBOLS = 55
 GROUP_BYTES = 16

@@ -22,8 +22,8 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.errors import CorruptedError, TruncatedError
 from hific.coding.frequency_table import TOTAL
+from hific.errors import CorruptedError, TruncatedError
 
 Ints = NDArray[np.int32]
 

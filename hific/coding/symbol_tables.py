@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.errors import CorruptedError
 from hific.coding.exp_golomb import code_exp_golomb
 from hific.coding.frequency_table import TOTAL
 from hific.coding.range_coder import Ints, RangeCoder
+from hific.errors import CorruptedError
 
 _INT32 = np.iinfo(np.int32)
 

@@ -15,11 +15,11 @@ import xgboost
 from numpy.typing import NDArray
 
 from hific.context.margins import MARGIN_LIMIT, MARGIN_UNIT
-from hific.context.window_predictor import PredictorError
+from hific.errors import CheckpointError
 
 
 def load_booster(model: NDArray[np.uint8]) -> xgboost.Booster:
-    """From the library's own UBJSON; for prediction on the CPU. PredictorError where the library cannot read it."""
+    """From the library's own UBJSON; for prediction on the CPU. CheckpointError where the library cannot read it."""
     booster = xgboost.Booster()
     try:
         booster.load_model(bytearray(model.tobytes()))
@@ -40,7 +40,7 @@ def exact_margins(
     except xgboost.core.XGBoostError as error:
         raise _unreadable(error) from error
     if not np.abs(values).max() < MARGIN_LIMIT:
-        raise PredictorError("the predictor's margins are too large to be exact")
+        raise CheckpointError("the predictor's margins are too large to be exact")
     return (values.reshape(base.shape) * MARGIN_UNIT).astype(np.int32)
 
 
@@ -60,18 +60,18 @@ def rounded_leaves(booster: xgboost.Booster) -> NDArray[np.uint8]:
     return np.frombuffer(bytes(rounded.save_raw("ubj")), np.uint8)
 
 
-def differs() -> PredictorError:
+def differs() -> CheckpointError:
     """For a predictor whose vector of examples comes out otherwise."""
-    return PredictorError(
+    return CheckpointError(
         f"xgboost {xgboost.__version__} predicts otherwise than the version that fitted the predictor: files "
         "would not decode; install the version that constraints.txt names"
     )
 
 
-def _unreadable(error: Exception) -> PredictorError:
+def _unreadable(error: Exception) -> CheckpointError:
     # The first line is "[time] file:line: reason"; the library's stack follows.
     reason = str(error).strip().splitlines()[0].split(": ", 1)[-1]
-    return PredictorError(
+    return CheckpointError(
         f"xgboost {xgboost.__version__} cannot read the predictor ({reason}): install the version that "
         "constraints.txt names"
     )

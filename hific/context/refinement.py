@@ -45,7 +45,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class Refinement:
-    """Made by `RefinementFit`. Raises ValueError where the parts do not fit, PredictorError where XGBoost gives other
+    """Made by `RefinementFit`. Raises ValueError where the parts do not fit, CheckpointError where XGBoost gives other
     corrections than it gave when fitting.
 
     weights: int32 [3, num_weights] of the linear filter; model: uint8, the library's own UBJSON, empty for no trees;
@@ -135,7 +135,7 @@ class Refinement:
 
     @classmethod
     def from_state(cls, state: State) -> Refinement:
-        """Raises KeyError, or ValueError (PredictorError) where `state` is not what `state()` gave."""
+        """Raises KeyError, or ValueError (CheckpointError) where `state` is not what `state()` gave."""
         kinds = {"weights": np.int32, "model": np.uint8, "check_features": np.int32, "check_corrections": np.int32}
         arrays = {name: np.asarray(state[name]) for name in kinds}
         numbers = np.asarray(state["numbers"])

@@ -17,10 +17,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.errors import CorruptedError
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints, RangeCoder
 from hific.coding.symbol_tables import SymbolTables, code_escaped
+from hific.errors import CorruptedError
 
 # Of a table's 2**16, at most this much lies beyond its bins; escapes take a bit or two more than tables would.
 MOST_BEYOND = TOTAL >> 8

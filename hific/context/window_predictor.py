@@ -37,7 +37,3 @@ class WindowPredictor(Protocol):
     def state(self) -> dict[str, NDArray[np.integer]]:
         """Plain arrays for a checkpoint."""
         ...
-
-
-class PredictorError(ValueError):
-    """A predictor that does not do here what it did where it was fitted."""

@@ -24,7 +24,7 @@ CHECKED_ROWS = 64
 
 @dataclass(frozen=True)
 class XGBoostPredictor:
-    """Made by `fit_xgboost`. Raises PredictorError where the library gives other margins than it gave when fitting.
+    """Made by `fit_xgboost`. Raises CheckpointError where the library gives other margins than it gave when fitting.
 
     margins: int16 [T, classes]; model: uint8, the library's own UBJSON; check_features: int16 [r, F];
     check_margins: int32 [r, classes], what they lead to.
@@ -75,7 +75,7 @@ class XGBoostPredictor:
 
     @classmethod
     def from_state(cls, state: State) -> XGBoostPredictor:
-        """Raises KeyError, or ValueError (PredictorError) where `state` is not what `state()` gave."""
+        """Raises KeyError, or ValueError (CheckpointError) where `state` is not what `state()` gave."""
         kinds = {"margins": np.int16, "model": np.uint8, "check_features": np.int16, "check_margins": np.int32}
         arrays = {name: np.asarray(state[name]) for name in kinds}
         if any(arrays[name].dtype != kind for name, kind in kinds.items()):

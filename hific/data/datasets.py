@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 from hific.data.clahe import equalize_lightness
 from hific.data.sample_order import augmentation_generator, photo_index
 from hific.data.transforms import RandomCrop, center_crop
-from hific.ops.read_image import ImageError, read_image
+from hific.errors import ImageError
+from hific.io.read_image import read_image
 
 # A log, not Python's warnings: it reaches the run's own log file from within a worker, where warnings may be lost.
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from hific.ops.read_image import DECODING_ERRORS
+from hific.io.read_image import DECODING_ERRORS
 
 # Opening a file waits for the disk or the network far more than for Python.
 THREADS = 8

@@ -18,8 +18,9 @@ from hific.data.datasets import PhotoReader, TrainingCrops, WholePhotos
 from hific.data.header_scan import scan_headers
 from hific.data.resumable_loader import ResumableLoader
 from hific.data.sample_order import PositionBatchSampler
-from hific.data.source import DataNotFoundError, ImageSource, Split
+from hific.data.source import ImageSource, Split
 from hific.data.transforms import RandomCrop, center_crop, downscale
+from hific.errors import DataNotFoundError
 
 MOST_WORKERS = 4
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from textwrap import indent
 from typing import Literal, Protocol
 
-from hific.ops.read_image import image_suffixes
+from hific.errors import DataNotFoundError
+from hific.io.read_image import image_suffixes
 
 Split = Literal["train", "val", "test"]
 
@@ -23,10 +24,6 @@ class ImageSource(Protocol):
     name: str
 
     def files(self, split: Split) -> list[Path]: ...
-
-
-class DataNotFoundError(FileNotFoundError):
-    """Photos that should be on disk are not; the message names the expected tree and where the set is obtained."""
 
 
 def data_not_found(problem: str, *, tree: str, origin: str) -> DataNotFoundError:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from hific.evaluation.systems import Pixels
-from hific.evaluation.write_whole import write_whole
+from hific.io.write_whole import write_whole
 
 ORIGINAL = "original"
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from hific.evaluation.columns import metric_column
 from hific.evaluation.means import SystemSummary, summarize
 from hific.evaluation.measurement import Measurement
-from hific.evaluation.write_whole import write_whole
+from hific.io.write_whole import write_whole
 
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#444444", "#ee8866", "#44bb99", "#bbbbbb")
 """Paul Tol's bright scheme, told apart by color-blind readers too."""

@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.provenance import Provenance
-from hific.evaluation.write_whole import write_whole
+from hific.io.write_whole import write_whole
 
 ABSENT = "absent_"
 _TYPES = {"str": pa.string(), "int": pa.int64(), "int | None": pa.int64(), "float | None": pa.float64()}

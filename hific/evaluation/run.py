@@ -20,7 +20,7 @@ from hific.evaluation.report import ReportContext, write_report
 from hific.evaluation.row_files import write_rows
 from hific.evaluation.systems import MatchedSystem, System
 from hific.evaluation.tables import main_table
-from hific.evaluation.write_whole import write_whole
+from hific.io.write_whole import write_whole
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-from hific.ops.option_error import OptionError
+from hific.errors import OptionError
 
 Activation = Literal["relu", "leaky_relu"]
 

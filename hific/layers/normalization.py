@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import nn
 
+from hific.errors import OptionError
 from hific.layers.channel_norm import ChannelNorm
-from hific.ops.option_error import OptionError
 
 Normalization = Literal["instance", "channel", "batch", "none"]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from hific.ops.option_error import OptionError
+from hific.errors import OptionError
 
 
 class RateTarget:

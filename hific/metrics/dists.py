@@ -10,9 +10,10 @@ import torch
 from piq.perceptual import VGG16_LAYERS, ContentLoss
 from torch import Tensor, nn
 
+from hific.errors import WeightsFileError, WeightsNotFoundError
 from hific.metrics.absent import Absent, no_weights, smaller_than
 from hific.metrics.image_metric import as_tensor, check_pair
-from hific.weights import WeightsFileError, WeightsNotFoundError, find_weights, load_features, read_state
+from hific.weights import find_weights, load_features, read_state
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 CHANNELS = [3, 64, 128, 256, 512, 512]

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hific.errors import WeightsNotFoundError
 from hific.metrics.absent import Absent, no_weights
 from hific.metrics.frechet import frechet_distance
 from hific.metrics.image_metric import check_pair
 from hific.metrics.patches import cut_patches
-from hific.weights import ImageNetNormalization, WeightsNotFoundError, load_features
+from hific.weights import ImageNetNormalization, load_features
 
 
 class AlexNetFrechetDistance:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from hific.errors import WeightsNotFoundError
 from hific.metrics.absent import Absent, no_weights, smaller_than
 from hific.metrics.image_metric import as_signed_tensor, check_pair
-from hific.weights import LPIPSNet, WeightsNotFoundError, load_lpips
+from hific.weights import LPIPSNet, load_lpips
 
 SMALLEST: dict[LPIPSNet, int] = {"alex": 31, "squeeze": 17}
 """Below, the trunk's last pool has no input."""

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from hific.errors import WeightsNotFoundError
 from hific.metrics.absent import Absent, no_weights, smaller_than
 from hific.metrics.image_metric import as_signed_tensor, check_pair
-from hific.weights import WeightsNotFoundError, load_alexnet_conv4
+from hific.weights import load_alexnet_conv4
 
 SMALLEST = 31
 """Below, AlexNet's second pool has no input."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hific.entropy.factorized_prior import FactorizedPrior
 from hific.entropy.gaussian_conditional import gaussian_likelihoods
 from hific.entropy.rate import estimated_bpp
+from hific.errors import OptionError
 from hific.layers.activation import Activation
 from hific.layers.normalization import Normalization
 from hific.models.outputs import Hyperprior, HyperpriorOutput
@@ -22,7 +23,6 @@ from hific.networks.hific_analysis import HificAnalysis
 from hific.networks.hific_synthesis import HificSynthesis
 from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from hific.networks.linear_start import start_linear
-from hific.ops.option_error import OptionError
 from hific.ops.quantize import additive_noise, round_straight_through
 
 Quantization = Literal["ste", "noise"]

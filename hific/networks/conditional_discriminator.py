@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
+from hific.errors import OptionError
 from hific.layers.activation import Activation, activation_layer
-from hific.ops.option_error import OptionError
 
 DiscriminatorNorm = Literal["spectral", "instance"]
 CONDITION_CHANNELS = 12

@@ -12,8 +12,8 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hific.errors import OptionError
 from hific.losses.perceptual import FrozenFeatureLoss
-from hific.ops.option_error import OptionError
 from hific.training.adversary import Adversary
 from hific.training.base_checkpoint import load_base
 from hific.training.finite import check_finite
@@ -22,10 +22,6 @@ from hific.training.predictors import Predictors
 from hific.training.schedule import Schedule
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-
-
-class CropError(ValueError):
-    """The training crop does not fit the model; says which do."""
 
 
 class Autoencoder(Protocol):
@@ -133,7 +129,7 @@ class AdversarialModule(LightningModule, ABC):
         crop = getattr(transform, "crop", minimum)
         if stage == "fit" and (crop % stride or crop < minimum):
             sizes = ", ".join(str(minimum + step * stride) for step in range(3))
-            raise CropError(f"a crop of {crop} does not fit {self.name}: data.crop must be {sizes}, ...")
+            raise OptionError(f"a crop of {crop} does not fit {self.name}: data.crop must be {sizes}, ...")
 
     def configure_optimizers(self) -> list[Optimizer]:
         optimizers = [self.optimizer_factory(self.parameter_groups())]

@@ -6,7 +6,7 @@ from typing import Any
 
 from hific.codecs.families import AnyCodec
 from hific.codecs.load import load_codec
-from hific.ops.option_error import OptionError
+from hific.errors import OptionError
 
 
 def load_base(path: str, model: Any) -> AnyCodec:

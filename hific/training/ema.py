@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from hific.ops.option_error import OptionError
+from hific.errors import OptionError
 
 
 class ExponentialAverage(nn.Module):

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-
-class NonFiniteError(ArithmeticError):
-    """A loss term or the gradient became NaN or infinite; says which and at which step."""
+from hific.errors import NonFiniteError
 
 
 def check_finite(terms: Mapping[str, Tensor], step: int) -> None:

@@ -10,13 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from hific.codecs.checkpoint_file import DAMAGE
+from hific.errors import OptionError
+from hific.io.checkpoint_file import DAMAGE
 
 log = logging.getLogger(__name__)
-
-
-class InitFromError(ValueError):
-    """`model.init_from` names a file that cannot serve; says why."""
 
 
 def load_matching_weights(module: nn.Module, path: str | Path) -> dict[str, Any]:
@@ -27,21 +24,21 @@ def load_matching_weights(module: nn.Module, path: str | Path) -> dict[str, Any]
     Returns the checkpoint.
 
     Raises:
-        InitFromError: there is no such file, or not one weight fits.
+        OptionError: there is no such file, or not one weight fits.
     """
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         state = checkpoint["state_dict"]
     except FileNotFoundError:
-        raise InitFromError(f"model.init_from={path}: there is no such file") from None
+        raise OptionError(f"model.init_from={path}: there is no such file") from None
     except (pickle.UnpicklingError, *DAMAGE) as error:
-        raise InitFromError(f"model.init_from={path} is damaged, or no checkpoint") from error
+        raise OptionError(f"model.init_from={path} is damaged, or no checkpoint") from error
     own = module.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     if len(fitting) < len(own) / 2:
         log.warning("model.init_from=%s is of a very different model: most weights start afresh", path)
     if not fitting:
-        raise InitFromError(f"model.init_from={path}: none of its {len(state)} weights has a place in this model")
+        raise OptionError(f"model.init_from={path}: none of its {len(state)} weights has a place in this model")
     module.load_state_dict(fitting, strict=False)
     fresh = sorted(set(own) - set(fitting))
     log.info("took %d of %d weights from %s; fresh: %s", len(fitting), len(own), path, ", ".join(fresh) or "none")

@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import Literal
 
+from hific.errors import WeightsNotFoundError
 from hific.losses.perceptual import AlexNetPerceptualLoss, FrozenFeatureLoss, LPIPSLoss
-from hific.weights import WeightsNotFoundError
 
 log = logging.getLogger(__name__)
 

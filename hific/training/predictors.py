@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from hific.context.fit_neighbors import NeighborFit
 from hific.context.fit_refinement import RefinementFit
-from hific.ops.option_error import OptionError
+from hific.errors import OptionError
 
 Item = TypeVar("Item")
 Fitted = TypeVar("Fitted")

@@ -9,19 +9,16 @@ from typing import Any
 
 import torch
 
-from hific.codecs.checkpoint_file import DAMAGE
+from hific.errors import OptionError
+from hific.io.checkpoint_file import DAMAGE
 from hific.training.adversarial_module import AdversarialModule
-
-
-class ResumeError(ValueError):
-    """`ckpt_path` names a file from which this run cannot go on; says why and what to do."""
 
 
 def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) -> int:
     """The batches that the checkpoint has behind it.
 
     Raises:
-        ResumeError: no such file, not a checkpoint of this suite, another model, rate or size, another boundary of the
+        OptionError: no such file, not a checkpoint of this suite, another model, rate or size, another boundary of the
             stages, or nothing left to train.
     """
     checkpoint = _read(Path(path))
@@ -33,13 +30,13 @@ def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) ->
             theirs[name], ours[name] = entry["training"][name], value
     if theirs != ours:
         different = [f"{key} {theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
-        raise ResumeError(
+        raise OptionError(
             f"ckpt_path={path} is of another run ({'; '.join(different)}): repeat the options of its run, which are "
             f"in {Path(path).parent / '.hydra' / 'overrides.yaml'}; to start from other weights use model.init_from="
         )
     steps = int(checkpoint["global_step"])
     if 0 <= max_steps <= steps:
-        raise ResumeError(
+        raise OptionError(
             f"ckpt_path={path} has {steps} batches behind it, and {max_steps} are to be trained: raise "
             "trainer.max_steps (model.stage2_steps for HiFiC)"
         )
@@ -56,13 +53,13 @@ def keep_earlier_metrics(folder: str | Path, step: int) -> None:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         hint = f"; {path / 'last.ckpt'} is there" if (path / "last.ckpt").is_file() else ""
-        raise ResumeError(f"ckpt_path={path}: there is no such file{hint}")
+        raise OptionError(f"ckpt_path={path}: there is no such file{hint}")
     if not zipfile.is_zipfile(path):
-        raise ResumeError(f"ckpt_path={path} is damaged, or no checkpoint")
+        raise OptionError(f"ckpt_path={path} is damaged, or no checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, *DAMAGE) as error:
-        raise ResumeError(f"ckpt_path={path} is damaged, or no checkpoint") from error
+        raise OptionError(f"ckpt_path={path} is damaged, or no checkpoint") from error
     if not isinstance(checkpoint, dict) or not {"hific", "global_step", "optimizer_states"} <= checkpoint.keys():
-        raise ResumeError(f"ckpt_path={path} is no training checkpoint of this suite")
+        raise OptionError(f"ckpt_path={path} is no training checkpoint of this suite")
     return checkpoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hific.ops.option_error import OptionError
+from hific.errors import OptionError
 
 
 @dataclass(frozen=True)

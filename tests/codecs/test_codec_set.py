@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import hific
-from hific.codecs.codec_set import CodecSet, NoFileFitsError
+from hific.codecs.codec_set import CodecSet
 from hific.codecs.families import AnyCodec
 from hific.codecs.load import load_codec
 from hific.codecs.pixel_limit import estimated_tiled_memory
-from hific.coding.errors import BitstreamError, TooLargeError, WrongModelError
+from hific.errors import BitstreamError, NoFileFitsError, TooLargeError, WrongModelError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 MakeCheckpoint = Callable[..., Path]

@@ -19,7 +19,7 @@ from hific.codecs.compressnet_codec import CompressNetCodec
 from hific.codecs.load import load_codec
 from hific.codecs.pixel_limit import available_memory, estimated_memory
 from hific.coding.container import Header, pack
-from hific.coding.errors import BitstreamError, TooLargeError, WrongModelError
+from hific.errors import BitstreamError, TooLargeError, WrongModelError
 
 MakeCheckpoint = Callable[..., Path]
 MakeCodec = Callable[..., CompressNetCodec]

@@ -16,8 +16,8 @@ from benchmarks.correlated_latents import correlated_crops, correlated_latent
 from hific.codecs import compressnet_coding
 from hific.codecs.compressnet_coding import Coding, CompressNetCoding, SelfCheckError
 from hific.coding.container import Header, pack, unpack
-from hific.coding.errors import BitstreamError, CorruptedError
 from hific.coding.packed import packed_size
+from hific.errors import BitstreamError, CorruptedError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CODINGS: tuple[Coding, ...] = ("packed", "static", "context")

@@ -18,7 +18,7 @@ from torch import nn
 from hific.codecs.hyperprior_codec import HyperpriorCodec
 from hific.codecs.load import load_codec
 from hific.coding.container import Header, pack
-from hific.coding.errors import BitstreamError, TooLargeError, WrongModelError
+from hific.errors import BitstreamError, TooLargeError, WrongModelError
 
 MakeCheckpoint = Callable[..., Path]
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,8 @@ import torch
 
 import hific
 from hific.codecs.fingerprint import model_fingerprint
-from hific.codecs.load import CheckpointError, load_codec
-from hific.coding.errors import BitstreamError
+from hific.codecs.load import load_codec
+from hific.errors import BitstreamError, CheckpointError
 
 MakeCheckpoint = Callable[..., Path]
 

@@ -23,11 +23,11 @@ import hific
 from hific.codecs.compressnet_coding import centered_tables, channel_ids
 from hific.codecs.fingerprint import model_fingerprint
 from hific.codecs.hyperprior_codec import HyperpriorCodec
-from hific.codecs.load import WEIGHTS_PREFIX, CheckpointError, checkpoint_entry
+from hific.codecs.load import WEIGHTS_PREFIX, checkpoint_entry
 from hific.coding.container import read_info
-from hific.coding.errors import BitstreamError, WrongModelError
 from hific.context.fit_neighbors import NeighborFit, TrainingLatent
 from hific.context.neighbor_model import NeighborModel
+from hific.errors import BitstreamError, CheckpointError, WrongModelError
 
 MakeCheckpoint = Callable[..., Path]
 Pixels = NDArray[np.uint8]

@@ -19,10 +19,10 @@ from benchmarks.correlated_latents import correlated_latent
 from hific.codecs.compressnet_coding import CompressNetCoding, centered_tables, channel_ids
 from hific.codecs.hyperprior_coding import SYMBOL_LIMIT, HyperpriorCoding, clip_hyper_symbols
 from hific.coding.container import Header, pack, unpack
-from hific.coding.errors import BitstreamError, CorruptedError
 from hific.coding.range_coder import RangeDecoder, RangeEncoder
 from hific.context.neighbor_model import NeighborModel, sure_tables
 from hific.context.symbol_classes import WIDEST
+from hific.errors import BitstreamError, CorruptedError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 Ints = NDArray[np.int32]

@@ -16,9 +16,9 @@ from hific.codecs.hyperprior_codec import HyperpriorCodec
 from hific.codecs.hyperprior_coding import HyperpriorCoding
 from hific.codecs.refined_tiles import pack_flags, unpack_flags
 from hific.coding.container import pack, unpack
-from hific.coding.errors import BitstreamError, CorruptedError
 from hific.context.fit_refinement import RefinementFit
 from hific.context.refinement import Refinement
+from hific.errors import BitstreamError, CorruptedError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 TILE = 16

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hific.coding.container import CODECS, CODINGS, Header, pack, read_info, unpack
-from hific.coding.errors import (
+from hific.errors import (
     BitstreamError,
     CorruptedError,
     NotHfcError,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hific.coding.errors import BitstreamError, CorruptedError, TruncatedError
 from hific.coding.packed import pack_base4, pack_base5, packed_size, unpack_base4, unpack_base5
+from hific.errors import BitstreamError, CorruptedError, TruncatedError
 
 
 @given(st.lists(st.integers(0, 4), max_size=240))

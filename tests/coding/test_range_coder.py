@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hific.coding.errors import BitstreamError, CorruptedError, TruncatedError
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints, RangeCoder, RangeDecoder, RangeEncoder
+from hific.errors import BitstreamError, CorruptedError, TruncatedError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "range_coder.json"
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hific.coding.errors import BitstreamError, CorruptedError
 from hific.coding.exp_golomb import MAX_LENGTH, MAX_NUMBER, code_exp_golomb
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
+from hific.errors import BitstreamError, CorruptedError
 
 INT32 = np.iinfo(np.int32)
 EXTREMES = [INT32.min, INT32.min + 1, -1, 0, 1, INT32.max - 1, INT32.max]

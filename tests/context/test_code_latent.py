@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmarks.correlated_latents import LEVELS, correlated_crops
-from hific.coding.errors import BitstreamError
 from hific.coding.frequency_table import normalize_counts
 from hific.coding.range_coder import RangeDecoder, RangeEncoder
 from hific.context.coding_order import CodingPass
 from hific.context.fit_linear_predictor import fit_linear_predictor
 from hific.context.predictor import NeighborPredictor, code_latent
 from hific.context.window import Features, Window, causal_window
+from hific.errors import BitstreamError
 
 FITTED = fit_linear_predictor(correlated_crops(30, num_channels=3), 3, LEVELS)
 

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from benchmarks.correlated_latents import correlated_latent, independent_latent
 from hific.codecs.compressnet_coding import CompressNetCoding, centered_tables, channel_ids
-from hific.coding.errors import BitstreamError
 from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
 from hific.context.fit_neighbors import NeighborFit, TrainingLatent
 from hific.context.fit_predictors import TableFit, XGBoostFit
 from hific.context.neighbor_model import NeighborModel, expected_magnitudes, sure_tables
 from hific.context.symbol_classes import WIDEST
+from hific.errors import BitstreamError
 
 TABLES = laplace_tables()
 

@@ -22,8 +22,9 @@ from hific.context.margins import MARGIN_LIMIT, MARGIN_UNIT, Ints
 from hific.context.neighbor_model import PREDICTORS
 from hific.context.symbol_classes import SymbolClasses
 from hific.context.table_predictor import PRIOR_SYMBOLS, TablePredictor
-from hific.context.window_predictor import PredictorError, WindowPredictor
+from hific.context.window_predictor import WindowPredictor
 from hific.context.xgboost_predictor import CHECKED_ROWS, XGBoostPredictor
+from hific.errors import CheckpointError
 
 LARGEST, WINDOW = 2, 8
 FREQUENCIES = SymbolClasses(laplace_tables(), LARGEST).frequencies
@@ -182,20 +183,20 @@ def test_the_check_rows_notice_a_library_that_predicts_otherwise(monkeypatch: py
     assert 1 <= len(state["check_features"]) <= CHECKED_ROWS
     changed = state["check_margins"].copy()
     changed[-1, 1] += 1
-    with pytest.raises(PredictorError, match="predicts otherwise"):
+    with pytest.raises(CheckpointError, match="predicts otherwise"):
         XGBoostPredictor.from_state({**state, "check_margins": changed})
     original = xgboost.Booster.inplace_predict
     monkeypatch.setattr(
         xgboost.Booster, "inplace_predict", lambda *arguments, **named: original(*arguments, **named) + 2.0**-10
     )
-    with pytest.raises(PredictorError, match=xgboost.__version__):
+    with pytest.raises(CheckpointError, match=xgboost.__version__):
         XGBoostPredictor.from_state(state)
 
 
 @pytest.mark.parametrize("model", [b"garbage", b"{}", b'{"learner": 3}', bytes(1000), b"\xff" * 50])
 def test_a_model_of_other_bytes_is_refused(model: bytes) -> None:
     state = fit_xgboost().state()
-    with pytest.raises(PredictorError, match="xgboost"):
+    with pytest.raises(CheckpointError, match="xgboost"):
         XGBoostPredictor.from_state({**state, "model": np.frombuffer(model, np.uint8)})
 
 
@@ -213,7 +214,7 @@ def test_margins_too_large_to_be_exact_are_refused() -> None:
     tree = document["learner"]["gradient_booster"]["model"]["trees"][0]
     tree["leaf_weights"] = [float(2 * MARGIN_LIMIT)] * len(tree["leaf_weights"])
     model = np.frombuffer(json.dumps(document).encode(), np.uint8)
-    with pytest.raises(PredictorError, match="too large"):
+    with pytest.raises(CheckpointError, match="too large"):
         XGBoostPredictor.from_state({**state, "model": model})
 
 

@@ -10,7 +10,7 @@ from skimage import data
 from hific.context.fit_refinement import RefinementFit
 from hific.context.refinement import Refinement
 from hific.context.refinement_features import Pixels, RefinementOptions, window_around
-from hific.context.window_predictor import PredictorError
+from hific.errors import CheckpointError
 
 FIT = RefinementFit(side=5, tile=32, pixels_per_photo=2048, rounds=4, max_depth=3, min_child_weight=20, num_threads=1)
 
@@ -84,7 +84,7 @@ def test_a_checkpoint_keeps_it_whole(refinement: Refinement, photos: list[Pixels
 def test_other_corrections_than_when_fitting_are_refused(refinement: Refinement) -> None:
     assert len(refinement.model) and refinement.check_corrections.any()
     state = {**refinement.state(), "check_corrections": refinement.check_corrections + 1}
-    with pytest.raises(PredictorError, match="predicts otherwise"):
+    with pytest.raises(CheckpointError, match="predicts otherwise"):
         Refinement.from_state(state)
     with pytest.raises(ValueError, match="weights"):
         Refinement.from_state({**refinement.state(), "weights": refinement.weights[:, 1:]})

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from neighbor_cases import RecordingCoder, laplace_tables
 
-from hific.coding.errors import CorruptedError
 from hific.coding.frequency_table import TOTAL
 from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.context.symbol_classes import MOST_BEYOND, WIDEST, SymbolClasses
 from hific.entropy.tables import latent_tables
+from hific.errors import CorruptedError
 
 TABLES = {"laplace": laplace_tables(), "gaussian": latent_tables()}
 EACH_TABLE = pytest.mark.parametrize("tables", list(TABLES.values()), ids=list(TABLES))

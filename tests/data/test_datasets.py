@@ -13,7 +13,8 @@ from hific.data.clahe import equalize_lightness
 from hific.data.datasets import PhotoReader, TrainingCrops, WholePhotos
 from hific.data.header_scan import scan_headers
 from hific.data.transforms import RandomCrop
-from hific.ops.read_image import ImageError, read_image
+from hific.errors import ImageError
+from hific.io.read_image import read_image
 
 WritePhotos = Callable[..., list[Path]]
 

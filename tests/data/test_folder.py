@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hific.data.folder import ImageFolder
-from hific.data.source import DataNotFoundError, Split
+from hific.data.source import Split
+from hific.errors import DataNotFoundError
 
 WritePhotos = Callable[..., list[Path]]
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from hific.data.bundled import BundledPhotos
 from hific.data.folder import ImageFolder
 from hific.data.image_datamodule import ImageDataModule
-from hific.data.source import DataNotFoundError, ImageSource, Split
-from hific.ops.read_image import read_image
+from hific.data.source import ImageSource, Split
+from hific.errors import DataNotFoundError
+from hific.io.read_image import read_image
 
 WritePhotos = Callable[..., list[Path]]
 

@@ -12,8 +12,9 @@ from hific.data.clic import Clic
 from hific.data.combined import CombinedSource
 from hific.data.div2k import Div2k
 from hific.data.kodak import Kodak
-from hific.data.source import DataNotFoundError, ImageSource, Split
-from hific.ops.read_image import read_image
+from hific.data.source import ImageSource, Split
+from hific.errors import DataNotFoundError
+from hific.io.read_image import read_image
 
 WritePhotos = Callable[..., list[Path]]
 

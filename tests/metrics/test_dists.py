@@ -9,9 +9,9 @@ import pytest
 import torch
 from torchvision.models import vgg16
 
+from hific.errors import WeightsFileError
 from hific.metrics.absent import Absent
 from hific.metrics.dists import DISTS
-from hific.weights import WeightsFileError
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 

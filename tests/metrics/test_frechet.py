@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
+from hific.errors import WeightsFileError
 from hific.metrics import frechet
 from hific.metrics.absent import Absent
 from hific.metrics.frechet import InceptionDistances, frechet_distance, kernel_distance
-from hific.weights import WeightsFileError
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 

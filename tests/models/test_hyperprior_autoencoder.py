@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hific.entropy.gaussian_conditional import gaussian_likelihoods
+from hific.errors import OptionError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.ops.option_error import OptionError
 
 
 def tiny(**arguments: object) -> HyperpriorAutoencoder:

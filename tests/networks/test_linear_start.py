@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hific.data.bundled import BundledPhotos
+from hific.errors import OptionError
+from hific.io.read_image import read_image
 from hific.layers.activation import Activation
 from hific.networks.hific_analysis import HificAnalysis
 from hific.networks.hific_synthesis import HificSynthesis
 from hific.networks.linear_start import layered_klt, start_linear
-from hific.ops.option_error import OptionError
-from hific.ops.read_image import read_image
 
 TINY = (6, 8, 12, 16, 24)
 SMALL = (16, 32, 64, 128, 192)

@@ -13,9 +13,9 @@ from torch import Tensor
 from training.test_training import StopAfter
 
 from hific.data.bundled import BundledPhotos
+from hific.io.read_image import read_image
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.lapped_start import fit_lapped_start, is_linear_start
-from hific.ops.read_image import read_image
 from hific.training.callbacks import lapped_start
 
 MSE_WEIGHT = 0.075 / 32

@@ -15,8 +15,7 @@ from PIL import Image
 import hific
 from hific.cli import main
 from hific.coding.container import read_info
-from hific.coding.errors import WrongModelError
-from hific.ops.option_error import OptionError
+from hific.errors import OptionError, WrongModelError
 
 Composed = Callable[..., DictConfig]
 Train = Callable[[DictConfig], Any]

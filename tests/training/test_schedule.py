@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hific.training.finite import NonFiniteError, check_finite
+from hific.errors import NonFiniteError
+from hific.training.finite import check_finite
 from hific.training.schedule import CosineSchedule, HalvingSchedule
 
 

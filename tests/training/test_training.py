@@ -16,9 +16,7 @@ from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
 import hific
-from hific.training.adversarial_module import CropError
-from hific.training.finite import NonFiniteError
-from hific.training.resume import ResumeError
+from hific.errors import NonFiniteError, OptionError
 
 MODELS = ["sae", "swwae", "sae_spn", "gc"]
 Composed = Callable[..., DictConfig]
@@ -189,10 +187,10 @@ def test_a_checkpoint_to_go_on_from_is_checked_first(composed: Composed, train: 
         (["model=sae", f"ckpt_path={tmp_path / 'run'}"], "last.ckpt is there"),
         (["model=sae", f"ckpt_path={tmp_path / 'photo.ckpt'}"], "damaged, or no checkpoint"),
     ]:
-        with pytest.raises(ResumeError, match=message):
+        with pytest.raises(OptionError, match=message):
             train(composed(*overrides, output="other"))
 
 
 def test_a_crop_that_does_not_fit_is_refused(composed: Composed, train: Train) -> None:
-    with pytest.raises(CropError, match="crop of 40"):
+    with pytest.raises(OptionError, match="crop of 40"):
         train(composed("model=sae", "data.crop=40"))

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from hific.errors import CheckpointError
+
 CHECKPOINT_FORMAT = 1
 # What `torch.load` was seen to raise on damaged files, besides its UnpicklingError.
 DAMAGE = (
@@ -22,10 +24,6 @@ DAMAGE = (
     AssertionError,
     struct.error,
 )
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged, or not of this suite; the message names it and says what to do."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from hific.errors import ImageError
+
 Alpha = Literal["composite", "refuse"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "QOI")
@@ -53,10 +55,6 @@ DECODING_ERRORS = (
     zlib.error,
 )
 _open_lock = threading.Lock()
-
-
-class ImageError(ValueError):
-    """An image that cannot be read, or is refused; the message names the file."""
 
 
 @dataclass(frozen=True)

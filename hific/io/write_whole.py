@@ -6,9 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-
-class FileRefusedError(OSError):
-    """A target that must not be written; the message says why."""
+from hific.errors import FileRefusedError
 
 
 def check_target(path: Path, *, force: bool) -> None:
@@ -21,16 +19,16 @@ def check_target(path: Path, *, force: bool) -> None:
         )
 
 
-def write_whole(path: Path, data: bytes, *, force: bool) -> None:
+def write_whole(path: Path, data: bytes | str, *, force: bool = True) -> None:
     """Writes beside the target, to disk, then renames: after a crash or Ctrl-C there is the old file, the new one, or
-    none. Folders are made. Through a symbolic link the file that it leads to is replaced.
+    none. Text is UTF-8. Folders are made. Through a symbolic link the file that it leads to is replaced.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".hific-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with open(partial, "xb") as file:
-            file.write(data)
+            file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         check_target(path, force=force)

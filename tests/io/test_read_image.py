@@ -13,16 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from hific.ops.read_image import (
-    FORMATS,
-    ORIENTATION_TAG,
-    UPRIGHT,
-    ImageError,
-    image_size,
-    image_suffixes,
-    read_image,
-    to_rgb8,
-)
+from hific.errors import ImageError
+from hific.io.read_image import FORMATS, ORIENTATION_TAG, UPRIGHT, image_size, image_suffixes, read_image, to_rgb8
 
 
 def picture(width: int = 23, height: int = 17) -> np.ndarray:

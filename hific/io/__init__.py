@@ -1,0 +1,1 @@
+"""Images in, files out whole, checkpoint files."""
