@@ -8,7 +8,7 @@ import re
 from fractions import Fraction
 
 from hific import __version__
-from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, estimated_memory
+from hific.codecs.families import FAMILIES, options_by_name
 
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
 
@@ -25,20 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     compress = commands.add_parser("compress", help="images to .hfc files", description="a.png -> a.hfc")
     _add_conversion(compress, "a.hfc beside a.png")
     _add_limits(compress)
-    compress.add_argument(
-        "--coding",
-        choices=("packed", "static", "context", "hyperprior", "neighbor"),
-        help="how the latent becomes bytes: packed, static or context of CompressNet, hyperprior of HiFiC, neighbor of "
-        "those that have a predictor; the last that a model has (default) is the smallest",
-    )
-    compress.add_argument(
-        "--no-refine",
-        dest="refine",
-        action="store_const",
-        const=False,
-        help="leave out the refinement of decoded images, of models that have one: which tiles gain by it is found by "
-        "decoding them, which takes time",
-    )
+    _add_codec_options(compress)
     compress.add_argument(
         "--alpha",
         choices=("composite", "refuse"),
@@ -48,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     decompress = commands.add_parser("decompress", help=".hfc files to PNG", description="a.hfc -> a.png")
     _add_conversion(decompress, "a.png beside a.hfc")
+    _add_codec_options(decompress, decoding=True)
 
     info = commands.add_parser("info", help="what .hfc files say of themselves; needs no checkpoint")
     info.add_argument("inputs", nargs="+", metavar="input", help=INPUTS_HELP)
@@ -73,30 +61,24 @@ def _add_conversion(parser: argparse.ArgumentParser, default_output: str) -> Non
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the networks run (default cpu)")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="images at a time (default 1)")
-    parser.add_argument(
-        "--tile",
-        type=_whole,
-        metavar="N",
-        help="HiFiC only: pixels a side that its networks see at a time, rounded down to a multiple of 16 (default "
-        "1024); less takes less memory and more time, 0 is the whole image at once; need not be the same for both ways",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        help="HiFiC only: of its networks (default float32); files can be decompressed with either. bfloat16 is for "
-        "GPUs: most processors take longer with it, and several times the memory",
-    )
-    parser.add_argument(
-        "--max-pixels",
-        type=_positive,
-        metavar="N",
-        help=f"largest image, padding included; default: {DEFAULT_MAX_PIXELS} for CompressNet, which codes an image "
-        f"whole, in about {estimated_memory(1000, 16) / 1e6:.1f} GB of memory a megapixel at size=small and "
-        f"{estimated_memory(1000, 60) / 1e6:.1f} GB at size=paper, for each of --jobs; {DECODE_MAX_PIXELS} for HiFiC, "
-        "which codes in tiles",
-    )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
     parser.add_argument("--quiet", action="store_true", help="only errors on standard error")
+
+
+def _add_codec_options(parser: argparse.ArgumentParser, *, decoding: bool = False) -> None:
+    """What may be chosen of the codecs of any family (codecs/families.py); a decoder has fewer choices."""
+    for name, owners in options_by_name().items():
+        about = owners[0][1].metadata
+        if decoding and about["encoder_only"]:
+            continue
+        only = "" if len(owners) == len(FAMILIES) else f"{', '.join(family for family, _ in owners)} only: "
+        spelled, text = f"--{name.replace('_', '-')}", f"{only}{about['help']}"
+        if about["choices"]:
+            parser.add_argument(spelled, choices=about["choices"], help=text)
+        elif name == "post_filter":
+            parser.add_argument(spelled, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            parser.add_argument(spelled, type=_whole, metavar="N", help=text)
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

@@ -8,20 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hific.coding.container import CODINGS
-from hific.errors import UsageError
+from hific.codecs.families import FAMILIES, options_by_name
+from hific.errors import CheckpointError, OptionError, UsageError
 
 if TYPE_CHECKING:
     from hific.codecs.codec_set import CodecSet
-    from hific.codecs.families import AnyCodec
+    from hific.codecs.learned_codec import LearnedCodec
 
 VARIABLE = "HIFIC_CHECKPOINT"
-# By the model that a checkpoint names.
-OPTIONS = {"compressnet": ("coding",), "hific": ("coding", "refine", "tile", "precision")}
-WHY_NOT = {
-    "tile": "CompressNet codes an image whole; only HiFiC does in tiles",
-    "precision": "CompressNet runs in float32; only HiFiC in others too",
-}
 
 
 class Models:
@@ -31,16 +25,13 @@ class Models:
         self.codecs = codecs
         self._paths = {id(codec): path for path, codec in zip(paths, codecs.codecs, strict=True)}
 
-    def path_of(self, codec: AnyCodec) -> str:
+    def path_of(self, codec: LearnedCodec) -> str:
         return self._paths[id(codec)]
 
     def tell_progress(self, progress: Callable[[int, int], None]) -> None:
         """`progress` is told of every tile, where there are tiles."""
-        from hific.codecs.hyperprior_codec import HyperpriorCodec
-
         for codec in self.codecs.codecs:
-            if isinstance(codec, HyperpriorCodec):
-                codec.progress = progress
+            codec.progress = progress
 
 
 def load_from_options(options: argparse.Namespace) -> Models:
@@ -50,28 +41,23 @@ def load_from_options(options: argparse.Namespace) -> Models:
 
     from hific.codecs.codec_set import CodecSet
     from hific.codecs.load import load_codec
-    from hific.errors import CheckpointError
 
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no CUDA device here")
     # Jobs share the cores that torch would give to one image.
     torch.set_num_threads(max(1, torch.get_num_threads() // options.jobs))
     try:
-        models = [_model_of(path) for path in paths]
-        _check_options(options, paths, models)
-        return Models(
-            paths,
-            CodecSet(
-                [
-                    load_codec(path, max_pixels=options.max_pixels, device=options.device, **_chosen(options, model))
-                    for path, model in zip(paths, models, strict=True)
-                ]
-            ),
-        )
+        families = [_family_of(path) for path in paths]
+        chosen = _chosen_by_family(options, paths, families)
+        codecs = [
+            load_codec(path, device=options.device, **chosen.get(family or "", {}))
+            for path, family in zip(paths, families, strict=True)
+        ]
     except CheckpointError as error:
         raise UsageError(str(error)) from error
-    except ValueError as error:
-        raise UsageError(f"{', '.join(paths)}: {error}: leave it out, or choose one of these") from error
+    except OptionError as error:
+        raise UsageError(f"{', '.join(paths)}: --{error}: leave it out, or choose one of these") from error
+    return Models(paths, CodecSet(codecs))
 
 
 def _named_paths(options: argparse.Namespace) -> list[str]:
@@ -89,34 +75,30 @@ def _named_paths(options: argparse.Namespace) -> list[str]:
     return paths
 
 
-def _model_of(path: str) -> str | None:
-    """Which model a checkpoint says it is; None where it does not, which is for `load_codec` to tell."""
+def _family_of(path: str) -> str | None:
+    """Which family a checkpoint says it is of; None where it says none, which is for `load_codec` to tell."""
     from hific.io.checkpoint_file import read_checkpoint
 
     entry = read_checkpoint(Path(path)).get("hific")
-    model = entry.get("model") if isinstance(entry, dict) else None
-    return model if isinstance(model, str) else None
+    family = entry.get("family") if isinstance(entry, dict) else None
+    return family if family in FAMILIES else None
 
 
-def _check_options(options: argparse.Namespace, paths: Sequence[str], models: Sequence[str | None]) -> None:
-    """An option that no model has is a mistake; where some have it, it is theirs."""
-    known = [OPTIONS[model] for model in models if model in OPTIONS]
-    for option, reason in WHY_NOT.items():
-        value = getattr(options, option, None)
-        if value is not None and known and not any(option in theirs for theirs in known):
-            raise UsageError(f"--{option} {value} is not for {', '.join(paths)}: {reason}: leave it out")
-    coding = getattr(options, "coding", None)
-    families = [model for model in models if model in CODINGS]
-    if coding is not None and families and not any(coding in CODINGS[family] for family in families):
-        theirs = sorted({one for family in families for one in CODINGS[family]})
-        raise UsageError(
-            f"--coding {coding} is not for {', '.join(paths)}: {'its model knows' if len(paths) == 1 else 'they know'} "
-            f"only {', '.join(theirs)}: leave it out"
-        )
-
-
-def _chosen(options: argparse.Namespace, model: str | None) -> dict[str, Any]:
-    chosen = {option: getattr(options, option, None) for option in OPTIONS.get(model or "", ())}
-    if "coding" in chosen and chosen["coding"] not in CODINGS[model or ""]:
-        chosen["coding"] = None  # another model's
+def _chosen_by_family(
+    options: argparse.Namespace, paths: Sequence[str], families: Sequence[str | None]
+) -> dict[str, dict[str, Any]]:
+    """For each family, those of the given options that it has. UsageError for one that none of `families` has."""
+    chosen: dict[str, dict[str, Any]] = {family: {} for family in families if family is not None}
+    for name, owners in options_by_name().items():
+        value = getattr(options, name, None)
+        theirs = [family for family, _ in owners if family in chosen]
+        if value is None or not chosen:
+            continue
+        if not theirs:
+            raise UsageError(
+                f"--{name.replace('_', '-')} {value} is not for {', '.join(paths)}: only {owners[0][0]} has it: "
+                "leave it out"
+            )
+        for family in theirs:
+            chosen[family][name] = value
     return chosen

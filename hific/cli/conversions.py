@@ -17,7 +17,7 @@ from hific.io.read_image import ReadImage, image_size, read_image
 
 if TYPE_CHECKING:
     from hific.cli.checkpoint import Models
-    from hific.codecs.families import AnyCodec
+    from hific.codecs.learned_codec import LearnedCodec
 
 # 150 MB of pixels: what may wait in memory for its turn.
 EARLY_PIXELS = 50_000_000
@@ -106,7 +106,7 @@ class Compressor:
         several = len(self._models.codecs.codecs) > 1
         return Made(data, content.notes, f"{summary}, {self._models.path_of(codec)}" if several else summary)
 
-    def _compress(self, content: ReadImage, num_pixels: int) -> tuple[bytes, AnyCodec]:
+    def _compress(self, content: ReadImage, num_pixels: int) -> tuple[bytes, LearnedCodec]:
         codecs, options = self._models.codecs, self._options
         if options.max_bytes is not None:
             return codecs.compress_within(content.array, options.max_bytes)

@@ -41,10 +41,11 @@ def _as_json(source: Input, info: FileInfo) -> dict[str, object]:
 
 def _as_text(source: Input, info: FileInfo) -> str:
     checksum = "ok" if info.checksum_ok else "mismatch: the file is damaged"
+    coder = f"{info.coder}, post-filter" if info.post_filter else info.coder
     rate = f"{info.bpp:.4f} bpp" if info.checksum_ok else "DAMAGED: the rest may be wrong"
     return (
         f"{source}: {info.width}x{info.height}, {info.num_bytes} bytes, {rate}\n"
         f"  header {info.num_header_bytes} bytes (checksum included), payload {info.num_payload_bytes} bytes\n"
-        f"  {info.codec} model {info.fingerprint}, coding {info.coding}, format version {info.version}\n"
+        f"  {info.codec} model {info.fingerprint}, coder {coder}, format version {info.version}\n"
         f"  checksum {checksum}"
     )

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from hific.cli.plan import Task, find_clashes
-from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_pixels
+from hific.codecs.families import FAMILIES
+from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, check_pixels
 from hific.coding.container import unpack
 from hific.errors import BitstreamError, ImageError
 from hific.io.read_image import image_size
@@ -45,5 +46,4 @@ def _check_source(task: Task, options: argparse.Namespace) -> None:
         check_pixels(*image_size(path), options.max_pixels or DECODE_MAX_PIXELS)
         return
     header = unpack(path.read_bytes(), max_pixels=options.max_pixels or DECODE_MAX_PIXELS).header
-    if header.codec == "compressnet":
-        check_pixels(header.width, header.height, options.max_pixels or DEFAULT_MAX_PIXELS)
+    check_pixels(header.width, header.height, options.max_pixels or FAMILIES[header.codec].max_pixels)

@@ -8,24 +8,23 @@ from typing import NamedTuple
 from PIL import Image
 
 from hific.codecs.base import ImageLike
-from hific.codecs.families import AnyCodec
+from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.pixels import as_rgb8
 from hific.coding.container import unpack
 from hific.errors import NoFileFitsError, WrongModelError
-from hific.ops.padding import padded_size
 
 
 class Compressed(NamedTuple):
     """A file, and the codec that made it."""
 
     data: bytes
-    codec: AnyCodec
+    codec: LearnedCodec
 
 
 class CodecSet:
     """Codecs of any models and rates, such as the checkpoints of one model trained for .14, .30 and .45 bpp."""
 
-    def __init__(self, codecs: Sequence[AnyCodec]) -> None:
+    def __init__(self, codecs: Sequence[LearnedCodec]) -> None:
         if not codecs:
             raise ValueError("a set of codecs has one or more")
         self.codecs = tuple(codecs)
@@ -53,7 +52,7 @@ class CodecSet:
         """By the codec that made the file. Raises as `codec_of`, and as that codec's `decompress`."""
         return self.codec_of(data).decompress(data)
 
-    def codec_of(self, data: bytes) -> AnyCodec:
+    def codec_of(self, data: bytes) -> LearnedCodec:
         """The codec that made a file. Raises WrongModelError where it is none of these, and a BitstreamError for what
         is no file, or a damaged one.
         """
@@ -67,20 +66,11 @@ class CodecSet:
             f"{'are' if len(self.codecs) > 1 else 'is'} {loaded}: load the checkpoint that made it"
         )
 
-    def check_size(self, width: int, height: int) -> list[AnyCodec]:
+    def check_size(self, width: int, height: int) -> list[LearnedCodec]:
         """The codecs whose pixel limit allows such an image. Raises TooLargeError where there is none, or one of them
-        would take more memory than there is.
+        would take more memory than there is: which codec is taken must not depend on what else runs.
         """
-        allowing = [codec for codec in self.codecs if _padded_pixels(codec, width, height) <= codec.max_pixels]
+        allowing = [codec for codec in self.codecs if codec.allows(width, height)]
         for codec in allowing or [max(self.codecs, key=lambda codec: codec.max_pixels)]:
             codec.check_size(width, height)
         return allowing
-
-
-def _padded_pixels(codec: AnyCodec, width: int, height: int) -> int:
-    stride, minimum = codec.model.stride, codec.model.minimum_size
-    return padded_size(width, stride, minimum) * padded_size(height, stride, minimum)
-
-
-def _bpp(num_bytes: int, num_pixels: int) -> str:
-    return f"{8 * num_bytes / num_pixels:.4f} bpp"

@@ -1,120 +1,153 @@
-"""The closed table of what a checkpoint may be: model class, its coding, its codec.
+"""The closed table of model families: what a checkpoint or a file may name, and what a user may choose of each.
 
-A class is never looked up by a name that a file brings along.
+Imports no torch, so that the command line knows its options at once. A class is never looked up by a name that a file
+brings along: `load_family` imports what this table says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from dataclasses import Field, dataclass, field, fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
-from torch import nn
+from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, estimated_memory
+from hific.coding.container import CODERS
+from hific.errors import OptionError
 
-from hific.codecs.compressnet_codec import CompressNetCodec, SwitchSource, check_tables
-from hific.codecs.compressnet_coding import CompressNetCoding
-from hific.codecs.hyperprior_codec import DEFAULT_TILE, HyperpriorCodec, Precision
-from hific.codecs.hyperprior_coding import HyperpriorCoding
-from hific.models.compressnet import CompressNet
-from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+if TYPE_CHECKING:
+    from torch import nn
 
-AnyCodec = CompressNetCodec | HyperpriorCodec
-Coding = CompressNetCoding | HyperpriorCoding
+    from hific.codecs.family import Family
+
+Precision = Literal["float32", "bfloat16"]
+SwitchSource = Literal["predicted", "top_left", "random"]
+
+
+def option(default: Any, help: str, *, choices: tuple[str, ...] = (), encoder_only: bool = False) -> Any:
+    """A field of options: `help` is the command line's too; `choices`: of a string; `encoder_only`: a decoder goes by
+    the file."""
+    return field(default=default, metadata={"help": help, "choices": choices, "encoder_only": encoder_only})
 
 
 @dataclass(frozen=True)
 class CodecOptions:
-    """What a user may choose; None is the codec's own default. See the codecs for their meaning."""
+    """What a user may choose of every family; None is the codec's own choice. OptionError for what is none."""
 
-    coding: str | None = None
-    refine: bool | None = None
-    switch_source: str | None = None
-    tile: int | None = None
-    precision: str | None = None
-    max_pixels: int | None = None
+    coder: str | None = option(
+        None,
+        "how the latent becomes bytes: without tables (fixed_length, CompressNet only), by tables, or by a context "
+        "model that corrects them (context_coded); the last that a model has makes the smallest files, and is the "
+        "default",
+        choices=CODERS,
+        encoder_only=True,
+    )
+    post_filter: bool | None = option(
+        None,
+        "correct decoded images where that brings them closer, of models that have a post-filter (default: where there "
+        "is one): which tiles gain by it is found by decoding them, which takes time",
+        encoder_only=True,
+    )
+    max_pixels: int | None = option(
+        None,
+        f"largest image, padding included; default: {DEFAULT_MAX_PIXELS} for CompressNet, which codes an image whole, "
+        f"in about {estimated_memory(1000, 16) / 1e6:.1f} GB of memory a megapixel at size=small and "
+        f"{estimated_memory(1000, 60) / 1e6:.1f} GB at size=paper, for each of --jobs; {DECODE_MAX_PIXELS} for HiFiC, "
+        "which codes in tiles",
+    )
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value, choices = getattr(self, one.name), one.metadata["choices"]
+            if choices and value is not None and value not in choices:
+                raise OptionError(f"{one.name}={value!r} is none of {', '.join(choices)}")
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise OptionError(f"max_pixels={self.max_pixels} is 1 or more")
 
 
 @dataclass(frozen=True)
-class Family:
-    """`check` raises ValueError where a coding is not for the model; `codec` takes model, coding, fingerprint, name,
-    training and options."""
+class CompressNetOptions(CodecOptions):
+    """switch_source: where a model that predicts its switches takes them from when decoding; `top_left` and `random`
+    are controls of what the prediction is worth."""
 
-    model: type[nn.Module]
-    coding: Any
-    check: Callable[[Any, Any], None]
-    codec: Callable[[Any, Any, bytes, str, Mapping[str, Any], CodecOptions], AnyCodec]
-
-
-def _compressnet(
-    model: CompressNet,
-    coding: CompressNetCoding,
-    fingerprint: bytes,
-    name: str,
-    training: Mapping[str, Any],
-    options: CodecOptions,
-) -> CompressNetCodec:
-    _refuse(name, "CompressNet codes an image whole, in float32", tile=options.tile, precision=options.precision)
-    _refuse(name, "only HiFiC has a refinement", refine=options.refine)
-    chosen = _choice("coding", options.coding, coding.codings, coding.codings[-1])
-    source = _choice("switch_source", options.switch_source, get_args(SwitchSource), "predicted")
-    return CompressNetCodec(
-        model,
-        coding,
-        fingerprint,
-        name=name,
-        coding=chosen,
-        switch_source=source,
-        max_pixels=options.max_pixels,
-        training=training,
+    switch_source: str = option(
+        "predicted",
+        "of models that predict their pooling switches: where a decoder takes them from; top_left and random are "
+        "controls",
+        choices=("predicted", "top_left", "random"),
     )
 
 
-def _hific(
-    model: HyperpriorAutoencoder,
-    coding: HyperpriorCoding,
-    fingerprint: bytes,
-    name: str,
-    training: Mapping[str, Any],
-    options: CodecOptions,
-) -> HyperpriorCodec:
-    _refuse(name, "HiFiC has no pooling switches", switch_source=options.switch_source)
-    chosen = _choice("coding", options.coding, coding.codings, coding.codings[-1])
-    return HyperpriorCodec(
-        model,
-        coding,
-        fingerprint,
-        name=name,
-        coding=chosen,
-        refine=options.refine,
-        tile=DEFAULT_TILE if options.tile is None else options.tile,
-        precision=_choice("precision", options.precision, get_args(Precision), "float32"),
-        max_pixels=options.max_pixels,
-        training=training,
+@dataclass(frozen=True)
+class HificOptions(CodecOptions):
+    """tile: pixels a side that the networks see at a time, beside a halo; 0 for the whole image. precision: of
+    analysis and synthesis. A decoder may choose others than the encoder had; pixels then differ by a level or so."""
+
+    tile: int = option(
+        1024,
+        "pixels a side that the networks see at a time, rounded down to a multiple of 16 (default 1024); less takes "
+        "less memory and more time, 0 is the whole image at once; need not be the same for both ways",
+    )
+    precision: str = option(
+        "float32",
+        "of the networks (default float32); files can be decompressed with either. bfloat16 is for GPUs: most "
+        "processors take longer with it, and several times the memory",
+        choices=("float32", "bfloat16"),
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tile < 0:
+            raise OptionError(f"tile={self.tile} is 0 (the whole image) or more")
 
-def _check_hific(model: HyperpriorAutoencoder, coding: HyperpriorCoding) -> None:
-    coding.check_fits(model.latent_channels, model.hyper_channels)
+
+@dataclass(frozen=True)
+class FamilyEntry:
+    """module: that has a `FAMILY`; max_pixels: that a model codes at most, unless it is told otherwise."""
+
+    module: str
+    options: type[CodecOptions]
+    max_pixels: int
 
 
 FAMILIES = {
-    "compressnet": Family(CompressNet, CompressNetCoding, check_tables, _compressnet),
-    "hific": Family(HyperpriorAutoencoder, HyperpriorCoding, _check_hific, _hific),
+    "compressnet": FamilyEntry("hific.codecs.compressnet", CompressNetOptions, DEFAULT_MAX_PIXELS),
+    "hific": FamilyEntry("hific.codecs.hific", HificOptions, DECODE_MAX_PIXELS),
 }
 
 
-def family_of(model: nn.Module) -> tuple[str, Family]:
-    """The key and the family of a model."""
-    return next((key, family) for key, family in FAMILIES.items() if isinstance(model, family.model))
+def load_family(name: str) -> Family:
+    """One of FAMILIES; KeyError for others."""
+    family: Family = import_module(FAMILIES[name].module).FAMILY
+    return family
 
 
-def _choice(option: str, value: str | None, choices: tuple[str, ...], default: str) -> Any:
-    if value is not None and value not in choices:
-        raise ValueError(f"{option}={value!r} is none of {', '.join(choices)}")
-    return default if value is None else value
+def family_of(model: nn.Module) -> Family:
+    """The family whose model it is. TypeError where it is none's."""
+    for name in FAMILIES:
+        family = load_family(name)
+        if isinstance(model, family.model):
+            return family
+    raise TypeError(f"{type(model).__name__} is the model of no family: {', '.join(FAMILIES)}")
 
 
-def _refuse(name: str, reason: str, **given: object) -> None:
-    for option, value in given.items():
-        if value is not None:
-            raise ValueError(f"{option}={value!r} does not apply to {name}: {reason}")
+def choose_options(family: str, name: str, given: dict[str, Any]) -> CodecOptions:
+    """The options of a family's codec called `name`; of what is given, None stands for the default.
+
+    Raises OptionError for an option that the family does not have, and for values that are none.
+    """
+    kind = FAMILIES[family].options
+    known = [one.name for one in fields(kind)]
+    chosen = {option: value for option, value in given.items() if value is not None}
+    for option_name, value in chosen.items():
+        if option_name not in known:
+            raise OptionError(f"{option_name}={value} does not apply to {name}: its options are {', '.join(known)}")
+    return kind(**chosen)
+
+
+def options_by_name() -> dict[str, list[tuple[str, Field[Any]]]]:
+    """Every option of any family, with the families that have it."""
+    found: dict[str, list[tuple[str, Field[Any]]]] = {}
+    for name, entry in FAMILIES.items():
+        for one in fields(entry.options):
+            found.setdefault(one.name, []).append((name, one))
+    return found

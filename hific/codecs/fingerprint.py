@@ -12,16 +12,16 @@ from torch import Tensor
 
 
 def model_fingerprint(
-    model_class: str, arguments: Mapping[str, Any], weights: Mapping[str, Tensor], coding_state: Mapping[str, Tensor]
+    family: str, described: Any, weights: Mapping[str, Tensor], tables: Mapping[str, Tensor]
 ) -> bytes:
-    """32 bytes over the model's class and arguments (as sorted JSON), its weights and its coding tables.
+    """32 bytes over the family and what is described in plain values (as sorted JSON), the weights and the tables.
 
     Entries are taken in the order of their names, each with name, dtype, shape and values, so neither the order of
-    a dict nor the device that holds a tensor shows. Raises TypeError on arguments that are not plain JSON values.
+    a dict nor the device that holds a tensor shows. Raises TypeError where `described` is not plain JSON values.
     """
     digest = hashlib.sha256()
-    _add(digest, json.dumps([model_class, dict(arguments)], sort_keys=True, separators=(",", ":")).encode())
-    for group in (weights, coding_state):
+    _add(digest, json.dumps([family, described], sort_keys=True, separators=(",", ":")).encode())
+    for group in (weights, tables):
         _add(digest, str(len(group)).encode())
         for name in sorted(group):
             tensor = group[name].detach().cpu().contiguous()

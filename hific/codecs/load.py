@@ -3,7 +3,8 @@
 .ckpt (Lightning)
   state_dict   "model." + name: tensor             (training's optimizers and counters beside it are not read)
                "ema.average." + name: tensor       (where the synthesis was averaged: stands in for it)
-  hific        format_version, model, name, arguments, coding (name: tensor), fingerprint, training
+  hific        format_version, family, name, arguments, coding (plain values), tables (name: tensor), fingerprint,
+               training
 """
 
 from __future__ import annotations
@@ -16,21 +17,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hific.codecs.families import FAMILIES, AnyCodec, CodecOptions, Coding, Family, family_of
+from hific.codecs.families import FAMILIES, choose_options, family_of, load_family
+from hific.codecs.family import Family, Identity
 from hific.codecs.fingerprint import model_fingerprint
-from hific.errors import CheckpointError
+from hific.codecs.latent_coding import LatentCoding
+from hific.codecs.learned_codec import LearnedCodec
+from hific.errors import CheckpointError, OptionError
 from hific.io.checkpoint_file import CHECKPOINT_FORMAT, read_checkpoint
 from hific.ops.keep_memory import keep_freed_memory
 
 WEIGHTS_PREFIX = "model."
 AVERAGE_PREFIX, AVERAGED = "ema.average.", "synthesis."
-ENTRY_TYPES = {"model": str, "name": str, "arguments": dict, "coding": dict, "fingerprint": str, "training": dict}
+ENTRY_TYPES = {
+    "family": str,
+    "name": str,
+    "arguments": dict,
+    "coding": dict,
+    "tables": dict,
+    "fingerprint": str,
+    "training": dict,
+}
 
 
 def checkpoint_entry(
     name: str,
     model: nn.Module,
-    coding: Coding,
+    coding: LatentCoding,
     training: Mapping[str, Any],
     weights: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Any]:
@@ -39,57 +51,53 @@ def checkpoint_entry(
     `name`: the system (`sae_spn`); `training`: plain values to tell the run by (steps, data, commit); `weights`: those
     that files are coded with, where they are not the model's own.
     """
-    key, family = family_of(model)
+    family = family_of(model)
     family.check(model, coding)
     arguments: dict[str, Any] = dict(model.arguments)  # type: ignore[arg-type]
-    state = {part: torch.from_numpy(array.copy()) for part, array in coding.state().items()}
+    description = coding.description()
+    tables = {part: torch.from_numpy(array.copy()) for part, array in coding.state().items()}
     coded_with = model.state_dict() if weights is None else weights
     return {
         "format_version": CHECKPOINT_FORMAT,
-        "model": key,
+        "family": family.name,
         "name": name,
         "arguments": arguments,
-        "coding": state,
-        "fingerprint": model_fingerprint(key, arguments, coded_with, state).hex(),
+        "coding": description,
+        "tables": tables,
+        "fingerprint": model_fingerprint(family.name, [arguments, description], coded_with, tables).hex(),
         "training": dict(training),
     }
 
 
-def load_codec(
-    path: str | Path,
-    *,
-    coding: str | None = None,
-    refine: bool | None = None,
-    switch_source: str | None = None,
-    tile: int | None = None,
-    precision: str | None = None,
-    max_pixels: int | None = None,
-    device: str | torch.device = "cpu",
-) -> AnyCodec:
-    """The codec of a checkpoint, ready to compress and decompress. What is None is the codec's own default.
+def load_codec(path: str | Path, *, device: str | torch.device = "cpu", **options: Any) -> LearnedCodec:
+    """The codec of a checkpoint, ready to compress and decompress.
 
-    Raises `CheckpointError` for what is wrong with the file, ValueError for an option that its codec does not have:
-    `switch_source` is CompressNet's, `refine`, `tile` and `precision` are HiFiC's.
+    `options`: of its family, see codecs/families.py; what is None is the codec's own default. Raises CheckpointError
+    for what is wrong with the file, OptionError for an option that its codec does not have.
     """
     keep_freed_memory()
     entry, weights = _read(Path(path))
-    options = CodecOptions(coding, refine, switch_source, tile, precision, max_pixels)
-    family = FAMILIES[entry["model"]]
+    family = load_family(entry["family"])
+    chosen = choose_options(family.name, entry["name"], options)
     try:
-        fingerprint = model_fingerprint(entry["model"], entry["arguments"], weights, entry["coding"])
+        described = [entry["arguments"], entry["coding"]]
+        fingerprint = model_fingerprint(family.name, described, weights, entry["tables"])
         if fingerprint.hex() != entry["fingerprint"]:
             raise CheckpointError(
                 f"{path}: its contents have fingerprint {fingerprint.hex()[:8]}, but {entry['fingerprint'][:8]} is "
                 "written in it: the file is damaged or was edited; take another copy, or train anew"
             )
         model = _build(family, entry["arguments"], weights)
-        tables = family.coding.from_state({key: tensor.numpy() for key, tensor in entry["coding"].items()})
-        family.check(model, tables)
+        tables = {name: tensor.numpy() for name, tensor in entry["tables"].items()}
+        coding = LatentCoding.from_state(family.prior, entry["coding"], tables)
+        identity = Identity(entry["name"], fingerprint, entry["training"])
+        return LearnedCodec(family, model.to(device), coding, identity, chosen)
+    except OptionError:
+        raise
     except CheckpointError as error:
         raise error if str(path) in str(error) else CheckpointError(f"{path}: {error}") from error
     except (TypeError, ValueError, KeyError, OverflowError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: does not fit this version's {entry['model']} ({error}): train anew") from error
-    return family.codec(model.to(device), tables, fingerprint, entry["name"], entry["training"], options)
+        raise CheckpointError(f"{path}: does not fit this version's {family.name} ({error}): train anew") from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -100,7 +108,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{path}: a checkpoint, but not one that this suite's train.py made")
     _check_entry(path, entry)
     named = {str(key): value for key, value in checkpoint["state_dict"].items() if isinstance(value, Tensor)}
-    if not all(_is_whole(value) for value in (*named.values(), *entry["coding"].values())):
+    if not all(_is_whole(value) for value in (*named.values(), *entry["tables"].values())):
         raise CheckpointError(f"{path}: refused: a tensor in it is larger than what is stored of it")
     found = {key.removeprefix(WEIGHTS_PREFIX): value for key, value in named.items() if key.startswith(WEIGHTS_PREFIX)}
     found |= {
@@ -110,7 +118,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     }
     # Cloned: the memory map must not outlive this call, or a run that goes on saving would change the weights under us.
     weights = {key: value.clone() for key, value in found.items()}
-    entry["coding"] = {key: value.clone() for key, value in entry["coding"].items()}
+    entry["tables"] = {key: value.clone() for key, value in entry["tables"].items()}
     return entry, weights
 
 
@@ -125,15 +133,15 @@ def _check_entry(path: Path, entry: Mapping[str, Any]) -> None:
     for key, kind in ENTRY_TYPES.items():
         if not isinstance(entry.get(key), kind):
             raise CheckpointError(f"{path}: its {key!r} is missing or no {kind.__name__}: train anew")
-    if entry["model"] not in FAMILIES:
-        raise CheckpointError(f"{path}: unknown model {entry['model']!r}; known: {', '.join(FAMILIES)}")
-    known = set(inspect.signature(FAMILIES[entry["model"]].model).parameters)
+    if entry["family"] not in FAMILIES:
+        raise CheckpointError(f"{path}: unknown family {entry['family']!r}; known: {', '.join(FAMILIES)}")
+    known = set(inspect.signature(load_family(entry["family"]).model).parameters)
     unknown = sorted(str(key) for key in entry["arguments"] if key not in known)
     if unknown:
         raise CheckpointError(
-            f"{path}: {entry['model']} takes no argument {', '.join(unknown)}; nothing named in a file is imported"
+            f"{path}: {entry['family']} takes no argument {', '.join(unknown)}; nothing named in a file is imported"
         )
-    if not all(isinstance(value, Tensor) for value in entry["coding"].values()):
+    if not all(isinstance(value, Tensor) for value in entry["tables"].values()):
         raise CheckpointError(f"{path}: its coding tables are not tensors: train anew")
 
 

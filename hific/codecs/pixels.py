@@ -13,6 +13,7 @@ from hific.codecs.base import ImageLike
 from hific.io.read_image import to_rgb8
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def as_rgb8(image: ImageLike) -> Pixels:

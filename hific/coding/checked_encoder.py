@@ -10,6 +10,10 @@ import numpy as np
 from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
 
 
+class SelfCheckError(RuntimeError):
+    """What was encoded does not decode to itself. Never the input's fault; the bytes are not to be kept."""
+
+
 class CheckedEncoder(RangeEncoder):
     """A RangeEncoder that remembers what it was asked to code, and with which frequencies."""
 

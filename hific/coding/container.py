@@ -1,4 +1,4 @@
-"""The `.hfc` file, format version 1, little endian.
+"""The `.hfc` file, format version 2, little endian.
 
 | bytes | what |
 |---|---|
@@ -6,58 +6,60 @@
 | 1 | format version |
 | 4 | model fingerprint: the first bytes of the SHA-256 over weights and tables |
 | 1-5 each | width, height in pixels, varints (7 bits a byte, lowest first) |
-| 1 | flags: codec (bits 0-2), which of its codings (bits 3-4), number of raw parts (bits 5-7) |
-| | each raw part: its length (varint) and bytes |
+| 1 | flags: codec (bits 0-2), latent coder (bits 3-4), whether there are tile flags of a post-filter (bit 5), 0 |
 | | the range coder's one stream, up to the checksum |
 | 4 | CRC-32 of all before it |
 
-A 768x512 file without raw parts takes 17 bytes besides its stream.
+A 768x512 file takes 17 bytes besides its stream, which holds in this order: hyper-symbols, symbols of the latent, side
+information (max-pool switches), tile flags; of each what the model has.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from hific.errors import CorruptedError, NotHfcError, TooLargeError, TruncatedError, UnsupportedVersionError
 
 MAGIC = b"HFC"
-VERSION = 1
+VERSION = 2
 # Closed tables: a number's meaning never changes, new ones are added at the end.
 CODECS = ("compressnet", "hific")
-CODINGS = {"compressnet": ("packed", "static", "context", "neighbor"), "hific": ("hyperprior", "neighbor")}
-MAX_RAW_PARTS = 7
+CODERS = ("fixed_length", "tables", "context_coded")
 
 _CHECKSUM_BYTES = 4
 _FIXED_BYTES = len(MAGIC) + 1 + 4
 _VARINT_BYTES = 5
 _MAX_VARINT = (1 << 32) - 1
+_POST_FILTER_BIT, _RESERVED_BITS = 1 << 5, 0b11 << 6
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself. `fingerprint`: 4 bytes; `codec` of CODECS, `coding` of its CODINGS; unpadded size."""
+    """What a file says of itself. `fingerprint`: 4 bytes; `codec` of CODECS, `coder` of CODERS; `width`, `height`:
+    unpadded; `post_filter`: tile flags end the stream."""
 
     fingerprint: bytes
     width: int
     height: int
     codec: str
-    coding: str
+    coder: str
+    post_filter: bool = False
     version: int = VERSION
 
 
 @dataclass(frozen=True)
 class FileInfo:
-    """A file described without a model. `num_header_bytes`: all but raw parts and stream, with the checksum."""
+    """A file described without a model. `num_header_bytes`: all but the stream, with the checksum."""
 
     version: int
     fingerprint: str
     width: int
     height: int
     codec: str
-    coding: str
+    coder: str
+    post_filter: bool
     num_bytes: int
     num_header_bytes: int
     num_payload_bytes: int
@@ -67,20 +69,18 @@ class FileInfo:
 
 class Unpacked(NamedTuple):
     header: Header
-    raw_parts: tuple[bytes, ...]
     stream: bytes
 
 
-def pack(header: Header, raw_parts: Sequence[bytes], stream: bytes) -> bytes:
+def pack(header: Header, stream: bytes) -> bytes:
     """The file's bytes. Raises ValueError for what the format cannot say."""
     if header.version != VERSION or len(header.fingerprint) != 4 or min(header.width, header.height) < 1:
         raise ValueError(f"a header has version {VERSION}, a 4-byte fingerprint and a size from 1x1 up, not {header}")
-    if header.codec not in CODECS or header.coding not in CODINGS[header.codec] or len(raw_parts) > MAX_RAW_PARTS:
-        raise ValueError(f"unknown codec or coding in {header}, or more than {MAX_RAW_PARTS} raw parts")
-    flags = CODECS.index(header.codec) | CODINGS[header.codec].index(header.coding) << 3 | len(raw_parts) << 5
+    if header.codec not in CODECS or header.coder not in CODERS:
+        raise ValueError(f"unknown codec or latent coder in {header}")
+    flags = CODECS.index(header.codec) | CODERS.index(header.coder) << 3 | _POST_FILTER_BIT * header.post_filter
     fields = [MAGIC, bytes([header.version]), header.fingerprint, _varint(header.width), _varint(header.height)]
-    parts = [piece for part in raw_parts for piece in (_varint(len(part)), bytes(part))]
-    body = b"".join([*fields, bytes([flags]), *parts, stream])
+    body = b"".join([*fields, bytes([flags]), stream])
     return body + zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little")
 
 
@@ -102,18 +102,18 @@ def unpack(data: bytes, *, max_pixels: int) -> Unpacked:
 def read_info(data: bytes) -> FileInfo:
     """What a file says without its model, a damaged one too; BitstreamError where its header cannot be read."""
     _check_start(data)
-    header, raw_parts, stream = _parse(data)
-    num_payload_bytes = sum(map(len, raw_parts)) + len(stream)
+    header, stream = _parse(data)
     return FileInfo(
         version=header.version,
         fingerprint=header.fingerprint.hex(),
         width=header.width,
         height=header.height,
         codec=header.codec,
-        coding=header.coding,
+        coder=header.coder,
+        post_filter=header.post_filter,
         num_bytes=len(data),
-        num_header_bytes=len(data) - num_payload_bytes,
-        num_payload_bytes=num_payload_bytes,
+        num_header_bytes=len(data) - len(stream),
+        num_payload_bytes=len(stream),
         bpp=8 * len(data) / (header.width * header.height),
         checksum_ok=_checksum_matches(data),
     )
@@ -126,7 +126,7 @@ def _check_start(data: bytes) -> None:
         raise TruncatedError(f"an .hfc file cut short: {len(data)} bytes")
     if data[len(MAGIC)] != VERSION:
         raise UnsupportedVersionError(
-            f"format version {data[len(MAGIC)]}, known is {VERSION}: upgrade hific (or the file is damaged)"
+            f"format version {data[len(MAGIC)]}, known is {VERSION}: it takes another version of hific (or is damaged)"
         )
 
 
@@ -143,20 +143,12 @@ def _parse(data: bytes) -> Unpacked:
     if position >= len(body):
         raise TruncatedError("an .hfc file cut short within its header")
     flags = body[position]
-    codec, coding, num_raw_parts = flags & 7, flags >> 3 & 3, flags >> 5
-    if codec >= len(CODECS) or coding >= len(CODINGS[CODECS[codec]]):
-        raise CorruptedError(f"unknown codec {codec} or coding {coding}")
-    position += 1
-    raw_parts = []
-    for _ in range(num_raw_parts):
-        length, position = _read_varint(body, position)
-        if length > len(body) - position:
-            raise TruncatedError(f"a part of {length} bytes is announced, {len(body) - position} are there")
-        raw_parts.append(body[position : position + length])
-        position += length
-    fingerprint = body[len(MAGIC) + 1 : _FIXED_BYTES]
-    header = Header(fingerprint, width, height, CODECS[codec], CODINGS[CODECS[codec]][coding], data[len(MAGIC)])
-    return Unpacked(header, tuple(raw_parts), body[position:])
+    codec, coder = flags & 7, flags >> 3 & 3
+    if codec >= len(CODECS) or coder >= len(CODERS) or flags & _RESERVED_BITS:
+        raise CorruptedError(f"unknown codec {codec}, latent coder {coder} or flags {flags:#04x}")
+    fingerprint, post_filter = body[len(MAGIC) + 1 : _FIXED_BYTES], bool(flags & _POST_FILTER_BIT)
+    header = Header(fingerprint, width, height, CODECS[codec], CODERS[coder], post_filter, data[len(MAGIC)])
+    return Unpacked(header, body[position + 1 :])
 
 
 def _varint(value: int) -> bytes:

@@ -16,10 +16,10 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, Pixels
 from hific.evaluation.measurement import WHOLE_SET, Measurement
 from hific.evaluation.metrics_of import Measured, Metrics
 from hific.evaluation.provenance import Provenance
-from hific.evaluation.systems import Pixels, Setup, System
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _RoundTrip:
 
 
 def evaluate_system(
-    system: System,
+    system: CodecUnderTest,
     images: Sequence[EvaluationImage],
     metrics: Metrics,
     store: Store,
@@ -66,55 +66,55 @@ def evaluate_system(
     rows = []
     for image in images:
         pixels = image.read()
-        setup = system.setup(image.name, pixels)
-        trip = _round_trip(setup, pixels, system.name, image.name, store)
-        of_set.update(pixels, trip.reconstruction, partial(_pair_again, image, setup, trip.data))
-        rows.append(_image_row(system.name, image, setup, trip, metrics, pixels, provenance))
+        spec = system.spec(image.name, pixels)
+        trip = _round_trip(spec, pixels, system.name, image.name, store)
+        of_set.update(pixels, trip.reconstruction, partial(_pair_again, image, spec, trip.data))
+        rows.append(_image_row(system.name, image, spec, trip, metrics, pixels, provenance))
     measured = of_set.compute()
     return [*rows, _set_row(rows, measured)] if rows and (measured.values or measured.absent) else rows
 
 
-def _round_trip(setup: Setup, pixels: Pixels, system: str, image: str, store: Store) -> _RoundTrip:
+def _round_trip(spec: EncodeSpec, pixels: Pixels, system: str, image: str, store: Store) -> _RoundTrip:
     start = time.perf_counter()
-    compressed = setup.codec.compress(pixels)
+    compressed = spec.codec.compress(pixels)
     encode_seconds = time.perf_counter() - start
-    data = store.put(system, image, setup.codec.extension, compressed)
+    data = store.put(system, image, spec.codec.extension, compressed)
     start = time.perf_counter()
-    reconstruction = _reconstruction(setup, pixels, data)
+    reconstruction = _reconstruction(spec, pixels, data)
     seconds = time.perf_counter() - start
     if reconstruction.shape != pixels.shape:
-        raise ValueError(f"{system}: {setup.codec.name} made {reconstruction.shape} of an image of {pixels.shape}")
+        raise ValueError(f"{system}: {spec.codec.name} made {reconstruction.shape} of an image of {pixels.shape}")
     store.put_reconstruction(system, image, reconstruction)
     # What an oracle takes is not the time of a decoder.
-    return _RoundTrip(data, reconstruction, encode_seconds, None if setup.reconstruct else seconds)
+    return _RoundTrip(data, reconstruction, encode_seconds, None if spec.reconstruct else seconds)
 
 
-def _reconstruction(setup: Setup, pixels: Pixels, data: bytes) -> Pixels:
-    decoded: Image.Image = setup.reconstruct(pixels) if setup.reconstruct else setup.codec.decompress(data)
+def _reconstruction(spec: EncodeSpec, pixels: Pixels, data: bytes) -> Pixels:
+    decoded: Image.Image = spec.reconstruct(pixels) if spec.reconstruct else spec.codec.decompress(data)
     return np.asarray(decoded.convert("RGB"))
 
 
-def _pair_again(image: EvaluationImage, setup: Setup, data: bytes) -> tuple[Pixels, Pixels]:
+def _pair_again(image: EvaluationImage, spec: EncodeSpec, data: bytes) -> tuple[Pixels, Pixels]:
     pixels = image.read()
-    return pixels, _reconstruction(setup, pixels, data)
+    return pixels, _reconstruction(spec, pixels, data)
 
 
 def _image_row(
     system: str,
     image: EvaluationImage,
-    setup: Setup,
+    spec: EncodeSpec,
     trip: _RoundTrip,
     metrics: Metrics,
     pixels: Pixels,
     provenance: Provenance,
 ) -> Measurement:
     measured = metrics.measure(pixels, trip.reconstruction)
-    extra = setup.extra_metrics(pixels) if setup.extra_metrics else {}
+    extra = spec.extra_metrics(pixels) if spec.extra_metrics else {}
     height, width = pixels.shape[:2]
     return Measurement(
         system=system,
-        codec=setup.codec.name,
-        setting=setup.setting or setup.codec.setting,
+        codec=spec.codec.name,
+        setting=spec.setting or spec.codec.setting,
         image=image.name,
         width=width,
         height=height,
@@ -124,12 +124,12 @@ def _image_row(
         absent=measured.absent,
         encode_seconds=trip.encode_seconds,
         decode_seconds=trip.decode_seconds,
-        max_bytes=setup.max_bytes,
-        scale=setup.scale,
+        max_bytes=spec.max_bytes,
+        scale=spec.scale,
         preprocessing=image.preprocessing,
-        note=setup.note,
-        codec_version=setup.version,
-        fingerprint=setup.fingerprint,
+        note=spec.note,
+        codec_version=spec.version,
+        fingerprint=spec.fingerprint,
         provenance=provenance,
     )
 

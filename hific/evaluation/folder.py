@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hific.evaluation.systems import Pixels
+from hific.evaluation.codecs_under_test import Pixels
 from hific.io.write_whole import write_whole
 
 ORIGINAL = "original"

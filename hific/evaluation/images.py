@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from hific.data.datasets import PhotoReader
 from hific.data.transforms import center_crop
+from hific.errors import TooLargeError
+from hific.evaluation.codecs_under_test import Pixels
 from hific.evaluation.evaluate import EvaluationImage
-from hific.evaluation.systems import Pixels
-from hific.ops.padding import padded_size
-
-
-@dataclass(frozen=True)
-class SizeLimit:
-    """The most pixels that a network takes at once, counted after padding to a multiple of `multiple` and at least
-    `minimum` a side."""
-
-    max_pixels: int
-    multiple: int = 1
-    minimum: int = 1
-
-    def allows(self, height: int, width: int) -> bool:
-        padded = [padded_size(length, self.multiple, self.minimum) for length in (height, width)]
-        return padded[0] * padded[1] <= self.max_pixels
 
 
 def evaluation_images(
-    files: Sequence[Path], *, clahe: bool = False, crop: int | None = None, limit: SizeLimit | None = None
+    files: Sequence[Path],
+    *,
+    clahe: bool = False,
+    crop: int | None = None,
+    check_size: Callable[[int, int], object] | None = None,
 ) -> tuple[list[EvaluationImage], list[str]]:
-    """The images that can be measured, and a sentence for each that cannot be decoded or is above `limit`: it is
-    missing from every mean.
+    """The images that can be measured, and a sentence for each that cannot be decoded or is too large: it is missing
+    from every mean.
 
     `clahe`: equalize lightness, as the paper does; the result is the reference. `crop`: only the center, at most so
-    many pixels a side. Images are read when they are needed, not kept.
+    many pixels a side. `check_size`: of width and height; raises TooLargeError where a codec does not take them. Images
+    are read when they are needed, not kept.
     """
     images, warnings = [], []
     preprocessing = ", ".join(filter(None, ("CLAHE" if clahe else "", f"center crop of {crop}" if crop else "")))
@@ -47,13 +37,13 @@ def evaluation_images(
         except ValueError as error:
             warnings.append(f"left out: {path.name} cannot be read ({str(error).replace(str(path), path.name)}).")
             continue
-        if limit is None or limit.allows(height, width):
-            images.append(EvaluationImage(name, read, preprocessing))
-        else:
-            warnings.append(
-                f"left out: {path.name}, {width}x{height}, is above max_pixels={limit.max_pixels} of CompressNet, "
-                "which takes an image whole: raise max_pixels if memory allows, or measure centers by crop=PIXELS."
-            )
+        try:
+            if check_size is not None:
+                check_size(width, height)
+        except TooLargeError as error:
+            warnings.append(f"left out: {path.name}: {error}; or measure centers by crop=PIXELS.")
+            continue
+        images.append(EvaluationImage(name, read, preprocessing))
     return images, warnings
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hific.evaluation.systems import Pixels
+from hific.evaluation.codecs_under_test import Pixels
 from hific.metrics.absent import Absent
 from hific.metrics.image_metric import ImageMetric, SetMetric
 

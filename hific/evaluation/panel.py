@@ -17,9 +17,9 @@ from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
 
+from hific.evaluation.codecs_under_test import Pixels
 from hific.evaluation.columns import KEY_METRICS, metric_column
 from hific.evaluation.measurement import Measurement
-from hific.evaluation.systems import Pixels
 
 MARGIN, GAP, LINE, TITLE_LINE = 16, 4, 18, 24
 INK, SOFT_INK, PAPER, FRAME = "#1a1a1a", "#555555", "#ffffff", "#ffd400"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -36,3 +36,17 @@ def check_file(option: str, file: str | Path | None) -> None:
     """OptionError unless it is None or a file that exists."""
     if file and not Path(file).is_file():
         raise OptionError(f"{option}={file}: there is no such file")
+
+
+def byte_limits_wanted(
+    match_to: str | int, references: Sequence[str], images: Sequence[str]
+) -> Mapping[str, int] | Sequence[str]:
+    """What `measure_all` takes for its limits: bytes by image, or the labels whose bytes they are. OptionError where
+    there is nothing to match."""
+    if isinstance(match_to, int):
+        return dict.fromkeys(images, match_to)
+    if match_to not in ("first", "each"):
+        raise OptionError(f"match_to={match_to}: it is first, each or a number of bytes")
+    if not references:
+        raise OptionError("there is no checkpoint to match bytes to: give checkpoint=... or match_to=BYTES")
+    return references[:1] if match_to == "first" else references

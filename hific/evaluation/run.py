@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hific.evaluation.codecs_under_test import CodecUnderTest, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder
@@ -18,7 +19,6 @@ from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
 from hific.evaluation.provenance import Provenance
 from hific.evaluation.report import ReportContext, write_report
 from hific.evaluation.row_files import write_rows
-from hific.evaluation.systems import MatchedSystem, System
 from hific.evaluation.tables import main_table
 from hific.io.write_whole import write_whole
 
@@ -36,7 +36,7 @@ class PanelOptions:
 
 
 def measure_all(
-    learned: Sequence[System],
+    learned: Sequence[CodecUnderTest],
     families: Sequence[CodecFamily],
     limits: Mapping[str, int] | Sequence[str],
     images: Sequence[EvaluationImage],
@@ -62,13 +62,19 @@ def measure_all(
     for label, max_bytes in by_label.items():
         for family in families:
             name = matched_name(family, label, len(by_label))
-            rows += _measured(MatchedSystem(name, family, max_bytes), images, metrics, folder, provenance)
+            rows += _measured(RateMatchedCodec(name, family, max_bytes), images, metrics, folder, provenance)
     return rows
 
 
 def matched_name(family: CodecFamily, label: str, num_labels: int) -> str:
     """What a family is called at the bytes of the system `label`, one of so many."""
     return f"{family.name} <= {label}" if num_labels > 1 else family.name
+
+
+def matched_names(families: Sequence[CodecFamily], limits: Mapping[str, int] | Sequence[str]) -> list[str]:
+    """The labels of the rows that `measure_all` makes of the families."""
+    labels = [""] if isinstance(limits, Mapping) else limits
+    return [matched_name(family, label, len(labels)) for label in labels for family in families]
 
 
 def write_results(
@@ -105,7 +111,7 @@ def draw_image_panel(rows: Sequence[Measurement], image: str, folder: Evaluation
 
 
 def _measured(
-    system: System,
+    system: CodecUnderTest,
     images: Sequence[EvaluationImage],
     metrics: Metrics,
     folder: EvaluationFolder,

@@ -11,7 +11,7 @@ import torch
 
 from hific.errors import CheckpointError
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 # What `torch.load` was seen to raise on damaged files, besides its UnpicklingError.
 DAMAGE = (
     OSError,

@@ -17,7 +17,7 @@ from hific.evaluation.measurement import Measurement
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import GAP, MARGIN, PanelCell, Zoom, draw_panel, encode_panel, panel_cells
 from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
-from hific.evaluation.systems import FixedSystem, Setup, oracle
+from hific.evaluation.codecs_under_test import FixedCodec, EncodeSpec, oracle
 from hific.metrics.psnr import PSNR
 
 MakeRow = Callable[..., Measurement]
@@ -91,7 +91,7 @@ def test_systems_that_differ_in_rate_alone_are_joined(make_row: MakeRow) -> None
 
 
 def test_the_legend_tells_a_bound_from_its_base(picture: np.ndarray, tmp_path: Path) -> None:
-    base = FixedSystem("a", Setup(PillowCodec("jpeg", 40), fingerprint="ab"))
+    base = FixedCodec("a", EncodeSpec(PillowCodec("jpeg", 40), fingerprint="ab"))
     bound = oracle("a, oracle switches", base.fixed, Image.fromarray, knows="oracle switches")
     image, metrics = EvaluationImage("x", lambda: picture), Metrics([PSNR()])
     rows = [row for one in (base, bound) for row in evaluate_system(one, [image], metrics, EvaluationFolder(tmp_path))]

@@ -16,7 +16,7 @@ from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import EvaluationFolder, slug
 from hific.evaluation.measurement import WHOLE_SET
 from hific.evaluation.metrics_of import Metrics
-from hific.evaluation.systems import ABOVE_LIMIT, NOT_DECODABLE, FixedSystem, MatchedSystem, Setup, oracle
+from hific.evaluation.codecs_under_test import ABOVE_LIMIT, NOT_DECODABLE, FixedCodec, RateMatchedCodec, EncodeSpec, oracle
 from hific.metrics.absent import Absent
 from hific.metrics.psnr import MSE, PSNR
 
@@ -61,7 +61,7 @@ def test_a_row_holds_the_bytes_of_the_file_and_metrics_of_what_it_decodes_to(
     images: Sequence[EvaluationImage], tmp_path: Path
 ) -> None:
     folder = EvaluationFolder(tmp_path, keep={"a"})
-    rows = evaluate_system(FixedSystem("jpeg, 40", Setup(JPEG, version="9")), images, metrics(PSNR()), folder)
+    rows = evaluate_system(FixedCodec("jpeg, 40", EncodeSpec(JPEG, version="9")), images, metrics(PSNR()), folder)
     for row, image in zip(rows, images, strict=True):
         data = (tmp_path / "files" / "jpeg-40" / f"{image.name}.jpg").read_bytes()
         assert row.num_bytes == len(data)
@@ -85,7 +85,7 @@ class Corrupting(EvaluationFolder):
 
 
 def test_what_is_measured_is_decoded_from_the_stored_file(images: Sequence[EvaluationImage], tmp_path: Path) -> None:
-    system = FixedSystem("jpeg", Setup(JPEG))
+    system = FixedCodec("jpeg", EncodeSpec(JPEG))
     honest, other = (
         evaluate_system(system, images, metrics(MSE()), store(tmp_path))[0] for store in (EvaluationFolder, Corrupting)
     )
@@ -98,7 +98,7 @@ def test_what_cannot_be_computed_is_absent_with_its_reason(
     answer: float | Absent, reason: str, images: Sequence[EvaluationImage], tmp_path: Path
 ) -> None:
     row, _ = evaluate_system(
-        FixedSystem("jpeg", Setup(JPEG)), images, metrics(MSE(), Broken(answer)), EvaluationFolder(tmp_path)
+        FixedCodec("jpeg", EncodeSpec(JPEG)), images, metrics(MSE(), Broken(answer)), EvaluationFolder(tmp_path)
     )
     assert row.absent == {"broken": reason}
     assert set(row.metrics) == {"mse"}
@@ -113,7 +113,7 @@ def test_a_set_has_a_row_of_its_own_with_the_number_of_images(
         made.append(Count())
         return [made[-1]]
 
-    system = FixedSystem("jpeg", Setup(JPEG, fingerprint="ab"))
+    system = FixedCodec("jpeg", EncodeSpec(JPEG, fingerprint="ab"))
     for _ in range(2):
         *rows, last = evaluate_system(system, images, Metrics([MSE()], of_set), EvaluationFolder(tmp_path))  # type: ignore[arg-type]
     assert [len(one.shown) for one in made] == [2, 2]  # each evaluation counts its own images
@@ -132,9 +132,9 @@ def test_a_set_of_the_same_pixels_is_measured_once(images: Sequence[EvaluationIm
         return [made[-1]]
 
     shared = Metrics([MSE()], of_set)  # type: ignore[arg-type]
-    same, twin = (FixedSystem(name, Setup(JPEG, version=name)) for name in ("same", "twin"))
+    same, twin = (FixedCodec(name, EncodeSpec(JPEG, version=name)) for name in ("same", "twin"))
     # differs from `same` in its second image only
-    other = MatchedSystem(
+    other = RateMatchedCodec(
         "other", PillowFamily("jpeg", scales=(1,)), {"a": len(JPEG.compress(images[0].read())), "b": 1}
     )
     sets = [evaluate_system(one, images, shared, EvaluationFolder(tmp_path))[-1] for one in (same, twin, other)]
@@ -146,7 +146,7 @@ def test_a_set_of_the_same_pixels_is_measured_once(images: Sequence[EvaluationIm
 def test_an_oracle_has_the_bytes_of_its_base_and_says_that_they_do_not_decode_to_it(
     images: Sequence[EvaluationImage], tmp_path: Path
 ) -> None:
-    base = FixedSystem("jpeg", Setup(JPEG))
+    base = FixedCodec("jpeg", EncodeSpec(JPEG))
     bound = oracle("jpeg, oracle", base.fixed, Image.fromarray)
     (real, _), (row, _) = (
         evaluate_system(one, images, metrics(MSE()), EvaluationFolder(tmp_path)) for one in (base, bound)
@@ -157,21 +157,21 @@ def test_an_oracle_has_the_bytes_of_its_base_and_says_that_they_do_not_decode_to
 
 
 def test_extra_metrics_of_a_system_are_in_its_rows(images: Sequence[EvaluationImage], tmp_path: Path) -> None:
-    setup = Setup(JPEG, extra_metrics=lambda pixels: {"switch_accuracy": len(pixels) / 100})
-    rows = evaluate_system(FixedSystem("jpeg", setup), images, metrics(MSE()), EvaluationFolder(tmp_path))
+    setup = EncodeSpec(JPEG, extra_metrics=lambda pixels: {"switch_accuracy": len(pixels) / 100})
+    rows = evaluate_system(FixedCodec("jpeg", setup), images, metrics(MSE()), EvaluationFolder(tmp_path))
     assert [row.metrics["switch_accuracy"] for row in rows] == [0.6, 0.33]
 
 
 def test_a_reconstruction_of_another_size_is_an_error(images: Sequence[EvaluationImage], tmp_path: Path) -> None:
-    setup = Setup(JPEG, reconstruct=lambda pixels: Image.fromarray(pixels[1:]))
+    setup = EncodeSpec(JPEG, reconstruct=lambda pixels: Image.fromarray(pixels[1:]))
     with pytest.raises(ValueError, match="jpeg made"):
-        evaluate_system(FixedSystem("jpeg", setup), images, metrics(), EvaluationFolder(tmp_path))
+        evaluate_system(FixedCodec("jpeg", setup), images, metrics(), EvaluationFolder(tmp_path))
 
 
 def test_matched_rows_keep_to_their_limits_and_say_where_they_could_not(
     images: Sequence[EvaluationImage], tmp_path: Path
 ) -> None:
-    system = MatchedSystem("webp", PillowFamily("webp"), {"a": 400, "b": 20})
+    system = RateMatchedCodec("webp", PillowFamily("webp"), {"a": 400, "b": 20})
     fits, above = evaluate_system(system, images, metrics(MSE()), EvaluationFolder(tmp_path))
     assert fits.num_bytes <= fits.max_bytes == 400 and fits.note == ""
     assert above.num_bytes > above.max_bytes == 20 and above.note == ABOVE_LIMIT and above.scale > 1

@@ -17,11 +17,11 @@ from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.report import ReportContext
 from hific.evaluation.row_files import read_rows
 from hific.evaluation.run import PanelOptions, measure_all, write_results
-from hific.evaluation.systems import FixedSystem, Setup
+from hific.evaluation.codecs_under_test import FixedCodec, EncodeSpec
 from hific.metrics.psnr import PSNR
 
 FAMILIES = [PillowFamily("jpeg"), PillowFamily("webp")]
-LEARNED = [FixedSystem(f"j2k {step}", Setup(PillowCodec("jpeg2000", step), fingerprint="ab")) for step in (1400, 1500)]
+LEARNED = [FixedCodec(f"j2k {step}", EncodeSpec(PillowCodec("jpeg2000", step), fingerprint="ab")) for step in (1400, 1500)]
 
 
 class CountingPSNR(PSNR):
@@ -82,7 +82,7 @@ def test_equal_labels_are_refused_before_anything_is_measured(images: list[Evalu
 
 
 def test_the_same_pixels_are_measured_once(images: list[EvaluationImage], tmp_path: Path) -> None:
-    twins = [FixedSystem(name, LEARNED[0].fixed) for name in ("packed", "context")]
+    twins = [FixedCodec(name, LEARNED[0].fixed) for name in ("packed", "context")]
     CountingPSNR.calls = 0
     rows = measure_all(twins, [], {}, images, Metrics([CountingPSNR()]), EvaluationFolder(tmp_path))
     assert CountingPSNR.calls == 2 and len(rows) == 4

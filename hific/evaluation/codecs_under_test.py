@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -12,13 +12,16 @@ from PIL import Image
 from hific.codecs.base import Codec
 from hific.evaluation.match_rate import CodecFamily, RateNotReachedError, match_bytes
 
+if TYPE_CHECKING:
+    from hific.codecs.family import Variant
+
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 NOT_DECODABLE = "not decodable at these bytes"
 ABOVE_LIMIT = "above the byte limit"
 
 
 @dataclass(frozen=True)
-class Setup:
+class EncodeSpec:
     """How one image is coded.
 
     Args:
@@ -41,28 +44,28 @@ class Setup:
     note: str = ""
 
 
-class System(Protocol):
+class CodecUnderTest(Protocol):
     """One line of a table."""
 
     @property
     def name(self) -> str: ...
 
-    def setup(self, image_name: str, pixels: Pixels) -> Setup: ...
+    def spec(self, image_name: str, pixels: Pixels) -> EncodeSpec: ...
 
 
 @dataclass(frozen=True)
-class FixedSystem:
-    """The same setup for every image."""
+class FixedCodec:
+    """The same spec for every image."""
 
     name: str
-    fixed: Setup
+    fixed: EncodeSpec
 
-    def setup(self, image_name: str, pixels: Pixels) -> Setup:
+    def spec(self, image_name: str, pixels: Pixels) -> EncodeSpec:
         return self.fixed
 
 
 @dataclass(frozen=True)
-class MatchedSystem:
+class RateMatchedCodec:
     """A family at the largest file not above `max_bytes[image name]`; where it cannot go so low, at its smallest, and
     the row says so."""
 
@@ -70,19 +73,24 @@ class MatchedSystem:
     family: CodecFamily
     max_bytes: Mapping[str, int]
 
-    def setup(self, image_name: str, pixels: Pixels) -> Setup:
+    def spec(self, image_name: str, pixels: Pixels) -> EncodeSpec:
         limit = self.max_bytes[image_name]
         note = ""
         try:
             codec, _ = match_bytes(self.family, pixels, limit)
         except RateNotReachedError as error:
             codec, note = error.codec, ABOVE_LIMIT
-        return Setup(codec, version=self.family.version, scale=codec.scale, max_bytes=limit, note=note)
+        return EncodeSpec(codec, version=self.family.version, scale=codec.scale, max_bytes=limit, note=note)
 
 
-def oracle(name: str, base: Setup, reconstruct: Callable[[Pixels], Image.Image], *, knows: str = "") -> FixedSystem:
-    """A bound: the bytes of `base`, and a reconstruction that also looks at the original. `knows`: what it takes from
-    there, such as "oracle switches", for the setting of its rows."""
-    setting = ", ".join(filter(None, (base.codec.setting, knows)))
-    setup = replace(base, reconstruct=reconstruct, extra_metrics=None, setting=setting, note=NOT_DECODABLE)
-    return FixedSystem(name, setup)
+def variant_under_test(label: str, variant: Variant) -> FixedCodec:
+    """One of the things that the files of a learned codec, called `label`, can be."""
+    spec = EncodeSpec(
+        variant.codec,
+        reconstruct=variant.reconstruct,
+        extra_metrics=variant.extra_metrics,
+        setting=variant.label,
+        fingerprint=variant.codec.fingerprint.hex(),
+        note=NOT_DECODABLE if variant.reconstruct else "",
+    )
+    return FixedCodec(f"{label}, {variant.label}", spec)

@@ -1,0 +1,158 @@
+"""CompressNet as a family: its networks, whose statistics are of the whole image, and what its rows of a table are.
+
+image [H, W, 3] ─ pad right and bottom to 16n >= 32 ─ analysis ─ levels -2..2 [C, h, w], where transmitted: switches
+levels ─ synthesis, by transmitted or predicted switches ─ image
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from hific.codecs.channel_prior import ChannelPrior
+from hific.codecs.families import CompressNetOptions
+from hific.codecs.family import Family, PaddedSize, Progress, Variant
+from hific.codecs.latent_coding import LatentCoding, UncodedLatent
+from hific.codecs.learned_codec import LearnedCodec
+from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, check_memory
+from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
+from hific.errors import OptionError
+from hific.models.compressnet import CompressNet
+from hific.ops.padding import pad_to_multiple, padded_size
+
+SCALES = 4
+RANDOM_SWITCHES_SEED = 0
+NO_HYPER_SYMBOLS = (0, 0, 0)
+
+
+class CompressNetTransform:
+    """A `Transform`. InstanceNorm looks at the whole image, so no tiles can be cut."""
+
+    max_pixels = DEFAULT_MAX_PIXELS
+
+    def __init__(self, model: CompressNet, options: CompressNetOptions) -> None:
+        if options.switch_source != "predicted" and model.switches != "predicted":
+            raise OptionError(
+                f"switch_source={options.switch_source}: only for models that predict switches; this one's are "
+                f"{model.switches}"
+            )
+        self.model = model.eval()
+        self.switch_source = options.switch_source
+
+    def padded(self, width: int, height: int) -> PaddedSize:
+        stride, minimum = self.model.stride, self.model.minimum_size
+        return PaddedSize(padded_size(width, stride, minimum), padded_size(height, stride, minimum))
+
+    def check_memory(self, width: int, height: int) -> None:
+        if self._device.type == "cpu":
+            check_memory(width, height, self.padded(width, height), self.model.widths[0])
+
+    def blank(self, size: PaddedSize) -> UncodedLatent:
+        stride, widths = self.model.stride, self.model.widths
+        latent = np.zeros((self.model.latent_channels, size.height // stride, size.width // stride), np.float32)
+        scales = range(SCALES) if self.model.switches == "transmitted" else ()
+        planes = [np.zeros((widths[i], size.height >> i + 1, size.width >> i + 1), np.int8) for i in scales]
+        return UncodedLatent(latent, np.zeros(NO_HYPER_SYMBOLS, np.int32), tuple(planes))
+
+    @torch.inference_mode()
+    def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
+        found = []
+        for done, pixels in enumerate(images, 1):
+            analysis = self.model.analyze(self.to_tensor(pixels))
+            latent = self.model.quantize(analysis.latent).latent_hat[0].float().cpu().numpy()
+            transmitted = analysis.switches if self.model.switches == "transmitted" else ()
+            planes = tuple(maps[0].to(torch.int8).cpu().numpy() for maps in transmitted)
+            found.append(UncodedLatent(latent, np.zeros(NO_HYPER_SYMBOLS, np.int32), planes))
+            progress(done, len(images))
+        return found
+
+    @torch.inference_mode()
+    def synthesize(
+        self, latent_hat: Floats, side_information: Sequence[NDArray[np.int8]], progress: Progress
+    ) -> Pixels:
+        latent = torch.from_numpy(latent_hat)[None].to(self._device)
+        planes = [torch.from_numpy(plane)[None].long().to(self._device) for plane in side_information]
+        switches = planes or self._control_switches(latent)
+        pixels = from_unit_range((self.model.synthesize(latent, switches or None).reconstruction + 1) / 2)
+        progress(1, 1)
+        return pixels
+
+    def to_tensor(self, pixels: Pixels) -> Tensor:
+        """float32 [1, 3, H, W] in [-1, 1], padded."""
+        image = 2 * to_unit_range(pixels, self._device) - 1
+        return pad_to_multiple(image, self.model.stride, self.model.minimum_size)
+
+    def _control_switches(self, latent_hat: Tensor) -> list[Tensor]:
+        if self.switch_source == "predicted":
+            return []
+        height, width = (length * self.model.stride // 2 for length in latent_hat.shape[-2:])
+        shape = (1, self.model.widths[0], height, width)
+        if self.switch_source == "top_left":
+            return [torch.zeros(shape, dtype=torch.long, device=self._device)]
+        generator = torch.Generator().manual_seed(RANDOM_SWITCHES_SEED)
+        return [torch.randint(0, 4, shape, generator=generator).to(self._device)]
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def check(model: CompressNet, coding: LatentCoding) -> None:
+    widths = model.widths[:SCALES] if model.switches == "transmitted" else ()
+    if coding.prior.latent_channels != model.latent_channels or coding.prior.num_levels != model.levels:
+        raise ValueError(
+            f"tables of {coding.prior.latent_channels} channels, the model's latent has {model.latent_channels}"
+        )
+    if tuple(len(tables) for tables in coding.side_tables) != tuple(widths):
+        raise ValueError(f"the model's transmitted switches have {list(widths)} channels, the tables do not")
+
+
+def controls(codec: LearnedCodec) -> Sequence[Variant]:
+    """Of models that predict switches: top-left, random, and the encoder's own, which no file holds."""
+    if codec.model.switches != "predicted":
+        return ()
+    sources = [codec.with_options(switch_source=source) for source in ("top_left", "random")]
+    found = [Variant(one, f"{one.setting}, {one.options.switch_source} switches", is_control=True) for one in sources]
+    oracle = partial(oracle_reconstruction, codec)
+    return [*found, Variant(codec, f"{codec.setting}, oracle switches", reconstruct=oracle, is_control=True)]
+
+
+@torch.inference_mode()
+def oracle_reconstruction(codec: LearnedCodec, pixels: Pixels) -> Image.Image:
+    """With the encoder's scale-1 switches where `decompress` predicts them: a bound, not decodable from a file."""
+    height, width = pixels.shape[:2]
+    codec.check_size(width, height)
+    assert isinstance(codec.transform, CompressNetTransform)
+    analysis = codec.model.analyze(codec.transform.to_tensor(pixels))
+    output = codec.model.synthesize(codec.model.quantize(analysis.latent).latent_hat, analysis.switches[:1])
+    return Image.fromarray(from_unit_range((output.reconstruction + 1) / 2)[:height, :width])
+
+
+@torch.inference_mode()
+def switch_metrics(codec: LearnedCodec, pixels: Pixels) -> Mapping[str, float]:
+    """Share of the un-tied windows of scale 1 whose switch is predicted as the encoder has it; chance is .25."""
+    if codec.model.switches != "predicted":
+        return {}
+    assert isinstance(codec.transform, CompressNetTransform)
+    output = codec.model(codec.transform.to_tensor(pixels))
+    predicted, untied = output.synthesis.predicted_switches, ~output.analysis.tied[0]
+    assert predicted is not None
+    right = (predicted == output.analysis.switches[0]) & untied
+    return {"switch_accuracy": float(right.sum() / untied.sum().clamp(min=1))}
+
+
+FAMILY = Family(
+    name="compressnet",
+    model=CompressNet,
+    transform=CompressNetTransform,
+    prior=ChannelPrior.from_state,
+    check=check,
+    extra_metrics=switch_metrics,
+    controls=controls,
+)

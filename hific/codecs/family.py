@@ -1,0 +1,112 @@
+"""What a family of models gives to the one codec: its transform, its prior, and what else its rows of a table are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from hific.codecs.families import CodecOptions
+from hific.codecs.latent_coding import LatentCoding, Prior, UncodedLatent
+from hific.codecs.pixels import Floats, Pixels
+
+if TYPE_CHECKING:
+    from hific.codecs.learned_codec import LearnedCodec
+
+Progress = Callable[[int, int], None]
+"""(tiles done, tiles in all)"""
+
+
+class PaddedSize(NamedTuple):
+    width: int
+    height: int
+
+
+class Transform(Protocol):
+    """A model's networks between pixels and latents, numpy in and out, on the model's device.
+
+    max_pixels: of a padded image, unless a user chose another limit.
+    """
+
+    max_pixels: int
+
+    def padded(self, width: int, height: int) -> PaddedSize:
+        """What an image is padded to, at the right and the bottom."""
+        ...
+
+    def check_memory(self, width: int, height: int) -> None:
+        """Raises TooLargeError where an image would take more memory than there is."""
+        ...
+
+    def blank(self, size: PaddedSize) -> UncodedLatent:
+        """Zeros in the shapes that the latent of an image of that size has: what a decoder starts from."""
+        ...
+
+    def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
+        """Of images uint8 [H, W, 3] of one size."""
+        ...
+
+    def synthesize(
+        self, latent_hat: Floats, side_information: Sequence[NDArray[np.int8]], progress: Progress
+    ) -> Pixels:
+        """uint8 [H, W, 3], of the padded size."""
+        ...
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the things that a model's files can be, and so a row of a table.
+
+    Args:
+        codec: makes the files.
+        label: what distinguishes it from its kin, such as `tables` or `xgboost, post-filter`.
+        reconstruct: pixels to a reconstruction that uses more than the bytes hold (an oracle); None decodes.
+        extra_metrics: pixels to further numbers of the row that no reconstruction shows.
+        is_control: not a use of the model, but what a use is compared with.
+    """
+
+    codec: LearnedCodec
+    label: str
+    reconstruct: Callable[[Pixels], Image.Image] | None = None
+    extra_metrics: Callable[[Pixels], Mapping[str, float]] | None = None
+    is_control: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """One of `families.FAMILIES`.
+
+    Args:
+        name: its key there, and in files.
+        model: its class; `arguments` of an instance are plain values that make another.
+        transform: of a model and options.
+        prior: of arrays as its `state()` gave; ValueError or KeyError for others.
+        check: raises ValueError where a coding is for another model than the given.
+        extra_metrics: see `Variant`; of the codec whose files are smallest. None for none.
+        controls: variants besides those that each family has.
+    """
+
+    name: str
+    model: type[nn.Module]
+    transform: Callable[[Any, Any], Transform]
+    prior: Callable[[Mapping[str, NDArray[np.integer]]], Prior]
+    check: Callable[[Any, LatentCoding], None]
+    extra_metrics: Callable[[LearnedCodec, Pixels], Mapping[str, float]] | None = None
+    controls: Callable[[LearnedCodec], Sequence[Variant]] = field(default=lambda codec: ())
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who made a codec's files: the system's name in tables, SHA-256 of model and tables, plain values of its run."""
+
+    name: str
+    fingerprint: bytes
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+__all__ = ["CodecOptions", "Family", "Identity", "PaddedSize", "Progress", "Transform", "Variant"]

@@ -1,0 +1,133 @@
+"""HiFiC as a family: its networks in tiles, and how its checkpoints code.
+
+image [H, W, 3] ─ pad to 16n ─ analysis, in tiles ─ latent [C, h, w] ── hyper-analysis ─ round ─ hyper-symbols
+latent_hat [C, h, w] ─ synthesis, in tiles ─ image
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hific.codecs.families import HificOptions
+from hific.codecs.family import Family, PaddedSize, Progress
+from hific.codecs.hyper_prior import HyperPrior, clip_hyper_symbols
+from hific.codecs.latent_coding import LatentCoding, UncodedLatent
+from hific.codecs.learned_codec import LearnedCodec
+from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_tiled_memory
+from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
+from hific.codecs.tiles import tiles
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.ops.padding import padded_size
+
+
+class HificTransform:
+    """A `Transform`. Equal to the untiled networks up to float rounding, whatever the tile."""
+
+    def __init__(self, model: HyperpriorAutoencoder, options: HificOptions) -> None:
+        # Statistics over the whole image cannot be had from tiles.
+        tileable = model.normalization != "instance"
+        self.model = model.eval().to(memory_format=torch.channels_last)
+        self.tile = options.tile if tileable else 0
+        self.precision = options.precision
+        self.max_pixels = DECODE_MAX_PIXELS if tileable else DEFAULT_MAX_PIXELS
+
+    def padded(self, width: int, height: int) -> PaddedSize:
+        stride, minimum = self.model.stride, self.model.minimum_size
+        return PaddedSize(padded_size(width, stride, minimum), padded_size(height, stride, minimum))
+
+    def check_memory(self, width: int, height: int) -> None:
+        if self._device.type == "cpu":
+            check_tiled_memory(width, height, self.padded(width, height), self.model, self.tile, self.precision)
+
+    def blank(self, size: PaddedSize) -> UncodedLatent:
+        height, width = size.height // self.model.stride, size.width // self.model.stride
+        hyper_shape = (self.model.hyper_channels, -(-height // 4), -(-width // 4))
+        latent = np.zeros((self.model.latent_channels, height, width), np.float32)
+        return UncodedLatent(latent, np.zeros(hyper_shape, np.int32))
+
+    @torch.inference_mode()
+    def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
+        unit, halo = self.model.stride, self.model.analysis.HALO // self.model.stride
+        rows, columns = size.height // unit, size.width // unit
+        latents = np.empty((len(images), self.model.latent_channels, rows, columns), np.float32)
+        margins = ((0, size.height - images[0].shape[0]), (0, size.width - images[0].shape[1]), (0, 0))
+        padded = [np.pad(one, margins, mode="edge") for one in images]
+        grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
+        for done, (down, across) in enumerate(grid, 1):
+            seen = torch.cat([to_unit_range(one[down.seen(unit), across.seen(unit)], self._device) for one in padded])
+            with self._autocast():
+                part = self.model.analyze(seen)[..., down.kept(1), across.kept(1)]
+            latents[..., down.place(1), across.place(1)] = part.cpu().numpy()
+            progress(done, len(grid))
+        return [UncodedLatent(latent, self._hyper_symbols(latent)) for latent in latents]
+
+    @torch.inference_mode()
+    def synthesize(
+        self, latent_hat: Floats, side_information: Sequence[NDArray[np.int8]], progress: Progress
+    ) -> Pixels:
+        rows, columns = latent_hat.shape[-2:]
+        unit, halo = self.model.stride, self.model.synthesis.halo
+        pixels = np.empty((rows * unit, columns * unit, 3), np.uint8)
+        grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
+        for done, (down, across) in enumerate(grid, 1):
+            seen = torch.from_numpy(latent_hat[:, down.seen(1), across.seen(1)])[None].to(self._device)
+            with self._autocast():
+                part = self.model.synthesize(seen.contiguous(memory_format=torch.channels_last))
+            pixels[down.place(unit), across.place(unit)] = from_unit_range(
+                part[..., down.kept(unit), across.kept(unit)]
+            )
+            progress(done, len(grid))
+        return pixels
+
+    def _hyper_symbols(self, latent: Floats) -> NDArray[np.int32]:
+        hyper_latent: Tensor = self.model.hyper_analysis(torch.from_numpy(latent)[None].to(self._device))
+        return clip_hyper_symbols(hyper_latent[0].cpu().numpy())
+
+    def _tile_in_latents(self, rows: int, columns: int) -> int:
+        return max(1, self.tile // self.model.stride) if self.tile else max(rows, columns)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def latent_coding(model: HyperpriorAutoencoder) -> LatentCoding:
+    """As a trained model's checkpoint keeps it. Raises ValueError where its hyperprior is not finite."""
+    return LatentCoding(HyperPrior.from_model(model))
+
+
+def check(model: HyperpriorAutoencoder, coding: LatentCoding) -> None:
+    assert isinstance(coding.prior, HyperPrior)
+    own = coding.prior.latent_channels, coding.prior.hyper_channels
+    if own != (model.latent_channels, model.hyper_channels) or coding.side_tables:
+        due = model.latent_channels, model.hyper_channels
+        raise ValueError(f"latent coding of {own} channels and hyper-channels, the model has {due}")
+
+
+@torch.inference_mode()
+def estimated_bpp(codec: LearnedCodec, pixels: Pixels) -> Mapping[str, float]:
+    """Of the rounded latents, from the likelihoods that training sees; `bpp` is of the file."""
+    (source,) = codec.analyze([pixels])
+    model = codec.model
+    latent = torch.from_numpy(source.latent)[None].to(next(model.parameters()).device)
+    return {"estimated_bpp": float(model.quantized_bits(latent)) / (pixels.shape[0] * pixels.shape[1])}
+
+
+FAMILY = Family(
+    name="hific",
+    model=HyperpriorAutoencoder,
+    transform=HificTransform,
+    prior=HyperPrior.from_state,
+    check=check,
+    extra_metrics=estimated_bpp,
+)

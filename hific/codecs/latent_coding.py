@@ -1,0 +1,215 @@
+"""All integers that a trained model codes with, as its checkpoint keeps them, and the one traversal that uses them.
+
+    hyper-symbols ─────────── prior's own tables ─────────────────────┐
+      └ Prior ┬ table_ids                                             │
+              └ means                                                 ├─ one stream
+    latent ─ minus means ─ rint ─ symbols ─ LatentCoder by table_ids ─┤
+    side information ────────── a table per channel ──────────────────┘
+
+Encoder and decoder go the same way; the coder that is passed in is the only difference. numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hific.coding.range_coder import RangeCoder
+from hific.coding.symbol_tables import SymbolTables
+from hific.errors import CorruptedError
+from hific.latent_coders.base import LatentCoder, Prediction
+from hific.latent_coders.context_coded import ContextCoded
+from hific.latent_coders.fixed_length import FixedLengthCoder
+from hific.latent_coders.tables import TablesCoder
+from hific.postfilter.postfilter import PostFilter
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
+SidePlanes = tuple[NDArray[np.int8], ...]
+Arrays = dict[str, NDArray[np.integer]]
+
+_PRIOR, _SIDE, _CONTEXT, _POST_FILTER = "prior.", "side_tables.", "context_coded.", "post_filter."
+
+
+class Prior(Protocol):
+    """What is known of a latent's symbols before the first of them, in exact integers.
+
+    latent_channels: C; tables: what `table_ids` choose among; lowest_symbol, highest_symbol: that an encoder writes;
+    num_levels: how many symbols there are, where they are few and could go without tables; else None.
+    """
+
+    @property
+    def latent_channels(self) -> int: ...
+
+    @property
+    def tables(self) -> SymbolTables: ...
+
+    @property
+    def lowest_symbol(self) -> int: ...
+
+    @property
+    def highest_symbol(self) -> int: ...
+
+    @property
+    def num_levels(self) -> int | None: ...
+
+    def code_hyper_symbols(self, coder: RangeCoder, hyper_symbols: Ints) -> Ints:
+        """Either way; returns them. A decoder takes only their shape, and raises CorruptedError for what no encoder
+        writes."""
+        ...
+
+    def predict(self, hyper_symbols: Ints, height: int, width: int) -> Prediction:
+        """Of a latent of `height` x `width`. The same bits on every machine."""
+        ...
+
+    def state(self) -> Arrays:
+        """Plain arrays of integers for a checkpoint."""
+        ...
+
+
+@dataclass(frozen=True)
+class UncodedLatent:
+    """What a transform makes of an image: latent float32 [C, h, w], hyper-symbols int32 [N, hz, wz] (N = 0 where there
+    are none), side information int8 [k, h', w'] of 0 and up."""
+
+    latent: Floats
+    hyper_symbols: Ints
+    side_information: SidePlanes = ()
+
+
+class CodedLatent(NamedTuple):
+    """What a stream holds, and the means that follow from it."""
+
+    hyper_symbols: Ints
+    symbols: Ints
+    means: Floats
+    side_information: SidePlanes
+
+    @property
+    def latent_hat(self) -> Floats:
+        """float32 [C, h, w], what the synthesis takes."""
+        # Converted before: numpy adds int32 and float32 as float64.
+        return self.symbols.astype(np.float32) + self.means
+
+
+@dataclass(frozen=True)
+class LatentCoding:
+    """The integer side of one trained model. Raises ValueError where the parts do not fit one another.
+
+    side_tables: of each plane of side information, a table per channel; context_coded, post_filter: what was fitted
+    over the finished model, or None.
+    """
+
+    prior: Prior
+    side_tables: tuple[SymbolTables, ...] = ()
+    context_coded: ContextCoded | None = None
+    post_filter: PostFilter | None = None
+
+    def __post_init__(self) -> None:
+        if self.context_coded is not None and self.context_coded.options.num_channels != self.prior.latent_channels:
+            raise ValueError("latent coding: the context model is for a latent of other channels")
+
+    @cached_property
+    def coders(self) -> Mapping[str, LatentCoder]:
+        """By the name that files have of them; the last makes the smallest."""
+        found: dict[str, LatentCoder] = {}
+        if self.prior.num_levels is not None:
+            found["fixed_length"] = FixedLengthCoder(self.prior.lowest_symbol, self.prior.num_levels)
+        found["tables"] = TablesCoder(self.prior.tables)
+        if self.context_coded is not None:
+            found["context_coded"] = self.context_coded
+        return found
+
+    def code(self, coder: RangeCoder, latent_coder: LatentCoder, source: UncodedLatent) -> CodedLatent:
+        """Codes a latent, either way. A decoder takes only the shapes of `source`.
+
+        Raises ValueError for a latent that is not finite or out of range; from a decoder, a BitstreamError for what no
+        encoder writes.
+        """
+        self._check_shapes(source)
+        hyper_symbols = self.prior.code_hyper_symbols(coder, source.hyper_symbols)
+        prediction = self.prior.predict(hyper_symbols, *source.latent.shape[1:])
+        symbols = latent_coder.code(coder, self._rounded(source.latent - prediction.means), prediction.table_ids)
+        if not self.prior.lowest_symbol <= int(symbols.min()) <= int(symbols.max()) <= self.prior.highest_symbol:
+            raise CorruptedError("the coded stream holds a symbol that no encoder writes")
+        planes = zip(self.side_tables, source.side_information, strict=True)
+        side_information = tuple(_code_plane(coder, plane, tables) for tables, plane in planes)
+        return CodedLatent(hyper_symbols, symbols, prediction.means, side_information)
+
+    def _rounded(self, centered: Floats) -> Ints:
+        rounded = np.rint(centered)
+        # Also where the latent is not a number.
+        if not ((rounded >= self.prior.lowest_symbol) & (rounded <= self.prior.highest_symbol)).all():
+            raise ValueError("the latent has values that are not finite, or too large: the model has diverged")
+        return rounded.astype(np.int32)
+
+    def _check_shapes(self, source: UncodedLatent) -> None:
+        latent = source.latent
+        if latent.ndim != 3 or latent.dtype != np.float32 or 0 in latent.shape:
+            raise ValueError(f"a latent is float32 [C, h, w], not {latent.dtype} {latent.shape}")
+        if len(latent) != self.prior.latent_channels:
+            raise ValueError(f"a latent of {len(latent)} channels, the model's has {self.prior.latent_channels}")
+        channels = [len(tables) for tables in self.side_tables]
+        if [len(plane) for plane in source.side_information] != channels:
+            raise ValueError(f"side information of {channels} channels is due")
+
+    def description(self) -> dict[str, Any]:
+        """Plain values for a checkpoint, beside `state`."""
+        fitted = {"context_coded": self.context_coded, "post_filter": self.post_filter}
+        return {name: part.description() for name, part in fitted.items() if part is not None}
+
+    def state(self) -> Arrays:
+        """Plain arrays of integers for a checkpoint."""
+        state: Arrays = {_PRIOR + name: array for name, array in self.prior.state().items()}
+        for index, tables in enumerate(self.side_tables):
+            state |= {f"{_SIDE}{index}.{name}": array for name, array in tables.state().items()}
+        if self.context_coded is not None:
+            state |= {_CONTEXT + name: array for name, array in self.context_coded.arrays().items()}
+        if self.post_filter is not None:
+            state |= {_POST_FILTER + name: array for name, array in self.post_filter.arrays().items()}
+        return state
+
+    @classmethod
+    def from_state(
+        cls, make_prior: Any, description: Mapping[str, Any], state: Mapping[str, NDArray[np.integer]]
+    ) -> LatentCoding:
+        """`make_prior`: a prior of its arrays. Raises ValueError or KeyError where the rest is not what `description`
+        and `state` gave, CheckpointError where a fitted part does not do here what it did."""
+        prior = make_prior(_part(state, _PRIOR))
+        side, context, post_filter = (_part(state, prefix) for prefix in (_SIDE, _CONTEXT, _POST_FILTER))
+        num_planes = len({name.split(".")[0] for name in side})
+        return cls(
+            prior,
+            tuple(SymbolTables.from_state(_part(side, f"{index}.")) for index in range(num_planes)),
+            ContextCoded.from_parts(description["context_coded"], context, prior.tables) if context else None,
+            PostFilter.from_parts(description["post_filter"], post_filter) if post_filter else None,
+        )
+
+
+def _part(state: Mapping[str, NDArray[np.integer]], prefix: str) -> Arrays:
+    return {name.removeprefix(prefix): np.asarray(one) for name, one in state.items() if name.startswith(prefix)}
+
+
+def _code_plane(coder: RangeCoder, plane: NDArray[np.int8], tables: SymbolTables) -> NDArray[np.int8]:
+    """Values [k, h, w], with a table per channel."""
+    table_ids = np.repeat(np.arange(len(plane), dtype=np.int32), plane[0].size)
+    coded = tables.code(coder, plane.astype(np.int32).ravel(), table_ids)
+    inside = (coded >= tables.offsets[table_ids]) & (coded < tables.offsets[table_ids] + tables.sizes[table_ids])
+    if not inside.all():
+        raise CorruptedError("the coded stream holds side information that no encoder writes")
+    return coded.astype(np.int8).reshape(plane.shape)
+
+
+def holds(coded: CodedLatent, source: UncodedLatent) -> bool:
+    """Whether what was coded is what there was to code."""
+    pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]] = [
+        (coded.hyper_symbols, source.hyper_symbols),
+        (coded.symbols, np.rint(source.latent - coded.means)),
+        *zip(coded.side_information, source.side_information, strict=True),
+    ]
+    return all(np.array_equal(*pair) for pair in pairs)
