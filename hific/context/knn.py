@@ -1,0 +1,138 @@
+"""Nearest neighbors among windows of the training photos (hific_knn): votes of their bins, mixed with the tables.
+
+    features ── minus the table id, times a scale each ── integers [n, D] ── k nearest references ── votes
+    frequencies ~ (256 - w) * the table's frequencies + w * votes
+
+Distances are exact: products of integers in float64. Neighbors are ordered by (squared distance, index), so that ties,
+of which integers have many, fall the same way everywhere; library searches break them differently from run to run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hific.coding.fixed_point import Ints
+from hific.coding.frequency_table import TOTAL, normalize_counts
+from hific.context.context_model import Features, State
+
+WEIGHT_UNIT = 256
+# Of scaled features: sums of 128 products stay below 2**40, and times the number of references below 2**53.
+FEATURE_LIMIT = 1 << 15
+MAX_REFERENCES = 1 << 13
+_GROUPS = 128
+# 2048 queries by 4096 references in float64 are 64 MiB.
+_QUERIES_AT_ONCE = 1 << 11
+
+
+@dataclass(frozen=True)
+class KNNModel:
+    """Made by `fit_knn`. Raises ValueError for parts that do not fit one another.
+
+    table_frequencies: int32 [T, bins]; scales: int32 [F], in 1/256, of which the table id's counts too;
+    references: int32 [R, F], scaled; reference_bins: int32 [R]; num_neighbors: k; weight: w of 256.
+    """
+
+    table_frequencies: Ints
+    scales: Ints
+    references: Ints
+    reference_bins: Ints
+    num_neighbors: int
+    weight: int
+
+    def __post_init__(self) -> None:
+        count, dimensions = self.references.shape
+        if self.scales.shape != (dimensions,) or self.reference_bins.shape != (count,) or count > MAX_REFERENCES:
+            raise ValueError("knn predictor: references, their bins and scales do not fit one another")
+        if not 1 <= self.num_neighbors <= count or not 0 <= self.weight <= WEIGHT_UNIT:
+            raise ValueError(f"knn predictor: {self.num_neighbors} of {count} neighbors, weight {self.weight}")
+        if (self.table_frequencies < 1).any() or (self.table_frequencies.sum(axis=1) != TOTAL).any():
+            raise ValueError("knn predictor: a table is not positive or does not sum to 2**16")
+        if count and np.abs(self.references).max() > FEATURE_LIMIT:
+            raise ValueError("knn predictor: a reference is out of range")
+        if not 0 <= self.reference_bins.min() <= self.reference_bins.max() < self.num_bins:
+            raise ValueError("knn predictor: a reference is of no class")
+
+    @property
+    def num_bins(self) -> int:
+        return self.table_frequencies.shape[1]
+
+    def votes(self, features: Features) -> NDArray[np.int64]:
+        """How many of the k nearest are of each class, int64 [n, bins]."""
+        queries = scale_features(features, self.scales)
+        blocks = [
+            self._votes(queries[start : start + _QUERIES_AT_ONCE]) for start in range(0, len(queries), _QUERIES_AT_ONCE)
+        ]
+        return np.concatenate([np.zeros((0, self.num_bins), np.int64), *blocks])
+
+    def frequencies(self, features: Features) -> Ints:
+        base = self.table_frequencies[features[:, 0]].astype(np.int64)
+        return mix(base, self.votes(features), self.num_neighbors, self.weight)
+
+    def observe(self, features: Features, bins: Ints) -> None:
+        pass
+
+    def copy(self) -> KNNModel:
+        return self
+
+    def state(self) -> dict[str, NDArray[np.integer]]:
+        return {
+            "table_frequencies": self.table_frequencies,
+            "scales": self.scales,
+            "references": self.references,
+            "reference_bins": self.reference_bins,
+            "numbers": np.array([self.num_neighbors, self.weight], np.int32),
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> KNNModel:
+        """Raises ValueError or KeyError where `state` is not what `state()` gave."""
+        names = ("table_frequencies", "scales", "references", "reference_bins", "numbers")
+        arrays: list[Any] = [np.asarray(state[name]) for name in names]
+        if any(array.dtype != np.int32 for array in arrays) or arrays[-1].shape != (2,):
+            raise ValueError("knn predictor: its arrays are of other types")
+        tables, scales, references, bins, numbers = arrays
+        return cls(tables, scales, references, bins, *numbers.tolist())
+
+    @cached_property
+    def _key_parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+        """What keys are made with, [F, R'] and [R'], and a divisor of R': references are filled up, with infinite keys.
+
+        A key is R * squared distance + index, less what is the same for all: one number orders them.
+        """
+        references, count = self.references.astype(float), len(self.references)
+        groups = max(_GROUPS, self.num_neighbors)
+        missing = -count % groups
+        keys = (references**2).sum(axis=1) * count + np.arange(count)
+        products = np.pad(-2.0 * count * references.T, ((0, 0), (0, missing)))
+        return products, np.pad(keys, (0, missing), constant_values=np.inf), groups
+
+    def _votes(self, queries: NDArray[np.float64]) -> NDArray[np.int64]:
+        products, own, groups = self._key_parts
+        num, k = len(queries), self.num_neighbors
+        keys = queries @ products
+        keys += own
+        # The k-th smallest of the groups' minima: the k nearest are among the few keys up to it.
+        minima = keys.reshape(num, -1, groups).min(axis=1)
+        rows, columns = np.nonzero(keys <= np.partition(minima, k - 1, axis=1)[:, k - 1 : k])
+        order = np.lexsort((keys[rows, columns], rows))
+        counts = np.bincount(rows, minlength=num)
+        firsts = np.cumsum(counts) - counts
+        nearest = columns[order[firsts[:, None] + np.arange(k)]]
+        places = np.arange(num)[:, None] * self.num_bins + self.reference_bins[nearest]
+        return np.bincount(places.ravel(), minlength=num * self.num_bins).reshape(num, -1)
+
+
+def scale_features(features: Features, scales: Ints) -> NDArray[np.float64]:
+    """Integers of each feature times its scale, float64 [n, F]."""
+    scaled = np.floor(features.astype(float) * scales / WEIGHT_UNIT)
+    return np.clip(scaled, -FEATURE_LIMIT, FEATURE_LIMIT)
+
+
+def mix(base: NDArray[np.int64], votes: NDArray[np.int64], num_neighbors: int, weight: int) -> Ints:
+    """(256 - w) parts of base frequencies [n, bins], w parts of votes."""
+    return normalize_counts((WEIGHT_UNIT - weight) * num_neighbors * base + weight * TOTAL * votes)
