@@ -1,22 +1,31 @@
-"""In which order the symbols of a latent are coded: passes, each predicted and coded in one batch.
+"""In which order a latent of many channels is coded: passes, each predicted and coded in one batch.
 
-A pass is one channel at one phase of a 2x2 grid. The phases go (0,0), (1,1), (0,1), (1,0); phase (0,0), which would
-know nothing of its own channel, is itself coded in such phases on the grid of twice the spacing. The numbers are the
-phases in the order of coding:
+A pass is a group of channels at one phase of a 2x2 grid. The phases go (0,0), (1,1), (0,1), (1,0); phase (0,0), which
+would know nothing of its own channels, is itself coded in such phases on the grid of twice the spacing. The numbers are
+the phases in the order of coding:
 
-    0 5 2 5        All channels of phase 0, then all channels of phase 1, and so on: a pass knows
-    6 4 6 4        every channel of the earlier phases, and the earlier channels of its own phase.
+    0 5 2 5
+    6 4 6 4
     3 5 1 5
     6 4 6 4        Period 4x4.
+
+Channels are parted into groups, in their order. Either loop may be the outer:
+
+    phases     all groups of phase 0, then all groups of phase 1, ..      a pass knows every channel of earlier phases
+    channels   all phases of group 0, then all phases of group 1, ..      a pass knows every place of earlier groups
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Order = Literal["phases", "channels"]
 
 PERIOD = 4
 # (spacing, first row, first column) of each phase.
@@ -25,41 +34,54 @@ PHASES = ((4, 0, 0), (4, 2, 2), (4, 0, 2), (4, 2, 0), (2, 1, 1), (2, 0, 1), (2, 
 
 @dataclass(frozen=True)
 class CodingPass:
-    """One batch: the symbols [channel, row::spacing, column::spacing], read row by row. `index` counts the passes."""
+    """One batch: the symbols [first:end, row::spacing, column::spacing]. `index` counts the passes."""
 
     index: int
-    channel: int
     phase: int
+    first: int
+    end: int
 
     @property
     def spacing(self) -> int:
         return PHASES[self.phase][0]
 
     @property
-    def row(self) -> int:
-        return PHASES[self.phase][1]
+    def unit(self) -> int:
+        """Half the spacing: how far the nearest symbols are that earlier phases hold."""
+        return self.spacing // 2
 
     @property
-    def column(self) -> int:
-        return PHASES[self.phase][2]
+    def place(self) -> tuple[slice, slice, slice]:
+        """Where its symbols are in a latent [C, h, w]."""
+        spacing, row, column = PHASES[self.phase]
+        return slice(self.first, self.end), slice(row, None, spacing), slice(column, None, spacing)
 
 
 @cache
-def coding_order(num_channels: int) -> tuple[CodingPass, ...]:
+def coding_order(num_channels: int, num_groups: int, order: Order) -> tuple[CodingPass, ...]:
     """The passes over a latent [num_channels, h, w]; each symbol is in exactly one."""
-    return tuple(
-        CodingPass(phase * num_channels + channel, channel, phase)
-        for phase in range(len(PHASES))
-        for channel in range(num_channels)
-    )
+    bounds = [num_channels * group // num_groups for group in range(num_groups + 1)]
+    groups = list(pairwise(bounds))
+    phases = range(len(PHASES))
+    if order == "phases":
+        blocks = [(phase, group) for phase in phases for group in groups]
+    else:
+        blocks = [(phase, group) for group in groups for phase in phases]
+    return tuple(CodingPass(index, phase, *group) for index, (phase, group) in enumerate(blocks))
 
 
-def is_known(step: CodingPass, channel: int, row_offset: int, column_offset: int) -> bool:
-    """Whether the neighbor of `channel` at that offset is coded before `step`, for each symbol of `step`."""
-    rows = np.arange(step.row, PERIOD, step.spacing) + row_offset
-    columns = np.arange(step.column, PERIOD, step.spacing) + column_offset
+@cache
+def known_channels(coding_pass: CodingPass, num_channels: int, order: Order, row: int, column: int) -> int:
+    """How many channels, from the first on, are coded before `coding_pass` at this offset from each of its symbols."""
+    _, first_row, first_column = PHASES[coding_pass.phase]
+    rows = np.arange(first_row, PERIOD, coding_pass.spacing) + row
+    columns = np.arange(first_column, PERIOD, coding_pass.spacing) + column
     last_phase = int(phase_grid()[np.ix_(rows % PERIOD, columns % PERIOD)].max())
-    return (last_phase, channel) < (step.phase, step.channel)
+    if last_phase < coding_pass.phase:
+        return num_channels if order == "phases" else coding_pass.end
+    if last_phase == coding_pass.phase or order == "channels":
+        return coding_pass.first
+    return 0
 
 
 @cache

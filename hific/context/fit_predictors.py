@@ -11,11 +11,11 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from hific.context.fit_neighbors import Windows, cross_entropy
-from hific.context.knn_predictor import MAX_REFERENCES, WEIGHT_UNIT, KNNPredictor, mix, scale_features
-from hific.context.margins import MARGIN_UNIT, Ints, margins_of
-from hific.context.table_predictor import TablePredictor
-from hific.context.xgboost_predictor import XGBoostPredictor
+from hific.coding.fixed_point import LOGIT_UNIT, Ints, fixed_point_logits
+from hific.context.adaptive import AdaptiveModel
+from hific.context.knn import MAX_REFERENCES, WEIGHT_UNIT, KNNModel, mix, scale_features
+from hific.context.xgboost import XGBoostModel
+from hific.fitting.context_model import Windows, cross_entropy
 
 WINDOWS_AT_ONCE = 1 << 18
 
@@ -26,7 +26,7 @@ class XGBoostFit:
 
     Args:
         rounds: at most; `early_stopping` rounds without gain on the held-out windows end it sooner, 0 for never.
-        max_delta_step: of a leaf, before `learning_rate`. Newton's step for a class that tables hold for nearly
+        max_delta_step: of a leaf, before `learning_rate`. Newton's coding_pass for a class that tables hold for nearly
             impossible, and is not, is hundreds: without a bound the first trees can be worse than none.
         multi_strategy: `multi_output_tree` is one tree a round with a vector in its leaves; `one_output_per_tree` is
             a tree for each class.
@@ -53,12 +53,12 @@ class XGBoostFit:
     kind = "xgboost"
 
     def __call__(
-        self, training: Windows, held_out: Windows, frequencies_of_tables: Ints, window_size: int
-    ) -> XGBoostPredictor:
-        margins = margins_of(frequencies_of_tables)
+        self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int
+    ) -> XGBoostModel:
+        margins = fixed_point_logits(table_frequencies)
 
         grown_from = self._matrix(training, margins)
-        watched = [(self._matrix(held_out, margins, grown_from), "held_out")] if len(held_out.classes) else []
+        watched = [(self._matrix(held_out, margins, grown_from), "held_out")] if len(held_out.bins) else []
         parameters = {
             "objective": "multi:softprob",
             "num_class": margins.shape[1],
@@ -84,7 +84,7 @@ class XGBoostFit:
         )
         if self.early_stopping and watched:
             booster = booster[: booster.best_iteration + 1]
-        return XGBoostPredictor.of_booster(booster, margins, training.features)
+        return XGBoostModel.of_booster(booster, margins, training.features)
 
     def _matrix(
         self, windows: Windows, margins: NDArray[np.int16], like: xgboost.DMatrix | None = None
@@ -106,11 +106,11 @@ class _Parts(xgboost.DataIter):
 
     def next(self, input_data: Callable[..., None]) -> bool:
         part = slice(self._next, self._next + WINDOWS_AT_ONCE)
-        features, classes = self._windows.features[part], self._windows.classes[part]
-        if not len(classes):
+        features, bins = self._windows.features[part], self._windows.bins[part]
+        if not len(bins):
             return False
-        base = self._margins[features[:, 0]].astype(np.float32) / MARGIN_UNIT
-        input_data(data=features.astype(np.float32), label=classes, base_margin=base)
+        base = self._margins[features[:, 0]].astype(np.float32) / LOGIT_UNIT
+        input_data(data=features.astype(np.float32), label=bins, base_margin=base)
         self._next = part.stop
         return True
 
@@ -136,38 +136,38 @@ class KNNFit:
             )
 
     def __call__(
-        self, training: Windows, held_out: Windows, frequencies_of_tables: Ints, window_size: int
-    ) -> KNNPredictor:
-        features, classes = training
-        # Features count as much as they vary; the table, which says most, and what the summary expects count more.
+        self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int
+    ) -> KNNModel:
+        features, bins = training
+        # Features count as much as they vary; the table, which says most, and what the prediction expects count more.
         spread = np.maximum(features.std(axis=0), 1.0)
         scales = np.rint(16 * 256 / spread)
         scales[:3] *= 4
-        kept = np.random.default_rng(self.seed).permutation(len(classes))[: self.max_references]
+        kept = np.random.default_rng(self.seed).permutation(len(bins))[: self.max_references]
         scales = np.maximum(scales, 1).astype(np.int32)
         references = scale_features(features[kept], scales).astype(np.int32)
         k = min(self.num_neighbors, len(kept))
-        unweighted = KNNPredictor(frequencies_of_tables, scales, references, classes[kept], k, 0)
-        weight = self._weight(unweighted, held_out, frequencies_of_tables) if len(held_out.classes) else 64
-        return KNNPredictor(frequencies_of_tables, scales, references, classes[kept], k, weight)
+        unweighted = KNNModel(table_frequencies, scales, references, bins[kept], k, 0)
+        weight = self._weight(unweighted, held_out, table_frequencies) if len(held_out.bins) else 64
+        return KNNModel(table_frequencies, scales, references, bins[kept], k, weight)
 
-    def _weight(self, predictor: KNNPredictor, held_out: Windows, frequencies_of_tables: Ints) -> int:
+    def _weight(self, predictor: KNNModel, held_out: Windows, table_frequencies: Ints) -> int:
         """The w of least bits on the held-out windows."""
-        some = slice(None, None, max(1, len(held_out.classes) // 20_000))
-        features, classes = held_out.features[some], held_out.classes[some]
-        base, votes = frequencies_of_tables[features[:, 0]].astype(np.int64), predictor.votes(features)
+        some = slice(None, None, max(1, len(held_out.bins) // 20_000))
+        features, bins = held_out.features[some], held_out.bins[some]
+        base, votes = table_frequencies[features[:, 0]].astype(np.int64), predictor.votes(features)
         weights = range(0, WEIGHT_UNIT, 8)
-        bits = [cross_entropy(mix(base, votes, predictor.num_neighbors, weight), classes) for weight in weights]
+        bits = [cross_entropy(mix(base, votes, predictor.num_neighbors, weight), bins) for weight in weights]
         return weights[int(np.argmin(bits))]
 
 
 @dataclass(frozen=True)
-class TableFit:
-    """Nothing to learn: `TablePredictor`."""
+class AdaptiveFit:
+    """Nothing to learn: `AdaptiveModel`."""
 
     kind = "table"
 
     def __call__(
-        self, training: Windows, held_out: Windows, frequencies_of_tables: Ints, window_size: int
-    ) -> TablePredictor:
-        return TablePredictor(frequencies_of_tables, window_size)
+        self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int
+    ) -> AdaptiveModel:
+        return AdaptiveModel(table_frequencies, window_size)

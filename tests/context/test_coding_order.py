@@ -1,44 +1,54 @@
-"""Laws of the coding order."""
+"""Laws of the order in which blocks of channels are coded."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from hific.context.coding_order import PHASES, CodingPass, coding_order, is_known, phase_grid
+from hific.context.coding_order import CodingPass, Order, coding_order, known_channels
+from hific.context.coding_order import PHASES
+
+ORDERS: list[Order] = ["phases", "channels"]
 
 
-def ranks(num_channels: int, height: int, width: int) -> np.ndarray:
+def ranks(num_channels: int, num_groups: int, order: Order, height: int, width: int) -> np.ndarray:
     """When each symbol is coded: the index of its pass, int [C, h, w]; -1 where no pass comes by."""
-    order = np.full((num_channels, height, width), -1)
-    for step in coding_order(num_channels):
-        place = (step.channel, slice(step.row, None, step.spacing), slice(step.column, None, step.spacing))
-        assert (order[place] == -1).all()
-        order[place] = step.index
-    return order
+    coded = np.full((num_channels, height, width), -1)
+    for index, coding_pass in enumerate(coding_order(num_channels, num_groups, order)):
+        assert coding_pass.index == index and coding_pass.first < coding_pass.end
+        assert (coded[coding_pass.place] == -1).all()
+        coded[coding_pass.place] = index
+    return coded
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (3, 2), (8, 8), (13, 9)])
-def test_each_symbol_is_in_exactly_one_pass(height: int, width: int) -> None:
-    assert (ranks(3, height, width) >= 0).all()
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("num_channels", "num_groups"), [(1, 1), (3, 3), (5, 2), (12, 4), (7, 1), (9, 5)])
+def test_each_symbol_is_in_exactly_one_pass(num_channels: int, num_groups: int, order: Order) -> None:
+    assert len(coding_order(num_channels, num_groups, order)) == len(PHASES) * num_groups
+    for height, width in ((1, 1), (1, 7), (3, 2), (8, 8), (13, 9)):
+        assert (ranks(num_channels, num_groups, order, height, width) >= 0).all()
 
 
-def test_the_order_is_as_drawn() -> None:
-    assert phase_grid().tolist() == [[0, 5, 2, 5], [6, 4, 6, 4], [3, 5, 1, 5], [6, 4, 6, 4]]
-    steps = coding_order(2)
-    assert [step.index for step in steps] == list(range(2 * len(PHASES)))
-    assert [(step.phase, step.channel) for step in steps[:3]] == [(0, 0), (0, 1), (1, 0)]
-    assert steps[-1] == CodingPass(index=13, channel=1, phase=6)
-    assert (steps[-1].spacing, steps[-1].row, steps[-1].column) == (2, 1, 0)
+def test_the_loops_are_as_told() -> None:
+    phases, channels = ([(coding_pass.phase, coding_pass.first, coding_pass.end) for coding_pass in coding_order(5, 2, order)] for order in ORDERS)
+    assert phases[:3] == [(0, 0, 2), (0, 2, 5), (1, 0, 2)]
+    assert channels[:2] == [(0, 0, 2), (1, 0, 2)] and channels[len(PHASES)] == (0, 2, 5)
+    assert sorted(phases) == sorted(channels)
+    last = coding_order(5, 2, "phases")[-1]
+    assert last == CodingPass(13, 6, 2, 5) and (last.spacing, last.unit) == (2, 1)
+    assert last.place == (slice(2, 5), slice(1, None, 2), slice(0, None, 2))
 
 
-def test_known_is_what_an_earlier_pass_has_coded() -> None:
-    num_channels, size = 2, 24
-    order = ranks(num_channels, size, size)
-    for step in coding_order(num_channels):
-        inner = range(8 + step.row, 16, step.spacing), range(8 + step.column, 16, step.spacing)
-        for channel in range(num_channels):
-            for row in range(-4, 5):
-                for column in range(-4, 5):
-                    earlier = [order[channel, y + row, x + column] < step.index for y in inner[0] for x in inner[1]]
-                    assert is_known(step, channel, row, column) == all(earlier)
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("num_channels", "num_groups"), [(2, 2), (3, 1), (3, 2), (4, 3)])
+def test_known_is_what_earlier_passes_have_coded(num_channels: int, num_groups: int, order: Order) -> None:
+    coded = ranks(num_channels, num_groups, order, 24, 24)
+    for coding_pass in coding_order(num_channels, num_groups, order):
+        _, row, column = PHASES[coding_pass.phase]
+        rows, columns = (np.arange(8 + start, 16, coding_pass.spacing) for start in (row, column))
+        for down in range(-5, 6):
+            for across in range(-5, 6):
+                there = coded[np.ix_(range(num_channels), rows + down, columns + across)]
+                earlier = (there < coding_pass.index).all(axis=(1, 2))
+                known = known_channels(coding_pass, num_channels, order, down, across)
+                assert earlier.tolist() == [channel < known for channel in range(num_channels)]

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.context.refinement_features import (
+from hific.postfilter.features import (
     CORRECTION_BITS,
     MAX_WEIGHT,
     Floats,
     Pixels,
-    RefinementOptions,
+    PostFilterOptions,
     centered,
     features_of,
     linear_correction,
     window_around,
 )
-from hific.context.window_predictor import State
+from hific.context.context_model import State
 
 if TYPE_CHECKING:
     import xgboost
@@ -44,15 +44,15 @@ class Tile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Refinement:
-    """Made by `RefinementFit`. Raises ValueError where the parts do not fit, CheckpointError where XGBoost gives other
+class PostFilter:
+    """Made by `PostFilterFit`. Raises ValueError where the parts do not fit, CheckpointError where XGBoost gives other
     corrections than it gave when fitting.
 
     weights: int32 [3, num_weights] of the linear filter; model: uint8, the library's own UBJSON, empty for no trees;
     check_features: int32 [r, F]; check_corrections: int32 [r, 3] in 1/1024, what the trees make of them.
     """
 
-    options: RefinementOptions
+    options: PostFilterOptions
     weights: NDArray[np.int32]
     model: NDArray[np.uint8]
     check_features: NDArray[np.int32]
@@ -61,10 +61,10 @@ class Refinement:
 
     def __post_init__(self) -> None:
         # XGBoost brings pandas: a second at start, for which only files that are refined shall wait.
-        from hific.context.exact_trees import differs, load_booster
+        from hific.coding.exact_trees import differs, load_booster
 
         if self.weights.shape != (3, self.options.num_weights) or not (np.abs(self.weights) < MAX_WEIGHT).all():
-            raise ValueError(f"refinement: weights {self.weights.shape} for a window of side {self.options.side}")
+            raise ValueError(f"postfilter: weights {self.weights.shape} for a window of side {self.options.side}")
         object.__setattr__(self, "_booster", load_booster(self.model) if len(self.model) else None)
         if not np.array_equal(self.tree_corrections(self.check_features), self.check_corrections):
             raise differs()
@@ -98,9 +98,9 @@ class Refinement:
         """int32 [n, 3] in 1/1024 of features [n, F]."""
         if self._booster is None or not len(features):
             return np.zeros((len(features), 3), np.int32)
-        from hific.context.exact_trees import exact_margins
+        from hific.coding.exact_trees import exact_logits
 
-        return exact_margins(self._booster, features, np.zeros((len(features), 3), np.float32))
+        return exact_logits(self._booster, features, np.zeros((len(features), 3), np.float32))
 
     def corrections(self, windows: Pixels, places: NDArray[np.int32]) -> Floats:
         """[N, h, w, 3] in 1/1024, of windows uint8 [N, h + 2r, w + 2r, 3]; places as `features_of` takes them."""
@@ -134,15 +134,15 @@ class Refinement:
         }
 
     @classmethod
-    def from_state(cls, state: State) -> Refinement:
+    def from_state(cls, state: State) -> PostFilter:
         """Raises KeyError, or ValueError (CheckpointError) where `state` is not what `state()` gave."""
         kinds = {"weights": np.int32, "model": np.uint8, "check_features": np.int32, "check_corrections": np.int32}
         arrays = {name: np.asarray(state[name]) for name in kinds}
         numbers = np.asarray(state["numbers"])
         if any(arrays[name].dtype != kind for name, kind in kinds.items()) or numbers.shape != (3,):
-            raise ValueError("refinement: its arrays are of other types")
+            raise ValueError("postfilter: its arrays are of other types")
         side, location, tile = numbers.tolist()
-        return cls(RefinementOptions(side, bool(location), tile), **arrays)  # type: ignore[arg-type]
+        return cls(PostFilterOptions(side, bool(location), tile), **arrays)  # type: ignore[arg-type]
 
 
 def corrected(pixels: Pixels, corrections: Floats) -> Pixels:

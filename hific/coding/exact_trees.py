@@ -14,7 +14,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from hific.context.margins import MARGIN_LIMIT, MARGIN_UNIT
+from hific.coding.fixed_point import LOGIT_LIMIT, LOGIT_UNIT
 from hific.errors import CheckpointError
 
 
@@ -29,7 +29,7 @@ def load_booster(model: NDArray[np.uint8]) -> xgboost.Booster:
     return booster
 
 
-def exact_margins(
+def exact_logits(
     booster: xgboost.Booster, features: NDArray[np.integer | np.floating], base: NDArray[np.float32]
 ) -> NDArray[np.int32]:
     """int32 [n, K] in 1/1024: base [n, K], multiples of 2**-10, and the trees' leaves for features [n, F]."""
@@ -39,9 +39,9 @@ def exact_margins(
         )
     except xgboost.core.XGBoostError as error:
         raise _unreadable(error) from error
-    if not np.abs(values).max() < MARGIN_LIMIT:
+    if not np.abs(values).max() < LOGIT_LIMIT:
         raise CheckpointError("the predictor's margins are too large to be exact")
-    return (values.reshape(base.shape) * MARGIN_UNIT).astype(np.int32)
+    return (values.reshape(base.shape) * LOGIT_UNIT).astype(np.int32)
 
 
 def rounded_leaves(booster: xgboost.Booster) -> NDArray[np.uint8]:
@@ -78,7 +78,7 @@ def _unreadable(error: Exception) -> CheckpointError:
 
 
 def _round(value: Any) -> float:
-    return round(float(value) * MARGIN_UNIT) / MARGIN_UNIT
+    return round(float(value) * LOGIT_UNIT) / LOGIT_UNIT
 
 
 def _num_threads() -> int:

@@ -1,4 +1,4 @@
-"""Laws of the refinement: exact, local to its tile, never further from the original, kept whole in a checkpoint."""
+"""Laws of the postfilter: exact, local to its tile, never further from the original, kept whole in a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
-from hific.context.fit_refinement import RefinementFit
-from hific.context.refinement import Refinement
-from hific.context.refinement_features import Pixels, RefinementOptions, window_around
+from hific.fitting.postfilter import PostFilterFit
+from hific.postfilter.postfilter import PostFilter
+from hific.postfilter.features import Pixels, PostFilterOptions, window_around
 from hific.errors import CheckpointError
 
-FIT = RefinementFit(side=5, tile=32, pixels_per_photo=2048, rounds=4, max_depth=3, min_child_weight=20, num_threads=1)
+FIT = PostFilterFit(side=5, tile=32, pixels_per_photo=2048, rounds=4, max_depth=3, min_child_weight=20, num_threads=1)
 
 
 def blurred(pixels: Pixels) -> Pixels:
@@ -25,7 +25,7 @@ def photos() -> list[Pixels]:
 
 
 @pytest.fixture(scope="module")
-def refinement(photos: list[Pixels]) -> Refinement:
+def postfilter(photos: list[Pixels]) -> PostFilter:
     return FIT([FIT.patches(index, blurred(photo), photo) for index, photo in enumerate(photos)])
 
 
@@ -33,40 +33,40 @@ def squared_error(one: Pixels, other: Pixels) -> float:
     return float(np.square(one.astype(float) - other).sum())
 
 
-def test_it_undoes_some_of_a_blur_that_it_was_fitted_to(refinement: Refinement) -> None:
+def test_it_undoes_some_of_a_blur_that_it_was_fitted_to(postfilter: PostFilter) -> None:
     original = np.ascontiguousarray(data.rocket()[:150, :150])
     before = squared_error(blurred(original), original)
-    assert squared_error(refinement.refine(blurred(original)), original) < 0.8 * before
+    assert squared_error(postfilter.refine(blurred(original)), original) < 0.8 * before
 
 
-def test_chosen_tiles_never_come_out_further(refinement: Refinement, photos: list[Pixels]) -> None:
+def test_chosen_tiles_never_come_out_further(postfilter: PostFilter, photos: list[Pixels]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
     for reconstruction, original in ((blurred(photos[0]), photos[0]), (photos[1], photos[1]), (noise, noise[::-1])):
-        flags = refinement.choose(reconstruction, original)
-        assert flags.shape == refinement.grid(*original.shape[:2])
-        refined = refinement.apply(reconstruction, flags)
+        flags = postfilter.choose(reconstruction, original)
+        assert flags.shape == postfilter.grid(*original.shape[:2])
+        refined = postfilter.apply(reconstruction, flags)
         assert squared_error(refined, original) <= squared_error(reconstruction, original)
-        np.testing.assert_array_equal(refinement.apply(reconstruction, np.zeros_like(flags)), reconstruction)
-    assert not refinement.choose(photos[1], photos[1]).any(), "nothing comes closer than the original"
+        np.testing.assert_array_equal(postfilter.apply(reconstruction, np.zeros_like(flags)), reconstruction)
+    assert not postfilter.choose(photos[1], photos[1]).any(), "nothing comes closer than the original"
 
 
-def test_tiles_do_not_depend_on_each_other(refinement: Refinement, photos: list[Pixels]) -> None:
+def test_tiles_do_not_depend_on_each_other(postfilter: PostFilter, photos: list[Pixels]) -> None:
     reconstruction = blurred(photos[2])
-    whole = refinement.refine(reconstruction)
+    whole = postfilter.refine(reconstruction)
     for cell in ((0, 0), (2, 3), (4, 5)):
-        flags = np.zeros(refinement.grid(*reconstruction.shape[:2]), bool)
+        flags = np.zeros(postfilter.grid(*reconstruction.shape[:2]), bool)
         flags[cell] = True
         rows, columns = (slice(32 * place, 32 * (place + 1)) for place in cell)
-        alone = refinement.apply(reconstruction, flags)
+        alone = postfilter.apply(reconstruction, flags)
         np.testing.assert_array_equal(alone[rows, columns], whole[rows, columns])
         alone[rows, columns] = reconstruction[rows, columns]
         np.testing.assert_array_equal(alone, reconstruction)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 2), (31, 65)])
-def test_any_size(size: tuple[int, int], refinement: Refinement) -> None:
+def test_any_size(size: tuple[int, int], postfilter: PostFilter) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
-    refined = refinement.refine(pixels)
+    refined = postfilter.refine(pixels)
     assert refined.shape == pixels.shape and refined.dtype == np.uint8
 
 
@@ -76,31 +76,31 @@ def test_a_window_beyond_the_image_repeats_its_edge() -> None:
     np.testing.assert_array_equal(window, np.pad(pixels, ((2, 2), (2, 2), (0, 0)), mode="edge"))
 
 
-def test_a_checkpoint_keeps_it_whole(refinement: Refinement, photos: list[Pixels]) -> None:
-    again = Refinement.from_state({name: array.copy() for name, array in refinement.state().items()})
-    np.testing.assert_array_equal(again.refine(photos[0]), refinement.refine(photos[0]))
+def test_a_checkpoint_keeps_it_whole(postfilter: PostFilter, photos: list[Pixels]) -> None:
+    again = PostFilter.from_state({name: array.copy() for name, array in postfilter.state().items()})
+    np.testing.assert_array_equal(again.refine(photos[0]), postfilter.refine(photos[0]))
 
 
-def test_other_corrections_than_when_fitting_are_refused(refinement: Refinement) -> None:
-    assert len(refinement.model) and refinement.check_corrections.any()
-    state = {**refinement.state(), "check_corrections": refinement.check_corrections + 1}
+def test_other_corrections_than_when_fitting_are_refused(postfilter: PostFilter) -> None:
+    assert len(postfilter.model) and postfilter.check_corrections.any()
+    state = {**postfilter.state(), "check_corrections": postfilter.check_corrections + 1}
     with pytest.raises(CheckpointError, match="predicts otherwise"):
-        Refinement.from_state(state)
+        PostFilter.from_state(state)
     with pytest.raises(ValueError, match="weights"):
-        Refinement.from_state({**refinement.state(), "weights": refinement.weights[:, 1:]})
+        PostFilter.from_state({**postfilter.state(), "weights": postfilter.weights[:, 1:]})
 
 
-def test_fitting_twice_gives_the_same(photos: list[Pixels], refinement: Refinement) -> None:
+def test_fitting_twice_gives_the_same(photos: list[Pixels], postfilter: PostFilter) -> None:
     again = FIT([FIT.patches(index, blurred(photo), photo) for index, photo in enumerate(photos)])
-    for name, array in refinement.state().items():
+    for name, array in postfilter.state().items():
         np.testing.assert_array_equal(again.state()[name], array)
 
 
 def test_wrong_options_are_told() -> None:
     for options in ({"side": 4}, {"side": 11}, {"tile": 8}):
         with pytest.raises(ValueError, match="is 3, 5, 7 or 9"):
-            RefinementOptions(**options)
+            PostFilterOptions(**options)
     with pytest.raises(ValueError, match="rounds"):
-        RefinementFit(rounds=-1)
+        PostFilterFit(rounds=-1)
     with pytest.raises(ValueError, match="two photos"):
         FIT([])

@@ -1,4 +1,4 @@
-"""Latents, tables and fitted neighbor models, shared by the tests of what is coded by neighborhoods."""
+"""Latents, tables and fitted neighbor models, shared by the tests of what is coded by contexts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints
 from hific.coding.symbol_tables import SymbolTables
-from hific.context.fit_neighbors import NeighborFit, PredictorFit, TrainingLatent
-from hific.context.fit_predictors import KNNFit, TableFit, XGBoostFit
-from hific.context.neighbor_model import NeighborModel
+from hific.fitting.context_model import ContextFit, ContextModelFit, TrainingLatent
+from hific.context.fit_predictors import KNNFit, AdaptiveFit, XGBoostFit
+from hific.latent_coders.context_coded import ContextCoded
 
 KINDS = ("xgboost", "knn", "table")
 CHANNELS = 5
@@ -60,18 +60,18 @@ def any_latent(seed: int, height: int, width: int, largest: int = 1 << 20) -> Tr
     return TrainingLatent(symbols.astype(np.int32), rng.integers(0, len(SCALES), shape).astype(np.int32))
 
 
-def predictor_fit(kind: str, **arguments: Any) -> PredictorFit:
+def predictor_fit(kind: str, **arguments: Any) -> ContextModelFit:
     """Of a few rounds or references."""
     if kind == "xgboost":
         return XGBoostFit(**{"rounds": 8, "max_depth": 3, "learning_rate": 0.4, "num_threads": 1, **arguments})
-    return KNNFit(**{"num_neighbors": 8, "max_references": 600, **arguments}) if kind == "knn" else TableFit()
+    return KNNFit(**{"num_neighbors": 8, "max_references": 600, **arguments}) if kind == "knn" else AdaptiveFit()
 
 
 @cache
-def fitted(kind: str, order: str = "phases", *, correlated: bool = True, **arguments: Any) -> NeighborModel:
+def fitted(kind: str, order: str = "phases", *, correlated: bool = True, **arguments: Any) -> ContextCoded:
     """To 10 small latents."""
     options = {"num_groups": 2, "reach": 1, "side": 5, "max_windows": 4000, **arguments}
-    fit = NeighborFit(predictor_fit(kind), order=order, **options)  # type: ignore[arg-type]
+    fit = ContextFit(predictor_fit(kind), order=order, **options)  # type: ignore[arg-type]
     latents = [latent_of(seed, correlated=correlated) for seed in range(10)]
     return fit(latents, laplace_tables(), CHANNELS)
 

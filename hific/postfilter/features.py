@@ -31,7 +31,7 @@ _LUMA = np.array([5.0, 9.0, 2.0])  # in 1/16
 
 
 @dataclass(frozen=True)
-class RefinementOptions:
+class PostFilterOptions:
     """side: of the window, the paper's x; location: whether the place in the image and in the latent's grid are
     features, the paper's s; tile: pixels a side of what one flag stands for.
     """
@@ -90,7 +90,7 @@ def linear_correction(window: Floats, weights: NDArray[np.int32], side: int) -> 
 
 
 def features_of(
-    window: Floats, corrections: Floats, places: NDArray[np.int32], options: RefinementOptions
+    window: Floats, corrections: Floats, places: NDArray[np.int32], options: PostFilterOptions
 ) -> NDArray[np.float32]:
     """float32 [N * h * w, F], integers below 2**24. places: int32 [N, 4], of each the first row and column in the
     image, and the image's height and width.

@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 
 from hific.coding.frequency_table import TOTAL
 
-MARGIN_UNIT = 1024
+LOGIT_UNIT = 1024
 # Of a sum of margins; float32 holds multiples of 1/1024 below it exactly, whatever the order of summation.
-MARGIN_LIMIT = 1 << 13
+LOGIT_LIMIT = 1 << 13
 
 _EXP_BITS = 30
 _LOW_BITS = 7
 # e**-21 of 2**30 is nothing.
-_LARGEST_GAP = 21 * MARGIN_UNIT - 1
+_LARGEST_GAP = 21 * LOGIT_UNIT - 1
 
 Ints = NDArray[np.int32]
 
 
-def margins_of(frequencies: Ints) -> NDArray[np.int16]:
+def fixed_point_logits(frequencies: Ints) -> NDArray[np.int16]:
     """round(1024 ln p), in floating point: made once, when a predictor is fitted, and stored."""
-    return np.rint(np.log(frequencies / TOTAL) * MARGIN_UNIT).astype(np.int16)
+    return np.rint(np.log(frequencies / TOTAL) * LOGIT_UNIT).astype(np.int16)
 
 
 def frequencies_of(margins: Ints) -> Ints:
@@ -49,10 +49,10 @@ def frequencies_of(margins: Ints) -> Ints:
 @cache
 def _exponentials() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """exp(-128 i / 1024) and exp(-j / 1024), in 2**-30; decimal's are correctly rounded everywhere."""
-    steps = (1 << _LOW_BITS, 1)
+    passes = (1 << _LOW_BITS, 1)
     counts = (_LARGEST_GAP // (1 << _LOW_BITS) + 1, 1 << _LOW_BITS)
     tables = [
-        [int((Decimal(-step * index) / MARGIN_UNIT).exp() * (1 << _EXP_BITS)) for index in range(count)]
-        for step, count in zip(steps, counts, strict=True)
+        [int((Decimal(-coding_pass * index) / LOGIT_UNIT).exp() * (1 << _EXP_BITS)) for index in range(count)]
+        for coding_pass, count in zip(passes, counts, strict=True)
     ]
     return np.array(tables[0], np.int64), np.array(tables[1], np.int64)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hific.coding.fixed_point import Ints
 from hific.coding.frequency_table import TOTAL, normalize_counts
-from hific.context.margins import Ints
-from hific.context.window_predictor import Features, State
+from hific.context.context_model import Features, State
 
 # How many symbols the table's frequencies are worth.
 PRIOR_SYMBOLS = 32
@@ -21,41 +21,41 @@ _MOST_LIVELY = 2
 
 
 @dataclass(frozen=True)
-class TablePredictor:
-    """frequencies_of_tables: int32 [T, classes], where its counts start; window_size: how many features, the last, are
+class AdaptiveModel:
+    """table_frequencies: int32 [T, bins], where its counts start; window_size: how many features, the last, are
     the window."""
 
-    frequencies_of_tables: Ints
+    table_frequencies: Ints
     window_size: int
     _counts: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if (self.frequencies_of_tables < 1).any() or (self.frequencies_of_tables.sum(axis=1) != TOTAL).any():
+        if (self.table_frequencies < 1).any() or (self.table_frequencies.sum(axis=1) != TOTAL).any():
             raise ValueError("table predictor: a table is not positive or does not sum to 2**16")
-        shape = (len(self.frequencies_of_tables), _MOST_LIVELY + 1, self.frequencies_of_tables.shape[1])
+        shape = (len(self.table_frequencies), _MOST_LIVELY + 1, self.table_frequencies.shape[1])
         object.__setattr__(self, "_counts", np.zeros(shape, np.int64))
 
     def frequencies(self, features: Features) -> Ints:
         tables, liveliness = self._contexts(features)
-        prior = self.frequencies_of_tables[tables].astype(np.int64) * PRIOR_SYMBOLS
+        prior = self.table_frequencies[tables].astype(np.int64) * PRIOR_SYMBOLS
         return normalize_counts(prior + self._counts[tables, liveliness] * TOTAL)
 
-    def observe(self, features: Features, classes: Ints) -> None:
-        np.add.at(self._counts, (*self._contexts(features), classes), 1)
+    def observe(self, features: Features, bins: Ints) -> None:
+        np.add.at(self._counts, (*self._contexts(features), bins), 1)
 
-    def fresh(self) -> TablePredictor:
-        return TablePredictor(self.frequencies_of_tables, self.window_size)
+    def copy(self) -> AdaptiveModel:
+        return AdaptiveModel(self.table_frequencies, self.window_size)
 
     def state(self) -> dict[str, NDArray[np.integer]]:
         return {
-            "frequencies_of_tables": self.frequencies_of_tables,
+            "table_frequencies": self.table_frequencies,
             "window_size": np.array(self.window_size, np.int32),
         }
 
     @classmethod
-    def from_state(cls, state: State) -> TablePredictor:
+    def from_state(cls, state: State) -> AdaptiveModel:
         """Raises ValueError or KeyError where `state` is not what `state()` gave."""
-        return cls(np.asarray(state["frequencies_of_tables"], np.int32), int(state["window_size"]))
+        return cls(np.asarray(state["table_frequencies"], np.int32), int(state["window_size"]))
 
     def _contexts(self, features: Features) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         window = features[:, features.shape[1] - self.window_size :].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Fits the weights of the linear summary to training latents: ridge regression of each symbol on what is known then.
+"""Fits the weights of the linear prediction to training latents: ridge regression of each symbol on what is known then.
 
 A sum of products over all places, once per phase, holds what every group of channels needs: rows and columns of the
 channels that it knows on the one side, its own channels on the other.
@@ -12,29 +12,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.context.block_order import BlockPass
+from hific.context.coding_order import CodingPass
 from hific.context.coding_order import PHASES
-from hific.context.linear_summary import WEIGHT_BITS, LinearSummary
-from hific.context.neighborhood import Neighborhood, NeighborOptions, Source
+from hific.context.linear_prediction import WEIGHT_BITS, LinearPrediction
+from hific.context.causal_context import CausalContext, ContextOptions, Source
 
 Moments = NDArray[np.float64]
 # Ridge: in places, and as a share of them.
 RIDGE_PLACES, RIDGE_SHARE = 50.0, 0.002
 _INT16 = np.iinfo(np.int16)
-_SOURCES: tuple[Source, ...] = ("values", "excess")
+_SOURCES: tuple[Source, ...] = ("values", "magnitude_residuals")
 
 
 @dataclass
-class SummaryMoments:
+class PredictionMoments:
     """Sums of products of all that the passes of a phase know, for each source and phase; add up over photos."""
 
-    options: NeighborOptions
+    options: ContextOptions
     sums: dict[tuple[Source, int], Moments]
     places: dict[int, int]
 
     @classmethod
-    def of(cls, options: NeighborOptions, photos: Iterable[Neighborhood]) -> SummaryMoments:
-        """`photos`: neighborhoods in which every symbol is known."""
+    def of(cls, options: ContextOptions, photos: Iterable[CausalContext]) -> PredictionMoments:
+        """`photos`: contexts in which every symbol is known."""
         moments = cls(options, {}, dict.fromkeys(range(len(PHASES)), 0))
         for photo in photos:
             for phase in range(len(PHASES)):
@@ -45,20 +45,20 @@ class SummaryMoments:
                 moments.places[phase] += rows.shape[1]
         return moments
 
-    def __add__(self, other: SummaryMoments) -> SummaryMoments:
+    def __add__(self, other: PredictionMoments) -> PredictionMoments:
         sums = {key: self.sums[key] + other.sums[key] for key in self.sums}
-        return SummaryMoments(self.options, sums, {key: self.places[key] + other.places[key] for key in self.places})
+        return PredictionMoments(self.options, sums, {key: self.places[key] + other.places[key] for key in self.places})
 
-    def solve(self) -> LinearSummary:
+    def solve(self) -> LinearPrediction:
         weights = {
-            source: np.concatenate([self._weights(source, step).ravel() for step in self.options.steps])
+            source: np.concatenate([self._weights(source, coding_pass).ravel() for coding_pass in self.options.passes])
             for source in _SOURCES
         }
-        return LinearSummary(self.options, weights["values"], weights["excess"])
+        return LinearPrediction(self.options, weights["values"], weights["magnitude_residuals"])
 
-    def _weights(self, source: Source, step: BlockPass) -> NDArray[np.int16]:
-        known, own = self._columns(step)
-        sums, places = self.sums[source, step.phase], self.places[step.phase]
+    def _weights(self, source: Source, coding_pass: CodingPass) -> NDArray[np.int16]:
+        known, own = self._columns(coding_pass)
+        sums, places = self.sums[source, coding_pass.phase], self.places[coding_pass.phase]
         normal_matrix = sums[np.ix_(known, known)]
         # In units of the largest mean square, so that symbols and their 64ths are treated alike.
         unit = max(float(normal_matrix.diagonal().max(initial=0)) / max(places, 1), 1e-9)
@@ -67,29 +67,29 @@ class SummaryMoments:
         solution = np.linalg.solve(normal_matrix, sums[np.ix_(known, own)]).T
         return np.clip(np.rint(solution * 2.0**WEIGHT_BITS), _INT16.min, _INT16.max).astype(np.int16)
 
-    def _columns(self, step: BlockPass) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _columns(self, coding_pass: CodingPass) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where the pass's known channels are among those of its phase, and its own."""
         starts, total = {}, 0
-        for row, column, known in _union(self.options, step.phase):
+        for row, column, known in _union(self.options, coding_pass.phase):
             starts[row, column] = total
             total += known
-        columns = [starts[row, column] + np.arange(count) for row, column, count in self.options.neighbors(step)]
-        return np.concatenate(columns), starts[0, 0] + np.arange(step.first, step.end)
+        columns = [starts[row, column] + np.arange(count) for row, column, count in self.options.neighbors(coding_pass)]
+        return np.concatenate(columns), starts[0, 0] + np.arange(coding_pass.first, coding_pass.end)
 
 
-def _union(options: NeighborOptions, phase: int) -> list[tuple[int, int, int]]:
+def _union(options: ContextOptions, phase: int) -> list[tuple[int, int, int]]:
     """What any pass of the phase knows, and all channels of its own place, last."""
     most: dict[tuple[int, int], int] = {}
-    for step in _passes(options, phase):
-        for row, column, known in options.neighbors(step):
+    for coding_pass in _passes(options, phase):
+        for row, column, known in options.neighbors(coding_pass):
             most[row, column] = max(most.get((row, column), 0), known)
     del most[0, 0]
     return [*((row, column, known) for (row, column), known in most.items()), (0, 0, options.num_channels)]
 
 
-def _passes(options: NeighborOptions, phase: int) -> Sequence[BlockPass]:
-    return [step for step in options.steps if step.phase == phase]
+def _passes(options: ContextOptions, phase: int) -> Sequence[CodingPass]:
+    return [coding_pass for coding_pass in options.passes if coding_pass.phase == phase]
 
 
-def _whole_pass(options: NeighborOptions, phase: int) -> BlockPass:
-    return BlockPass(-1, phase, 0, options.num_channels)
+def _whole_pass(options: ContextOptions, phase: int) -> CodingPass:
+    return CodingPass(-1, phase, 0, options.num_channels)

@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from neighbor_cases import laplace_tables
+from context_cases import laplace_tables
 
 from hific.coding.frequency_table import TOTAL
-from hific.context.margins import MARGIN_LIMIT, MARGIN_UNIT, Ints, frequencies_of, margins_of
-from hific.context.symbol_classes import SymbolClasses
+from hific.coding.fixed_point import LOGIT_LIMIT, LOGIT_UNIT, Ints, frequencies_of, fixed_point_logits
+from hific.context.symbol_bins import SymbolBins
 
-LIMIT = MARGIN_LIMIT * MARGIN_UNIT
+LIMIT = LOGIT_LIMIT * LOGIT_UNIT
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=30)
 MARGINS = arrays.arrays(np.int32, SHAPES, elements=st.integers(-LIMIT, LIMIT) | st.integers(-4000, 4000))
 
@@ -35,7 +35,7 @@ def test_any_margins_give_rows_that_can_code(margins: Ints) -> None:
 @given(MARGINS)
 @settings(deadline=None)
 def test_frequencies_are_a_softmax(margins: Ints) -> None:
-    gaps = (margins - margins.max(axis=1, keepdims=True)) / MARGIN_UNIT
+    gaps = (margins - margins.max(axis=1, keepdims=True)) / LOGIT_UNIT
     shares = np.exp(gaps) / np.exp(gaps).sum(axis=1, keepdims=True)
     expected = 1 + shares * (TOTAL - margins.shape[1])
     errors = np.abs(frequencies_of(margins) - expected)
@@ -59,8 +59,8 @@ def test_equal_margins_share_and_the_first_takes_the_rest() -> None:
 
 
 def test_margins_and_frequencies_are_nearly_inverse() -> None:
-    frequencies = SymbolClasses(laplace_tables(), 3).frequencies
-    margins = margins_of(frequencies)
+    frequencies = SymbolBins(laplace_tables(), 3).frequencies
+    margins = fixed_point_logits(frequencies)
     assert margins.dtype == np.int16
     np.testing.assert_allclose(margins, 1024 * np.log(frequencies / TOTAL), atol=0.5)
     again = frequencies_of(margins.astype(np.int32))

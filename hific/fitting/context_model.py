@@ -1,6 +1,6 @@
 """Fits a neighbor model to the latents of training photos.
 
-    latents ─ two halves ─ linear summaries, each of the other half's photos ─ windows [n, F], classes [n] ─ predictor
+    latents ─ two halves ─ linear summaries, each of the other half's photos ─ windows [n, F], bins [n] ─ predictor
 
 The windows of a photo are summed up by weights that have not seen it: those that have know it better than they will
 know new photos, and a predictor would trust them too much. Every eighth photo is kept from the predictor, to stop
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from hific.coding.frequency_table import TOTAL
 from hific.coding.symbol_tables import SymbolTables
-from hific.context.block_order import Order
-from hific.context.fit_linear_summary import SummaryMoments
-from hific.context.linear_summary import LinearSummary
-from hific.context.margins import Ints
-from hific.context.neighbor_model import NeighborModel, expected_magnitudes, sure_tables
-from hific.context.neighborhood import Neighborhood, NeighborOptions
-from hific.context.symbol_classes import WIDEST, SymbolClasses, check_classes
-from hific.context.window_predictor import Features, WindowPredictor
+from hific.context.coding_order import Order
+from hific.fitting.linear_prediction import PredictionMoments
+from hific.context.linear_prediction import LinearPrediction
+from hific.coding.fixed_point import Ints
+from hific.latent_coders.context_coded import ContextCoded, expected_magnitudes, skip_mask
+from hific.context.causal_context import CausalContext, ContextOptions
+from hific.context.symbol_bins import MAX_BIN_WIDTH, SymbolBins, check_bins
+from hific.context.context_model import Features, ContextModel
 
 log = logging.getLogger(__name__)
 
@@ -47,73 +47,73 @@ class Windows(NamedTuple):
     """int16 [n, F] and int32 [n]."""
 
     features: Features
-    classes: Ints
+    bins: Ints
 
 
-class PredictorFit(Protocol):
+class ContextModelFit(Protocol):
     """Makes one kind of predictor."""
 
     @property
     def kind(self) -> str: ...
 
     def __call__(
-        self, training: Windows, held_out: Windows, frequencies_of_tables: Ints, window_size: int
-    ) -> WindowPredictor: ...
+        self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int
+    ) -> ContextModel: ...
 
 
 @dataclass(frozen=True)
-class NeighborFit:
+class ContextFit:
     """What a neighbor model is made of.
 
     Args:
-        predictor: `XGBoostFit`, `KNNFit` or `TableFit`.
-        order, side, location: see `NeighborOptions`.
+        predictor: `XGBoostFit`, `KNNFit` or `AdaptiveFit`.
+        order, side, location: see `ContextOptions`.
         num_groups, reach: the same; None chooses by the channels. Few, as CompressNet's, are coded one by one and
             looked at from afar, many in 4 groups and from next to each other.
-        widest: of the bins of wide tables, see `SymbolClasses`.
+        max_bin_width: of the bins of wide tables, see `SymbolBins`.
         windows_per_photo: the paper's Y; None for all, up to `max_windows` of all photos.
         seed: of the choice of windows.
     """
 
-    predictor: PredictorFit
+    predictor: ContextModelFit
     num_groups: int | None = None
     order: Order = "phases"
     reach: int | None = None
     side: int = 7
     location: bool = True
-    widest: int = WIDEST
+    max_bin_width: int = MAX_BIN_WIDTH
     windows_per_photo: int | None = None
     max_windows: int = 1_000_000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_classes(MOST_LARGEST, self.widest)
+        check_bins(MOST_LARGEST, self.max_bin_width)
         self.options(num_channels=max(self.num_groups or 1, FEW_CHANNELS))
         if (self.windows_per_photo is not None and self.windows_per_photo < 1) or self.max_windows < 1:
             raise ValueError(f"windows_per_photo={self.windows_per_photo} and max_windows={self.max_windows} are 1 up")
 
-    def options(self, num_channels: int) -> NeighborOptions:
+    def options(self, num_channels: int) -> ContextOptions:
         few = num_channels <= FEW_CHANNELS
         groups = self.num_groups or (num_channels if few else 4)
         reach = (3 if few else 1) if self.reach is None else self.reach
-        return NeighborOptions(num_channels, min(groups, num_channels), self.order, reach, self.side, self.location)
+        return ContextOptions(num_channels, min(groups, num_channels), self.order, reach, self.side, self.location)
 
-    def __call__(self, latents: Sequence[TrainingLatent], tables: SymbolTables, num_channels: int) -> NeighborModel:
+    def __call__(self, latents: Sequence[TrainingLatent], tables: SymbolTables, num_channels: int) -> ContextCoded:
         """Raises ValueError where there are fewer than two latents to learn from."""
         if len(latents) < 2:
             raise ValueError(f"a neighbor model is fitted to two photos or more, not {len(latents)}")
         options = self.options(num_channels)
         largest, expected = _largest(latents), expected_magnitudes(tables)
         # Where few symbols are beyond K anyway, wider bins would only hide some from others.
-        symbol_classes = SymbolClasses(tables, largest, self.widest if largest == MOST_LARGEST else 1)
-        photos = [Neighborhood(options, latent.table_ids[None], expected, symbol_classes.widths) for latent in latents]
+        symbol_bins = SymbolBins(tables, largest, self.max_bin_width if largest == MOST_LARGEST else 1)
+        photos = [CausalContext(options, latent.table_ids[None], expected, symbol_bins.widths) for latent in latents]
         for photo, latent in zip(photos, latents, strict=True):
             everywhere = np.ones((1, *latent.symbols.shape), bool)
             photo.put((slice(None),) * 3, latent.symbols[None], everywhere)
-        halves = [SummaryMoments.of(options, photos[half::2]) for half in (0, 1)]
+        halves = [PredictionMoments.of(options, photos[half::2]) for half in (0, 1)]
         of_others = [halves[1].solve(), halves[0].solve()]
         windows = [
-            self._windows(latent, photo, of_others[index % 2], symbol_classes, index, len(latents))
+            self._windows(latent, photo, of_others[index % 2], symbol_bins, index, len(latents))
             for index, (latent, photo) in enumerate(zip(latents, photos, strict=True))
         ]
         held = _is_held_out(len(latents))
@@ -121,41 +121,41 @@ class NeighborFit:
             _together([one for one, is_held in zip(windows, held, strict=True) if is_held == kept], options)
             for kept in (False, True)
         )
-        predictor = self.predictor(training, held_out, symbol_classes.frequencies, options.side**2 - 1)
-        _tell_gain(predictor, held_out, symbol_classes.frequencies, len(training.classes))
-        summary = (halves[0] + halves[1]).solve()
-        return NeighborModel(options, largest, symbol_classes.widest, summary, self.predictor.kind, predictor)
+        predictor = self.predictor(training, held_out, symbol_bins.frequencies, options.side**2 - 1)
+        _tell_gain(predictor, held_out, symbol_bins.frequencies, len(training.bins))
+        prediction = (halves[0] + halves[1]).solve()
+        return ContextCoded(options, largest, symbol_bins.max_bin_width, prediction, self.predictor.kind, predictor)
 
     def _windows(
         self,
         latent: TrainingLatent,
-        photo: Neighborhood,
-        summary: LinearSummary,
-        symbol_classes: SymbolClasses,
+        photo: CausalContext,
+        prediction: LinearPrediction,
+        symbol_bins: SymbolBins,
         index: int,
         num_photos: int,
     ) -> Windows:
         """Of the symbols that the predictor would code, drawn at random."""
         generator = np.random.default_rng([self.seed, index])
-        open_symbols = ~sure_tables(symbol_classes.tables)[latent.table_ids]
+        open_symbols = ~skip_mask(symbol_bins.tables)[latent.table_ids]
         most = min(self.windows_per_photo or self.max_windows, max(1, self.max_windows // num_photos))
         share = most / max(1, int(open_symbols.sum()))
         drawn = open_symbols & (generator.random(open_symbols.shape) < share)
         features, symbols = [np.empty((0, photo.options.num_features), np.int16)], [np.empty(0, np.int32)]
-        for step in photo.options.steps:
-            chosen = drawn[step.place]
+        for coding_pass in photo.options.passes:
+            chosen = drawn[coding_pass.place]
             if chosen.any():
-                value, excess = (summary.expected(source, step, photo)[0][chosen] for source in ("values", "excess"))
-                features.append(photo.features(step, chosen[None], value, excess))
-                symbols.append(latent.symbols[step.place][chosen].astype(np.int32))
+                value, residual = (prediction.expected(source, coding_pass, photo)[0][chosen] for source in ("values", "magnitude_residuals"))
+                features.append(photo.features(coding_pass, chosen[None], value, residual))
+                symbols.append(latent.symbols[coding_pass.place][chosen].astype(np.int32))
         every = np.concatenate(features)
-        return Windows(every, symbol_classes.of(np.concatenate(symbols), every[:, 0]))
+        return Windows(every, symbol_bins.of(np.concatenate(symbols), every[:, 0]))
 
 
-def cross_entropy(frequencies: Ints, classes: Ints) -> float:
-    """Bits a symbol, of frequencies [n, classes]."""
-    taken = np.take_along_axis(frequencies, classes[:, None], axis=1)
-    return float(-np.log2(taken / TOTAL).mean()) if len(classes) else 0.0
+def cross_entropy(frequencies: Ints, bins: Ints) -> float:
+    """Bits a symbol, of frequencies [n, bins]."""
+    taken = np.take_along_axis(frequencies, bins[:, None], axis=1)
+    return float(-np.log2(taken / TOTAL).mean()) if len(bins) else 0.0
 
 
 def _largest(latents: Sequence[TrainingLatent]) -> int:
@@ -169,17 +169,17 @@ def _is_held_out(num_photos: int) -> list[bool]:
     return [index % every == every - 1 for index in range(num_photos)]
 
 
-def _together(windows: Sequence[Windows], options: NeighborOptions) -> Windows:
+def _together(windows: Sequence[Windows], options: ContextOptions) -> Windows:
     no_features, no_classes = np.empty((0, options.num_features), np.int16), np.empty(0, np.int32)
     return Windows(
         np.concatenate([no_features, *(one.features for one in windows)]),
-        np.concatenate([no_classes, *(one.classes for one in windows)]),
+        np.concatenate([no_classes, *(one.bins for one in windows)]),
     )
 
 
-def _tell_gain(predictor: WindowPredictor, held_out: Windows, frequencies: Ints, num_training: int) -> None:
-    alone = cross_entropy(frequencies[held_out.features[:, 0]], held_out.classes)
-    predicted = cross_entropy(predictor.fresh().frequencies(held_out.features), held_out.classes)
+def _tell_gain(predictor: ContextModel, held_out: Windows, frequencies: Ints, num_training: int) -> None:
+    alone = cross_entropy(frequencies[held_out.features[:, 0]], held_out.bins)
+    predicted = cross_entropy(predictor.copy().frequencies(held_out.features), held_out.bins)
     log.info(
         "neighbor predictor of %d windows: %.3f bits for the class of a symbol on photos kept from it, %.3f by tables "
         "alone",

@@ -1,4 +1,4 @@
-"""Fits a refinement to the model's reconstructions of training photos.
+"""Fits a postfilter to the model's reconstructions of training photos.
 
     (reconstruction, original) ─ patches, drawn at random ─ least squares: linear filter ─ what it leaves ─ XGBoost
 
@@ -16,14 +16,14 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from hific.context.exact_trees import rounded_leaves
-from hific.context.refinement import Refinement, corrected
-from hific.context.refinement_features import (
+from hific.coding.exact_trees import rounded_leaves
+from hific.postfilter.postfilter import PostFilter, corrected
+from hific.postfilter.features import (
     CORRECTION_BITS,
     MAX_WEIGHT,
     WEIGHT_BITS,
     Pixels,
-    RefinementOptions,
+    PostFilterOptions,
     centered,
     features_of,
     linear_correction,
@@ -53,11 +53,11 @@ class Patches(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RefinementFit:
-    """What a refinement is made of.
+class PostFilterFit:
+    """What a postfilter is made of.
 
     Args:
-        side, location, tile: see `RefinementOptions`.
+        side, location, tile: see `PostFilterOptions`.
         pixels_per_photo: that are learned from, in patches of 16 x 16.
         rounds: of boosting at most; `early_stopping` rounds without gain on the held-out photos end it sooner, 0 for
             never. 0 rounds leave the linear filter alone.
@@ -85,14 +85,14 @@ class RefinementFit:
             raise ValueError(f"pixels_per_photo={self.pixels_per_photo} is {PATCH**2} up, rounds={self.rounds} 0 up")
 
     @property
-    def options(self) -> RefinementOptions:
-        return RefinementOptions(self.side, self.location, self.tile)
+    def options(self) -> PostFilterOptions:
+        return PostFilterOptions(self.side, self.location, self.tile)
 
     def patches(self, index: int, reconstruction: Pixels, original: Pixels) -> Patches:
         """Of the photo of that index, uint8 [H, W, 3] both. ValueError where they are smaller than a patch."""
         height, width = original.shape[:2]
         if min(height, width) < PATCH or reconstruction.shape != original.shape:
-            raise ValueError(f"refinement: a photo of {original.shape}, and its reconstruction {reconstruction.shape}")
+            raise ValueError(f"postfilter: a photo of {original.shape}, and its reconstruction {reconstruction.shape}")
         generator = np.random.default_rng([self.seed, index])
         count = min(self.pixels_per_photo, height * width) // PATCH**2
         tops, lefts = (generator.integers(0, length - PATCH + 1, count) for length in (height, width))
@@ -101,10 +101,10 @@ class RefinementFit:
         places = np.stack([tops, lefts, np.full(count, height), np.full(count, width)], axis=1)
         return Patches(np.stack(windows), np.stack([original[spot] for spot in spots]), places.astype(np.int32))
 
-    def __call__(self, photos: Sequence[Patches]) -> Refinement:
+    def __call__(self, photos: Sequence[Patches]) -> PostFilter:
         """Raises ValueError where there are fewer than two photos to learn from."""
         if len(photos) < 2:
-            raise ValueError(f"a refinement is fitted to two photos or more, not {len(photos)}")
+            raise ValueError(f"a postfilter is fitted to two photos or more, not {len(photos)}")
         every = min(HELD_OUT, len(photos))
         training, held_out = (
             _together([photo for index, photo in enumerate(photos) if (index % every == every - 1) == kept])
@@ -112,22 +112,22 @@ class RefinementFit:
         )
         weights = fit_weights(training, self.side)
         no_model, no_examples = np.zeros(0, np.uint8), np.zeros((0, 3), np.int32)
-        linear = Refinement(self.options, weights, no_model, no_examples, no_examples)
+        linear = PostFilter(self.options, weights, no_model, no_examples, no_examples)
         if self.rounds == 0:
             log.info(
-                "refinement of %d pixels: linear %+.3f dB", training.originals[..., 0].size, gain(linear, held_out)
+                "postfilter of %d pixels: linear %+.3f dB", training.originals[..., 0].size, gain(linear, held_out)
             )
             return linear
         model, examples = self._boost(weights, training, held_out)
-        unchecked = Refinement(self.options, weights, model, examples[:0], no_examples)
-        refinement = Refinement(self.options, weights, model, examples, unchecked.tree_corrections(examples))
+        unchecked = PostFilter(self.options, weights, model, examples[:0], no_examples)
+        postfilter = PostFilter(self.options, weights, model, examples, unchecked.tree_corrections(examples))
         log.info(
-            "refinement of %d pixels: %+.3f dB on photos kept from it, %+.3f dB by the linear filter alone",
+            "postfilter of %d pixels: %+.3f dB on photos kept from it, %+.3f dB by the linear filter alone",
             training.originals[..., 0].size,
-            gain(refinement, held_out),
+            gain(postfilter, held_out),
             gain(linear, held_out),
         )
-        return refinement
+        return postfilter
 
     def _boost(
         self, weights: NDArray[np.int32], training: Patches, held_out: Patches
@@ -193,12 +193,12 @@ def fit_weights(patches: Patches, side: int) -> NDArray[np.int32]:
     return np.clip(np.rint(solution * 2.0**WEIGHT_BITS), -limit, limit).astype(np.int32)
 
 
-def gain(refinement: Refinement, patches: Patches) -> float:
+def gain(postfilter: PostFilter, patches: Patches) -> float:
     """dB of mean squared error, all patches refined."""
     before = after = 0.0
     for some in _in_parts(patches):
         own = _own(some.windows)
-        refined = corrected(own, refinement.corrections(some.windows, some.places))
+        refined = corrected(own, postfilter.corrections(some.windows, some.places))
         before, after = (
             total + float(np.square(some.originals.astype(np.float64) - pixels).sum())
             for total, pixels in ((before, own), (after, refined))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neighbor_cases import (
+from context_cases import (
     CHANNELS,
     KINDS,
     SCALES,
@@ -25,29 +25,29 @@ from numpy.typing import NDArray
 from benchmarks.correlated_latents import correlated_latent, independent_latent
 from hific.codecs.compressnet_coding import CompressNetCoding, centered_tables, channel_ids
 from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
-from hific.context.fit_neighbors import NeighborFit, TrainingLatent
-from hific.context.fit_predictors import TableFit, XGBoostFit
-from hific.context.neighbor_model import NeighborModel, expected_magnitudes, sure_tables
-from hific.context.symbol_classes import WIDEST
+from hific.fitting.context_model import ContextFit, TrainingLatent
+from hific.context.fit_predictors import AdaptiveFit, XGBoostFit
+from hific.latent_coders.context_coded import ContextCoded, expected_magnitudes, skip_mask
+from hific.context.symbol_bins import MAX_BIN_WIDTH
 from hific.errors import BitstreamError
 
 TABLES = laplace_tables()
 
 
-def encode(model: NeighborModel, latent: TrainingLatent) -> bytes:
+def encode(model: ContextCoded, latent: TrainingLatent) -> bytes:
     encoder = RangeEncoder()
     np.testing.assert_array_equal(model.code(encoder, latent.symbols, latent.table_ids, TABLES), latent.symbols)
     return encoder.get_bytes()
 
 
-def decode(model: NeighborModel, stream: bytes, table_ids: Ints) -> Ints:
+def decode(model: ContextCoded, stream: bytes, table_ids: Ints) -> Ints:
     decoder = RangeDecoder(stream)
     decoded = model.code(decoder, np.zeros(table_ids.shape, np.int32), table_ids, TABLES)
     decoder.finish()
     return decoded
 
 
-def bits(model: NeighborModel, latent: TrainingLatent) -> float:
+def bits(model: ContextCoded, latent: TrainingLatent) -> float:
     coder = RecordingCoder()
     model.code(coder, latent.symbols, latent.table_ids, TABLES)
     return coder.num_bits
@@ -64,7 +64,7 @@ def table_bits(latent: TrainingLatent) -> float:
 @given(st.integers(0, 2**32), st.integers(1, 11), st.integers(1, 11))
 @settings(max_examples=15, deadline=None)
 def test_decoding_returns_what_was_encoded(kind: str, order: str, seed: int, height: int, width: int) -> None:
-    """Also far beyond the classes."""
+    """Also far beyond the bins."""
     latent = any_latent(seed, height, width)
     model = fitted(kind, order)
     decoded = decode(model, encode(model, latent), latent.table_ids)
@@ -121,23 +121,23 @@ def test_a_symbol_changes_no_frequency_of_its_pass_or_an_earlier_one(kind: str, 
     latent.table_ids[...] = np.maximum(latent.table_ids, 1)  # all open, so that each pass has some
     before = RecordingCoder()
     model.code(before, latent.symbols, latent.table_ids, TABLES)
-    steps = model.options.steps
-    assert len(before.passes) == len(steps)
+    passes = model.options.passes
+    assert len(before.passes) == len(passes)
     changes_later = 0
-    for step in steps:
+    for coding_pass in passes:
         changed = latent.symbols.copy()
-        changed[step.place] = np.where(changed[step.place] > 0, -3, 3)
+        changed[coding_pass.place] = np.where(changed[coding_pass.place] > 0, -3, 3)
         after = RecordingCoder()
         model.code(after, changed, latent.table_ids, TABLES)
         same = [np.array_equal(*pair) for pair in zip(after.passes, before.passes, strict=True)]
-        assert all(same[: step.index + 1])
+        assert all(same[: coding_pass.index + 1])
         changes_later += not all(same)
-    assert changes_later == len(steps) - 1
+    assert changes_later == len(passes) - 1
 
 
 def test_what_no_table_is_sure_of_is_coded_by_the_predictor_and_nothing_else() -> None:
     latent = latent_of(3)
-    sure = sure_tables(TABLES)
+    sure = skip_mask(TABLES)
     assert sure.tolist() == [True, False, False, False]
     coder = RecordingCoder()
     model = fitted("table")
@@ -179,21 +179,21 @@ def test_what_is_known_of_wide_symbols_is_worth_as_much_as_of_narrow_ones() -> N
     for symbols, ids in wide[10:]:
         tables.code(alone, symbols.ravel(), ids.ravel())
     spent = {}
-    for widest in (1, WIDEST):
-        fit = NeighborFit(predictor_fit("xgboost"), num_groups=2, side=3, widest=widest)
+    for max_bin_width in (1, MAX_BIN_WIDTH):
+        fit = ContextFit(predictor_fit("xgboost"), num_groups=2, side=3, max_bin_width=max_bin_width)
         model, coder = fit(wide[:10], tables, CHANNELS), RecordingCoder()
-        assert (model.largest, model.widest) == (8, widest)
+        assert (model.largest, model.max_bin_width) == (8, max_bin_width)
         for symbols, ids in wide[10:]:
             np.testing.assert_array_equal(model.code(coder, symbols, ids, tables), symbols)
-        spent[widest] = coder.num_bits / alone.num_bits
-    assert spent[WIDEST] < 0.9 < 1 < spent[1]
+        spent[max_bin_width] = coder.num_bits / alone.num_bits
+    assert spent[MAX_BIN_WIDTH] < 0.9 < 1 < spent[1]
 
 
 def test_bins_are_of_one_symbol_where_few_symbols_are_beyond_the_classes() -> None:
     """Whatever their tables expect."""
     latents = [TrainingLatent(np.sign(symbols), np.full_like(ids, 3)) for symbols, ids in map(latent_of, range(3))]
-    model = NeighborFit(TableFit(), num_groups=2)(latents, TABLES, CHANNELS)
-    assert (model.largest, model.widest) == (1, 1)
+    model = ContextFit(AdaptiveFit(), num_groups=2)(latents, TABLES, CHANNELS)
+    assert (model.largest, model.max_bin_width) == (1, 1)
 
 
 @pytest.mark.parametrize(("make", "most"), [(correlated_latent, 0.8), (independent_latent, 1.01)])
@@ -207,7 +207,7 @@ def test_few_channels_of_five_levels(make: object, most: float) -> None:
     coding = CompressNetCoding.fit(list(latents(range(20))))
     tables = centered_tables(coding.static_tables)
     training = [TrainingLatent(one.astype(np.int16) - 2, channel_ids(one.shape)) for one in latents(range(20))]
-    model = NeighborFit(XGBoostFit(rounds=20, max_depth=3, num_threads=1), max_windows=20_000)(training, tables, 4)
+    model = ContextFit(XGBoostFit(rounds=20, max_depth=3, num_threads=1), max_windows=20_000)(training, tables, 4)
     spent, alone = RecordingCoder(), RecordingCoder()
     for latent in latents(range(100, 103)):
         symbols = latent.astype(np.int32) - 2
@@ -222,9 +222,9 @@ def test_state_round_trip(kind: str, order: str) -> None:
     model, latent = fitted(kind, order), latent_of(5, 9, 10)
     state = model.state()
     assert all(array.dtype.name in ("uint8", "int16", "int32") for array in state.values())
-    restored = NeighborModel.from_state(state)
+    restored = ContextCoded.from_state(state)
     assert (restored.options, restored.kind) == (model.options, kind)
-    assert (restored.largest, restored.widest) == (model.largest, model.widest) == (8, WIDEST)
+    assert (restored.largest, restored.max_bin_width) == (model.largest, model.max_bin_width) == (8, MAX_BIN_WIDTH)
     assert same_state(restored.state(), state)
     assert encode(restored, latent) == encode(model, latent)
 
@@ -235,8 +235,8 @@ def test_a_state_that_no_fit_gives_is_refused(kind: str) -> None:
     numbers = state["numbers"]
     wrong: dict[str, list[NDArray[np.generic]]] = {
         "numbers": [numbers[:-2], numbers.astype(np.float64), np.zeros_like(numbers)],
-        "summary.values": [state["summary.values"][1:], state["summary.values"].astype(np.int32)],
-        "summary.excess": [state["summary.excess"][:0], state["summary.excess"].reshape(1, -1)],
+        "prediction.values": [state["prediction.values"][1:], state["prediction.values"].astype(np.int32)],
+        "prediction.magnitude_residuals": [state["prediction.magnitude_residuals"][:0], state["prediction.magnitude_residuals"].reshape(1, -1)],
     }
     for place in range(len(numbers)):
         for value in (-1, 1000):
@@ -248,10 +248,10 @@ def test_a_state_that_no_fit_gives_is_refused(kind: str) -> None:
     for name, arrays in wrong.items():
         for array in arrays:
             with pytest.raises((ValueError, KeyError)):
-                NeighborModel.from_state({**state, name: array})
+                ContextCoded.from_state({**state, name: array})
     for name in state:
         with pytest.raises((ValueError, KeyError)):
-            NeighborModel.from_state({other: array for other, array in state.items() if other != name})
+            ContextCoded.from_state({other: array for other, array in state.items() if other != name})
 
 
 def test_another_kind_of_predictor_is_refused() -> None:
@@ -259,7 +259,7 @@ def test_another_kind_of_predictor_is_refused() -> None:
     for kind in ("xgboost", "knn"):
         for other in set(KINDS) - {kind}:
             with pytest.raises((ValueError, KeyError)):
-                NeighborModel.from_state({**states[other], "numbers": states[kind]["numbers"]})
+                ContextCoded.from_state({**states[other], "numbers": states[kind]["numbers"]})
 
 
 def test_the_fit_is_deterministic() -> None:
@@ -276,14 +276,14 @@ def test_any_number_of_channels(channels: int) -> None:
         TrainingLatent(rng.integers(-1, 2, shape).astype(np.int32), rng.integers(0, 4, shape).astype(np.int32))
         for _ in range(3)
     ]
-    model = NeighborFit(TableFit(), side=3)(latents, TABLES, channels)
+    model = ContextFit(AdaptiveFit(), side=3)(latents, TABLES, channels)
     assert (model.options.num_groups, model.options.reach) == ((channels, 3) if channels <= 16 else (4, 1))
     np.testing.assert_array_equal(decode(model, encode(model, latents[0]), latents[0].table_ids), latents[0].symbols)
 
 
 def test_latents_without_structure_or_open_symbols_can_be_fitted_and_coded() -> None:
     zeros = TrainingLatent(np.zeros((CHANNELS, 4, 5), np.int32), np.zeros((CHANNELS, 4, 5), np.int32))
-    model = NeighborFit(TableFit(), num_groups=2)([zeros, zeros], TABLES, CHANNELS)
+    model = ContextFit(AdaptiveFit(), num_groups=2)([zeros, zeros], TABLES, CHANNELS)
     for latent in (zeros, any_latent(0, 4, 5)):
         np.testing.assert_array_equal(decode(model, encode(model, latent), latent.table_ids), latent.symbols)
 
@@ -295,7 +295,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="a latent"):
         model.code(RangeEncoder(), latent.symbols, latent.table_ids[:, :2], TABLES)
     with pytest.raises(ValueError, match="two photos"):
-        NeighborFit(TableFit())([latent], TABLES, CHANNELS)
+        ContextFit(AdaptiveFit())([latent], TABLES, CHANNELS)
     for wrong in ({"windows_per_photo": 0}, {"max_windows": 0}, {"side": 4}, {"reach": 5}, {"order": "rows"}):
         with pytest.raises(ValueError, match=r"windows|side|order"):
-            NeighborFit(TableFit(), **wrong)  # type: ignore[arg-type]
+            ContextFit(AdaptiveFit(), **wrong)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""XGBoost over the neighborhood (hific_xgboost, section 3): boosting starts at the tables and learns a correction.
+"""XGBoost over the context (hific_xgboost, section 3): boosting starts at the tables and learns a correction.
 
     margins of the table + sum over trees of the leaf's vector ── integers in 1/1024 ── frequencies
 
@@ -15,54 +15,54 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from hific.context.exact_trees import differs, exact_margins, load_booster, rounded_leaves
-from hific.context.margins import MARGIN_UNIT, Ints, frequencies_of
-from hific.context.window_predictor import Features, State
+from hific.coding.exact_trees import differs, exact_logits, load_booster, rounded_leaves
+from hific.coding.fixed_point import LOGIT_UNIT, Ints, frequencies_of
+from hific.context.context_model import Features, State
 
 CHECKED_ROWS = 64
 
 
 @dataclass(frozen=True)
-class XGBoostPredictor:
+class XGBoostModel:
     """Made by `fit_xgboost`. Raises CheckpointError where the library gives other margins than it gave when fitting.
 
-    margins: int16 [T, classes]; model: uint8, the library's own UBJSON; check_features: int16 [r, F];
-    check_margins: int32 [r, classes], what they lead to.
+    margins: int16 [T, bins]; model: uint8, the library's own UBJSON; check_features: int16 [r, F];
+    check_logits: int32 [r, bins], what they lead to.
     """
 
     margins: NDArray[np.int16]
     model: NDArray[np.uint8]
     check_features: Features
-    check_margins: Ints
+    check_logits: Ints
     _booster: xgboost.Booster = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_booster", load_booster(self.model))
-        if not np.array_equal(self.class_margins(self.check_features), self.check_margins):
+        if not np.array_equal(self.logits(self.check_features), self.check_logits):
             raise differs()
 
     @classmethod
-    def of_booster(cls, booster: xgboost.Booster, margins: NDArray[np.int16], examples: Features) -> XGBoostPredictor:
+    def of_booster(cls, booster: xgboost.Booster, margins: NDArray[np.int16], examples: Features) -> XGBoostModel:
         """Rounds the leaves. `examples`: int16 [n, F], of which some are kept to check with."""
         model = rounded_leaves(booster)
         some = examples[:: max(1, len(examples) // CHECKED_ROWS)][:CHECKED_ROWS].copy()
         unchecked = cls(margins, model, some[:0], np.zeros((0, margins.shape[1]), np.int32))
-        return cls(margins, model, some, unchecked.class_margins(some))
+        return cls(margins, model, some, unchecked.logits(some))
 
-    def class_margins(self, features: Features) -> Ints:
-        """int32 [n, classes] in 1/1024."""
+    def logits(self, features: Features) -> Ints:
+        """int32 [n, bins] in 1/1024."""
         if not len(features):
             return np.zeros((0, self.margins.shape[1]), np.int32)
-        base = self.margins[features[:, 0]].astype(np.float32) / np.float32(MARGIN_UNIT)
-        return exact_margins(self._booster, features, base)
+        base = self.margins[features[:, 0]].astype(np.float32) / np.float32(LOGIT_UNIT)
+        return exact_logits(self._booster, features, base)
 
     def frequencies(self, features: Features) -> Ints:
-        return frequencies_of(self.class_margins(features))
+        return frequencies_of(self.logits(features))
 
-    def observe(self, features: Features, classes: Ints) -> None:
+    def observe(self, features: Features, bins: Ints) -> None:
         pass
 
-    def fresh(self) -> XGBoostPredictor:
+    def copy(self) -> XGBoostModel:
         return self
 
     def state(self) -> dict[str, NDArray[np.integer]]:
@@ -70,13 +70,13 @@ class XGBoostPredictor:
             "margins": self.margins,
             "model": self.model,
             "check_features": self.check_features,
-            "check_margins": self.check_margins,
+            "check_logits": self.check_logits,
         }
 
     @classmethod
-    def from_state(cls, state: State) -> XGBoostPredictor:
+    def from_state(cls, state: State) -> XGBoostModel:
         """Raises KeyError, or ValueError (CheckpointError) where `state` is not what `state()` gave."""
-        kinds = {"margins": np.int16, "model": np.uint8, "check_features": np.int16, "check_margins": np.int32}
+        kinds = {"margins": np.int16, "model": np.uint8, "check_features": np.int16, "check_logits": np.int32}
         arrays = {name: np.asarray(state[name]) for name in kinds}
         if any(arrays[name].dtype != kind for name, kind in kinds.items()):
             raise ValueError("xgboost predictor: its arrays are of other types")

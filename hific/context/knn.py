@@ -1,4 +1,4 @@
-"""Nearest neighbors among windows of the training photos (hific_knn): votes of their classes, mixed with the tables.
+"""Nearest neighbors among windows of the training photos (hific_knn): votes of their bins, mixed with the tables.
 
     features ── minus the table id, times a scale each ── integers [n, D] ── k nearest references ── votes
     frequencies ~ (256 - w) * the table's frequencies + w * votes
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hific.coding.fixed_point import Ints
 from hific.coding.frequency_table import TOTAL, normalize_counts
-from hific.context.margins import Ints
-from hific.context.window_predictor import Features, State
+from hific.context.context_model import Features, State
 
 WEIGHT_UNIT = 256
 # Of scaled features: sums of 128 products stay below 2**40, and times the number of references below 2**53.
@@ -30,73 +30,73 @@ _QUERIES_AT_ONCE = 1 << 11
 
 
 @dataclass(frozen=True)
-class KNNPredictor:
+class KNNModel:
     """Made by `fit_knn`. Raises ValueError for parts that do not fit one another.
 
-    frequencies_of_tables: int32 [T, classes]; scales: int32 [F], in 1/256, of which the table id's counts too;
-    references: int32 [R, F], scaled; reference_classes: int32 [R]; num_neighbors: k; weight: w of 256.
+    table_frequencies: int32 [T, bins]; scales: int32 [F], in 1/256, of which the table id's counts too;
+    references: int32 [R, F], scaled; reference_bins: int32 [R]; num_neighbors: k; weight: w of 256.
     """
 
-    frequencies_of_tables: Ints
+    table_frequencies: Ints
     scales: Ints
     references: Ints
-    reference_classes: Ints
+    reference_bins: Ints
     num_neighbors: int
     weight: int
 
     def __post_init__(self) -> None:
         count, dimensions = self.references.shape
-        if self.scales.shape != (dimensions,) or self.reference_classes.shape != (count,) or count > MAX_REFERENCES:
-            raise ValueError("knn predictor: references, their classes and scales do not fit one another")
+        if self.scales.shape != (dimensions,) or self.reference_bins.shape != (count,) or count > MAX_REFERENCES:
+            raise ValueError("knn predictor: references, their bins and scales do not fit one another")
         if not 1 <= self.num_neighbors <= count or not 0 <= self.weight <= WEIGHT_UNIT:
             raise ValueError(f"knn predictor: {self.num_neighbors} of {count} neighbors, weight {self.weight}")
-        if (self.frequencies_of_tables < 1).any() or (self.frequencies_of_tables.sum(axis=1) != TOTAL).any():
+        if (self.table_frequencies < 1).any() or (self.table_frequencies.sum(axis=1) != TOTAL).any():
             raise ValueError("knn predictor: a table is not positive or does not sum to 2**16")
         if count and np.abs(self.references).max() > FEATURE_LIMIT:
             raise ValueError("knn predictor: a reference is out of range")
-        if not 0 <= self.reference_classes.min() <= self.reference_classes.max() < self.num_classes:
+        if not 0 <= self.reference_bins.min() <= self.reference_bins.max() < self.num_bins:
             raise ValueError("knn predictor: a reference is of no class")
 
     @property
-    def num_classes(self) -> int:
-        return self.frequencies_of_tables.shape[1]
+    def num_bins(self) -> int:
+        return self.table_frequencies.shape[1]
 
     def votes(self, features: Features) -> NDArray[np.int64]:
-        """How many of the k nearest are of each class, int64 [n, classes]."""
+        """How many of the k nearest are of each class, int64 [n, bins]."""
         queries = scale_features(features, self.scales)
         blocks = [
             self._votes(queries[start : start + _QUERIES_AT_ONCE]) for start in range(0, len(queries), _QUERIES_AT_ONCE)
         ]
-        return np.concatenate([np.zeros((0, self.num_classes), np.int64), *blocks])
+        return np.concatenate([np.zeros((0, self.num_bins), np.int64), *blocks])
 
     def frequencies(self, features: Features) -> Ints:
-        base = self.frequencies_of_tables[features[:, 0]].astype(np.int64)
+        base = self.table_frequencies[features[:, 0]].astype(np.int64)
         return mix(base, self.votes(features), self.num_neighbors, self.weight)
 
-    def observe(self, features: Features, classes: Ints) -> None:
+    def observe(self, features: Features, bins: Ints) -> None:
         pass
 
-    def fresh(self) -> KNNPredictor:
+    def copy(self) -> KNNModel:
         return self
 
     def state(self) -> dict[str, NDArray[np.integer]]:
         return {
-            "frequencies_of_tables": self.frequencies_of_tables,
+            "table_frequencies": self.table_frequencies,
             "scales": self.scales,
             "references": self.references,
-            "reference_classes": self.reference_classes,
+            "reference_bins": self.reference_bins,
             "numbers": np.array([self.num_neighbors, self.weight], np.int32),
         }
 
     @classmethod
-    def from_state(cls, state: State) -> KNNPredictor:
+    def from_state(cls, state: State) -> KNNModel:
         """Raises ValueError or KeyError where `state` is not what `state()` gave."""
-        names = ("frequencies_of_tables", "scales", "references", "reference_classes", "numbers")
+        names = ("table_frequencies", "scales", "references", "reference_bins", "numbers")
         arrays: list[Any] = [np.asarray(state[name]) for name in names]
         if any(array.dtype != np.int32 for array in arrays) or arrays[-1].shape != (2,):
             raise ValueError("knn predictor: its arrays are of other types")
-        tables, scales, references, classes, numbers = arrays
-        return cls(tables, scales, references, classes, *numbers.tolist())
+        tables, scales, references, bins, numbers = arrays
+        return cls(tables, scales, references, bins, *numbers.tolist())
 
     @cached_property
     def _key_parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
@@ -123,8 +123,8 @@ class KNNPredictor:
         counts = np.bincount(rows, minlength=num)
         firsts = np.cumsum(counts) - counts
         nearest = columns[order[firsts[:, None] + np.arange(k)]]
-        places = np.arange(num)[:, None] * self.num_classes + self.reference_classes[nearest]
-        return np.bincount(places.ravel(), minlength=num * self.num_classes).reshape(num, -1)
+        places = np.arange(num)[:, None] * self.num_bins + self.reference_bins[nearest]
+        return np.bincount(places.ravel(), minlength=num * self.num_bins).reshape(num, -1)
 
 
 def scale_features(features: Features, scales: Ints) -> NDArray[np.float64]:
@@ -134,5 +134,5 @@ def scale_features(features: Features, scales: Ints) -> NDArray[np.float64]:
 
 
 def mix(base: NDArray[np.int64], votes: NDArray[np.int64], num_neighbors: int, weight: int) -> Ints:
-    """(256 - w) parts of base frequencies [n, classes], w parts of votes."""
+    """(256 - w) parts of base frequencies [n, bins], w parts of votes."""
     return normalize_counts((WEIGHT_UNIT - weight) * num_neighbors * base + weight * TOTAL * votes)

@@ -1,10 +1,10 @@
 """What is known around the symbols of a pass, gathered as integers.
 
-    symbols [N, C, h, w] ─┬─ clipped to +-127 ──────────────── values, a margin of zeros around ─┬─ all channels: rows
-    table_ids ────────────┴─ |symbol| - expected, in 1/64 ──── excess, the same                  └─ own channel: windows
+    symbols [N, C, h, w] ─┬─ clipped to +-127 ──────────── values, a margin of zeros around ─┬─ all channels: rows
+    table_ids ────────────┴─ |symbol| - expected, 1/64 ─── magnitude residuals, the same     └─ own channel: windows
 
-`excess` says how much larger or smaller symbols are than their tables expect: of a neighborhood, whether the tables
-are too sure of themselves there. What is not coded yet, or outside of the image, counts as 0.
+Magnitude residuals say how much larger or smaller symbols are than their tables expect: of a neighborhood, whether the
+tables are too sure of themselves there. What is not coded yet, or outside of the image, counts as 0.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.context.block_order import BlockPass, Order, block_order, known_channels
+from hific.context.coding_order import CodingPass, Order, coding_order, known_channels
 
-# Of an excess, and of the expected values and magnitudes that follow from the neighborhood.
+# Of magnitude residuals, and of the values and magnitude residuals that are predicted.
 UNIT = 64
 VALUE_LIMIT = 127
 _INT16 = np.iinfo(np.int16)
 
-Source = Literal["values", "excess"]
+Source = Literal["values", "magnitude_residuals"]
 Ints = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class NeighborOptions:
+class ContextOptions:
     """What a symbol is predicted from.
 
     Args:
         num_channels: C of the latents.
         num_groups: parts of the channels, coded one after another: more know more, and take more passes.
-        order: see `block_order`.
+        order: see `coding_order`.
         reach: to how far away all channels are looked at, in the distances between known symbols.
         side: of the window in the own channel; the paper's x is 7. 1 for none.
         location: whether channel and place in the image are features, the paper's s.
@@ -54,8 +54,8 @@ class NeighborOptions:
             raise ValueError(f"reach={self.reach} lies in 0..4, side={self.side} is 1, 3, 5, 7 or 9")
 
     @cached_property
-    def steps(self) -> tuple[BlockPass, ...]:
-        return block_order(self.num_channels, self.num_groups, self.order)
+    def passes(self) -> tuple[CodingPass, ...]:
+        return coding_order(self.num_channels, self.num_groups, self.order)
 
     @property
     def margin(self) -> int:
@@ -66,100 +66,113 @@ class NeighborOptions:
     def num_features(self) -> int:
         return 4 + 3 * self.location + self.side**2 - 1
 
-    def known(self, step: BlockPass, row: int, column: int) -> int:
-        return known_channels(step, self.num_channels, self.order, row * step.unit, column * step.unit)
+    def known(self, coding_pass: CodingPass, row: int, column: int) -> int:
+        """How many channels are, at this offset in units; see `known_channels`."""
+        offset = row * coding_pass.unit, column * coding_pass.unit
+        return known_channels(coding_pass, self.num_channels, self.order, *offset)
 
     def offsets(self, reach: int) -> list[tuple[int, int]]:
         around = range(-reach, reach + 1)
         return [(row, column) for row in around for column in around if (row, column) != (0, 0)]
 
-    def neighbors(self, step: BlockPass) -> list[tuple[int, int, int]]:
+    def neighbors(self, coding_pass: CodingPass) -> list[tuple[int, int, int]]:
         """(row, column, known channels) in units, for each offset within `reach` where any is known; the place last."""
-        return self._neighbors[step.index]
+        return self._neighbors[coding_pass.index]
 
     @cached_property
     def _neighbors(self) -> list[list[tuple[int, int, int]]]:
         """Of each pass: asked for at every one, and slow to find."""
         found = []
-        for step in self.steps:
-            known = [(row, column, self.known(step, row, column)) for row, column in self.offsets(self.reach)]
-            found.append([*(one for one in known if one[2]), (0, 0, step.first)])
+        for coding_pass in self.passes:
+            known = [(row, column, self.known(coding_pass, row, column)) for row, column in self.offsets(self.reach)]
+            found.append([*(one for one in known if one[2]), (0, 0, coding_pass.first)])
         return found
 
     @cached_property
     def windows(self) -> list[list[tuple[int, int, bool]]]:
         """Of each pass: (row, column, whether the own channel is known there) over the window."""
         offsets = self.offsets(self.side // 2)
-        return [[(*offset, self.known(step, *offset) >= step.end) for offset in offsets] for step in self.steps]
+        return [
+            [(*offset, self.known(coding_pass, *offset) >= coding_pass.end) for offset in offsets]
+            for coding_pass in self.passes
+        ]
 
 
-class Neighborhood:
-    """N latents of one shape, being coded or already known; `expected`: int [T], mean |symbol| of each table, in 1/64;
-    `widths`: int [T], how many symbols of a table are a class, odd.
+class CausalContext:
+    """N latents of one shape, being coded or already known, their table_ids int [N, C, h, w].
+
+    expected_magnitudes: int [T], mean |symbol| of each table, in 1/64; bin_widths: int [T], see `SymbolBins`.
 
     Symbols appear here once they are coded, in both directions, and then only.
     """
 
     def __init__(
         self,
-        options: NeighborOptions,
+        options: ContextOptions,
         table_ids: NDArray[np.integer],
-        expected: NDArray[np.integer],
-        widths: NDArray[np.integer],
+        expected_magnitudes: NDArray[np.integer],
+        bin_widths: NDArray[np.integer],
     ) -> None:
         self.options = options
         self.table_ids = table_ids
-        self._expected, self._widths = expected, widths
+        self._expected_magnitudes, self._bin_widths = expected_magnitudes, bin_widths
         batch, channels, height, width = table_ids.shape
         margin = options.margin
         padded = (batch, channels, height + 2 * margin, width + 2 * margin)
         self._canvas: dict[Source, NDArray[np.int16]] = {
             "values": np.zeros(padded, np.int16),
-            "excess": np.zeros(padded, np.int16),
+            "magnitude_residuals": np.zeros(padded, np.int16),
         }
 
     def put(self, place: tuple[slice, slice, slice], symbols: NDArray[np.integer], known: NDArray[np.bool_]) -> None:
         """Makes those of the symbols [N, .., .., ..] at `place` known that `known` says."""
         values = np.clip(symbols, -VALUE_LIMIT, VALUE_LIMIT)
-        excess = np.abs(values) * UNIT - self._expected[self.table_ids[(slice(None), *place)]]
-        for source, numbers in (("values", values), ("excess", np.clip(excess, _INT16.min, _INT16.max))):
-            view = self._inside(source)[(slice(None), *place)]  # type: ignore[arg-type]
+        residuals = np.abs(values) * UNIT - self._expected_magnitudes[self.table_ids[(slice(None), *place)]]
+        found: dict[Source, NDArray[np.integer]] = {
+            "values": values,
+            "magnitude_residuals": np.clip(residuals, _INT16.min, _INT16.max),
+        }
+        for source, numbers in found.items():
+            view = self._inside(source)[(slice(None), *place)]
             view[...] = np.where(known, numbers, view)
 
-    def rows(self, source: Source, step: BlockPass, neighbor: tuple[int, int, int]) -> NDArray[np.float64]:
-        """What the known channels hold at `neighbor`, one of `NeighborOptions.neighbors`, of each symbol of the pass:
+    def rows(self, source: Source, coding_pass: CodingPass, neighbor: tuple[int, int, int]) -> NDArray[np.float64]:
+        """What the known channels hold at `neighbor`, one of `ContextOptions.neighbors`, of each symbol of the pass:
         float64 [known channels, N * places], integers.
         """
         row, column, known = neighbor
-        there = self._shifted(source, step, row, column, slice(0, known))
+        there = self._shifted(source, coding_pass, row, column, slice(0, known))
         batch, _, height, width = there.shape
         return there.transpose(1, 0, 2, 3).reshape(known, batch * height * width).astype(float)
 
-    def features(self, step: BlockPass, chosen: NDArray[np.bool_], value: Ints, excess: Ints) -> NDArray[np.int16]:
+    def features(
+        self, coding_pass: CodingPass, chosen: NDArray[np.bool_], value: Ints, magnitude_residual: Ints
+    ) -> NDArray[np.int16]:
         """int16 [n, F] of the `chosen` symbols, bool [N, channels, rows, columns].
 
-        table id, expected value and excess (of `chosen`, in 1/64), pass; then channel and place where the options say
-        so; then the window in the own channel, row by row, 0 where nothing is known. Values and excess are in classes
-        of the symbol's own table, so that wide tables look to a predictor as narrow ones do.
+        table id, predicted value and magnitude residual (of `chosen`, in 1/64), pass; then channel and place where the
+        options say so; then the window in the own channel, row by row, 0 where nothing is known. Values and magnitude
+        residuals count in bins of the symbol's own table, so that wide tables look to a context model as narrow ones
+        do.
         """
         options = self.options
         table = np.empty((options.num_features, len(value)), np.int16)
-        table[0] = self.table_ids[(slice(None), *step.place)][chosen]
-        widths = self._widths[table[0]]
+        table[0] = self.table_ids[(slice(None), *coding_pass.place)][chosen]
+        widths = self._bin_widths[table[0]]
         wide = np.flatnonzero(widths > 1)
-        table[1], table[2] = (np.clip(one // widths, _INT16.min, _INT16.max) for one in (value, excess))
-        table[3] = step.index
+        table[1], table[2] = (np.clip(one // widths, _INT16.min, _INT16.max) for one in (value, magnitude_residual))
+        table[3] = coding_pass.index
         filled = 4
         if options.location:
             _, channels, rows, columns = np.nonzero(chosen)
             height, width = self._size
-            table[4] = channels + step.first
-            table[5] = np.arange(height)[step.place[1]][rows] * 256 // height
-            table[6] = np.arange(width)[step.place[2]][columns] * 256 // width
+            table[4] = channels + coding_pass.first
+            table[5] = np.arange(height)[coding_pass.place[1]][rows] * 256 // height
+            table[6] = np.arange(width)[coding_pass.place[2]][columns] * 256 // width
             filled = 7
-        for index, (row, column, is_known) in enumerate(options.windows[step.index], filled):
+        for index, (row, column, is_known) in enumerate(options.windows[coding_pass.index], filled):
             if is_known:
-                table[index] = self._shifted("values", step, row, column, step.place[0])[chosen]
+                table[index] = self._shifted("values", coding_pass, row, column, coding_pass.place[0])[chosen]
                 table[index, wide] = (table[index, wide] + widths[wide] // 2) // widths[wide]
             else:
                 table[index] = 0
@@ -174,10 +187,12 @@ class Neighborhood:
         margin, (height, width) = self.options.margin, self._size
         return self._canvas[source][:, :, margin : margin + height, margin : margin + width]
 
-    def _shifted(self, source: Source, step: BlockPass, row: int, column: int, channels: slice) -> NDArray[np.int16]:
+    def _shifted(
+        self, source: Source, coding_pass: CodingPass, row: int, column: int, channels: slice
+    ) -> NDArray[np.int16]:
         """What lies `row`, `column` units from the symbols of the pass: a view [N, channels, rows, columns]."""
         margin, (height, width) = self.options.margin, self._size
-        _, rows, columns = step.place
-        top, left = margin + row * step.unit, margin + column * step.unit
+        _, rows, columns = coding_pass.place
+        top, left = margin + row * coding_pass.unit, margin + column * coding_pass.unit
         plane = self._canvas[source][:, channels, top : top + height, left : left + width]
         return plane[:, :, rows, columns]

@@ -1,0 +1,130 @@
+"""Codes a latent by what is known around each symbol: the traversal of both directions, and what a checkpoint keeps.
+
+    symbols whose table is sure of them ── the table ────────────────────────────────────── coder
+    then, for each pass:
+    causal context ── linear prediction ── features [n, F] ── context model ── frequencies ── coder ── symbols ─┐
+          └─────────────────────────────────────────────────────────────────────────────────────────────────────┘
+
+Any int32 codes: what a bin leaves open of its symbol follows behind the bins of its pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hific.coding.range_coder import Ints, RangeCoder
+from hific.coding.symbol_tables import SymbolTables
+from hific.context.causal_context import CausalContext, ContextOptions
+from hific.context.context_model import CONTEXT_MODELS, ContextModel, State, context_model_from_state
+from hific.context.linear_prediction import LinearPrediction
+from hific.context.symbol_bins import SymbolBins, check_bins, expected_magnitudes, skip_mask
+from hific.errors import CheckpointError
+from hific.latent_coders.base import LatentCoderName
+
+_PREDICTION, _MODEL = "linear_prediction.", "model."
+_PLAIN = {"kind": str, "largest": int, "max_bin_width": int, "num_channels": int, "num_groups": int, "order": str}
+_PLAIN |= {"reach": int, "side": int, "location": bool}
+_EVERYWHERE = (slice(None),) * 3
+
+
+@dataclass(frozen=True, eq=False)
+class ContextCoded:
+    """tables: of the symbols' table ids; largest, max_bin_width: of `SymbolBins`; kind: key of `CONTEXT_MODELS`; model:
+    of that kind. Raises ValueError where they do not fit one another.
+    """
+
+    tables: SymbolTables
+    options: ContextOptions
+    largest: int
+    max_bin_width: int
+    linear_prediction: LinearPrediction
+    kind: str
+    model: ContextModel
+
+    def __post_init__(self) -> None:
+        if self.kind not in CONTEXT_MODELS:
+            raise ValueError(f"context model {self.kind!r}: there are {', '.join(CONTEXT_MODELS)}")
+        check_bins(self.largest, self.max_bin_width)
+
+    @property
+    def name(self) -> LatentCoderName:
+        return "context_coded"
+
+    @property
+    def label(self) -> str:
+        return self.kind
+
+    def code(self, coder: RangeCoder, symbols: Ints, table_ids: NDArray[np.integer]) -> Ints:
+        """As `LatentCoder.code`; any int32 codes."""
+        if len(symbols) != self.options.num_channels or symbols.shape != table_ids.shape:
+            raise ValueError(f"a latent {symbols.shape}, table ids {table_ids.shape}, for {self.options.num_channels}")
+        skipped = self._skip_mask[table_ids]
+        open_symbols = ~skipped
+        coded = np.zeros_like(symbols)
+        coded[skipped] = self.tables.code(coder, symbols[skipped], table_ids[skipped])
+        context = CausalContext(self.options, table_ids[None], self._expected_magnitudes, self._bins.widths)
+        context.put(_EVERYWHERE, coded[None], skipped[None])
+        model = self.model.copy()
+        for coding_pass in self.options.passes:
+            place = coding_pass.place
+            chosen = open_symbols[place]
+            if not chosen.any():
+                continue
+            predicted = self.linear_prediction.of_chosen(coding_pass, context, chosen[None])
+            features = context.features(coding_pass, chosen[None], *predicted)
+            part, ids = symbols[place][chosen], table_ids[place][chosen]
+            bins = coder.code(self._bins.of(part, ids), model.frequencies(features))
+            model.observe(features, bins)
+            coded[place][chosen] = self._bins.code_rest(coder, part, bins, ids)
+            context.put(place, coded[place][None], chosen[None])
+        return coded
+
+    @cached_property
+    def _bins(self) -> SymbolBins:
+        return SymbolBins(self.tables, self.largest, self.max_bin_width)
+
+    @cached_property
+    def _skip_mask(self) -> NDArray[np.bool_]:
+        return skip_mask(self.tables)
+
+    @cached_property
+    def _expected_magnitudes(self) -> NDArray[np.int64]:
+        return expected_magnitudes(self.tables)
+
+    def description(self) -> dict[str, str | int | bool]:
+        """Plain values for a checkpoint."""
+        own = {"kind": self.kind, "largest": self.largest, "max_bin_width": self.max_bin_width}
+        return own | asdict(self.options)
+
+    def arrays(self) -> dict[str, NDArray[np.integer]]:
+        """Plain arrays for a checkpoint; the tables are kept by whoever has them."""
+        prediction = {_PREDICTION + name: array for name, array in self.linear_prediction.state().items()}
+        return prediction | {_MODEL + name: array for name, array in self.model.state().items()}
+
+    @classmethod
+    def from_parts(cls, description: Mapping[str, Any], arrays: State, tables: SymbolTables) -> ContextCoded:
+        """Of what `description()` and `arrays()` gave, and the tables. Raises ValueError (CheckpointError too) or
+        KeyError for what they did not give.
+        """
+        _check_plain(description)
+        kind, largest, max_bin_width = (description[name] for name in ("kind", "largest", "max_bin_width"))
+        options = ContextOptions(**{field.name: description[field.name] for field in fields(ContextOptions)})
+        linear_prediction = LinearPrediction.from_state(options, _part(arrays, _PREDICTION))
+        model = context_model_from_state(kind, _part(arrays, _MODEL))
+        return cls(tables, options, largest, max_bin_width, linear_prediction, kind, model)
+
+
+def _check_plain(description: Mapping[str, Any]) -> None:
+    wrong = [name for name, kind in _PLAIN.items() if type(description[name]) is not kind]
+    if wrong:
+        raise CheckpointError(f"context coder: {', '.join(wrong)} in the checkpoint are not what a fit leaves")
+
+
+def _part(state: State, prefix: str) -> dict[str, NDArray[np.integer]]:
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

@@ -1,0 +1,49 @@
+"""Every symbol alike: the nominal rate, of log2(levels) bits a symbol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hific.coding.frequency_table import TOTAL, normalize_counts
+from hific.coding.range_coder import Ints, RangeCoder
+from hific.latent_coders.base import LatentCoderName
+
+# Frequencies are integers of 2**16: with more levels they would be too uneven for the nominal rate.
+MOST_LEVELS = TOTAL >> 6
+_INT32 = np.iinfo(np.int32)
+
+
+@dataclass(frozen=True)
+class FixedLengthCoder:
+    """Codes the symbols first .. first + levels - 1, and no others: ValueError. levels: 2 to `MOST_LEVELS`."""
+
+    first: int
+    levels: int
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.levels <= MOST_LEVELS or not _INT32.min <= self.first <= _INT32.max - self.levels:
+            raise ValueError(f"fixed length: {self.levels} levels from {self.first}: 2 to {MOST_LEVELS}, in int32")
+
+    @property
+    def name(self) -> LatentCoderName:
+        return "fixed_length"
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    def code(self, coder: RangeCoder, symbols: Ints, table_ids: NDArray[np.integer]) -> Ints:
+        """As `LatentCoder.code`; `table_ids` say nothing here. Whatever a decoder reads is one of the levels."""
+        flat = symbols.ravel()
+        # Modulo 2**32: what is outside stays outside, and the encoder refuses it.
+        entries = flat - np.int32(self.first)
+        coded = coder.code_grouped(entries, np.zeros(len(flat), np.int32), self._frequencies)
+        return (coded + np.int32(self.first)).reshape(symbols.shape)
+
+    @cached_property
+    def _frequencies(self) -> Ints:
+        return normalize_counts(np.ones((1, self.levels), np.int64))
