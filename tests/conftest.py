@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from hific.codecs.compressnet_coding import CompressNetCoding
-from hific.codecs.hyperprior_coding import HyperpriorCoding
+from hific.codecs.hific import latent_coding
 from hific.codecs.load import checkpoint_entry
+from hific.fitting.channel_tables import fit_channel_tables
 from hific.models.compressnet import CompressNet
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
@@ -56,9 +56,8 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
         torch.manual_seed(seed)
         model = CompressNet(**{"widths": (4, 4, 6, 6, 8), "residual_blocks": 1, "latent_channels": 4, **arguments})
         shapes = [np.zeros((width, 4), dtype=np.int64) for width in model.widths[:4]]
-        coding = CompressNetCoding.fit(
-            [], shapes if model.switches == "transmitted" else None, num_channels=model.latent_channels
-        )
+        counts = shapes if model.switches == "transmitted" else None
+        coding = fit_channel_tables([], counts, num_channels=model.latent_channels)
         state_dict = {f"model.{key}": value for key, value in model.state_dict().items()}
         state_dict["discriminator.weight"] = torch.zeros(3)
         checkpoint = {
@@ -94,7 +93,7 @@ def make_hific_checkpoint(tmp_path: Path) -> MakeCheckpoint:
             "state_dict": {f"model.{key}": value for key, value in model.state_dict().items()},
             "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(5)}}}],
             "global_step": 20,
-            "hific": checkpoint_entry("hific_tiny", model, HyperpriorCoding.from_model(model), {"steps": 20}),
+            "hific": checkpoint_entry("hific_tiny", model, latent_coding(model), {"steps": 20}),
         }
         torch.save(checkpoint, tmp_path / name)
         return tmp_path / name
