@@ -63,13 +63,18 @@ def convolve(features: Tensor, transformed: Tensor, bias: Tensor | None) -> Tens
     """The convolution of features [B, C, H, W] with zero padding of 1; `transformed` by `transform_weight`."""
     products = torch.bmm(_transform_features(features), transformed.transpose(1, 2))
     batch, _, height, width = features.shape
-    outputs = products.shape[2]
+    outputs, down, across = products.shape[2], -(-height // TILE), -(-width // TILE)
     matrix = products.new_tensor(_OUTPUT)
     rows = (matrix @ products.view(WINDOW, -1)).view(TILE, WINDOW, -1)
-    tiles = torch.matmul(matrix, rows).view(TILE, TILE, batch, -(-height // TILE), -(-width // TILE), outputs)
-    whole = tiles.permute(2, 3, 0, 4, 1, 5).reshape(batch, tiles.shape[3] * TILE, tiles.shape[4] * TILE, outputs)
-    result = whole[:, :height, :width]
-    return (result if bias is None else result + bias).contiguous().permute(0, 3, 1, 2)
+    tiles = torch.matmul(matrix, rows).view(TILE, TILE, batch, down, across, outputs).permute(2, 3, 0, 4, 1, 5)
+    # No view of another tensor: autograd would refuse a ReLU in place behind it.
+    size = (batch, outputs, down * TILE, across * TILE)
+    result = torch.empty(size, dtype=products.dtype, memory_format=torch.channels_last)
+    target = result.permute(0, 2, 3, 1).view(batch, down, TILE, across, TILE, outputs)
+    torch.add(tiles, 0.0 if bias is None else bias, out=target)
+    if (down * TILE, across * TILE) == (height, width):
+        return result
+    return result[..., :height, :width].contiguous(memory_format=torch.channels_last)
 
 
 class WinogradConvolution(torch.autograd.Function):
