@@ -236,7 +236,10 @@ def test_a_state_that_no_fit_gives_is_refused(kind: str) -> None:
     wrong: dict[str, list[NDArray[np.generic]]] = {
         "numbers": [numbers[:-2], numbers.astype(np.float64), np.zeros_like(numbers)],
         "prediction.values": [state["prediction.values"][1:], state["prediction.values"].astype(np.int32)],
-        "prediction.magnitude_residuals": [state["prediction.magnitude_residuals"][:0], state["prediction.magnitude_residuals"].reshape(1, -1)],
+        "prediction.magnitude_residuals": [
+            state["prediction.magnitude_residuals"][:0],
+            state["prediction.magnitude_residuals"].reshape(1, -1),
+        ],
     }
     for place in range(len(numbers)):
         for value in (-1, 1000):
