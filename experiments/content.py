@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -97,16 +98,22 @@ def _bare(source: str) -> str:
 
 def _options(script: str, overrides: Sequence[str]) -> dict[str, Any]:
     """The composed configuration of `script`, and what its PATHS hold. Raises OptionError where it does not compose."""
-    try:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = compose(script, list(overrides))
-        options: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
-    except (HydraException, OmegaConfBaseException) as error:
-        raise OptionError(f"{script}.py {' '.join(overrides)}: {str(error).strip().splitlines()[0]}") from error
-    held = {option: _held(_take(options, option)) for option in PATHS}
+    options = deepcopy(_composed(script, tuple(overrides)))
+    held = {option: [_path_id(path) for path in _paths(_take(options, option))] for option in PATHS}
     for option in ASIDE:
         options.pop(option, None)
     return {"options": options, "paths": {option: found for option, found in held.items() if found}}
+
+
+@cache
+def _composed(script: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """With interpolations as they are: what they stand for is in it too."""
+    try:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            config = compose(script, list(overrides))
+        return OmegaConf.to_container(config, resolve=False)  # type: ignore[return-value]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise OptionError(f"{script}.py: {str(error).strip().splitlines()[0]}") from error
 
 
 def _take(options: dict[str, Any], dotted: str) -> Any:
@@ -114,10 +121,6 @@ def _take(options: dict[str, Any], dotted: str) -> Any:
     for group in groups:
         options = options.get(group) or {}
     return options.pop(last, None)
-
-
-def _held(value: Any) -> list[str]:
-    return [_path_id(path) for path in _paths(value)]
 
 
 def _paths(value: Any) -> Iterable[str]:

@@ -18,8 +18,6 @@ from hific.errors import OptionError
 FINISHED = "finished"
 # What the runner itself decides.
 OWN_OPTIONS = ("ckpt_path", "checkpoint", "names", "output_dir", "hydra.run.dir")
-# Options that mean the same to train.py and to evaluate.py.
-SHARED_OPTIONS = ("data", "data.root", "weights.dir")
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,10 @@ def _training(label: str, overrides: Overrides, variant: Variant, before: Traini
         option, file = f"model.{variant.after.beginning}", variant.after.checkpoint.file
         after = {option: f"{before.identity} {file}"}
         begun = (f"{option}={before.checkpoint(file)}",)
-    content = training_content(overrides, after)
+    try:
+        content = training_content(overrides, after)
+    except OptionError as error:
+        raise OptionError(f"variant {label}: {error}") from error
     folder = output / "trained" / f"{content.facts['options']['model']['name']}-{content.id}"
     needs = None if before is None else before.label
     return Training(label, folder, content.id, (*overrides, *begun), content, needs)
@@ -141,10 +142,8 @@ def _evaluate_overrides(study: Study, request: Request) -> Overrides:
     """Data and weights of training count here too, unless the evaluation has its own."""
     shared, own = _options_at(study, request.size)
     codecs = () if study.codecs is None else (f"classical=[{','.join(study.codecs)}]",)
-    has_data = any(_option(one) == "data" for one in request.evaluate)
-    carried = [
-        one for one in request.train if _option(one).startswith(SHARED_OPTIONS[1:] if has_data else SHARED_OPTIONS)
-    ]
+    has_data = any(_names_data(one) for one in request.evaluate)
+    carried = [one for one in request.train if _option(one) == "weights.dir" or (_names_data(one) and not has_data)]
     title = f"title='{study.title}'"
     return (*shared.evaluate, title, *codecs, *study.evaluate, *own.evaluate, *carried, *request.evaluate)
 
@@ -157,8 +156,9 @@ def _options_at(study: Study, size: str) -> tuple[SizeOptions, SizeOptions]:
 
 def _check(study: Study, request: Request) -> None:
     sizes = read_sizes(study.family)
-    if request.size not in sizes:
-        raise OptionError(f"size={request.size} is none of {', '.join(sizes)}")
+    named = [*study.sizes, *(size for variant in study.variants.values() for size in variant.sizes), request.size]
+    if unknown := [size for size in named if size not in sizes]:
+        raise OptionError(f"{study.name}: size={unknown[0]} is none of {', '.join(sizes)}")
     for override in (*request.train, *request.evaluate):
         if _option(override) in OWN_OPTIONS:
             raise OptionError(f"{override}: {_option(override)} is the experiment's own; --output says where it goes")
@@ -171,6 +171,11 @@ def _check(study: Study, request: Request) -> None:
 
 def _label(study: Study, name: str, seed: int | None) -> str:
     return f"{name}_seed{seed}" if len(study.seeds) > 1 else name
+
+
+def _names_data(override: str) -> bool:
+    option = _option(override)
+    return option == "data" or option.startswith("data.root")
 
 
 def _option(override: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of what is fitted over one HiFiC say what the rows say; a base and its variants belong together."""
+"""Tables of studies say what the rows say."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments import neighbor_ablation
-from experiments.commands import Options
-from experiments.hific_xgboost_tables.run import RATES, bytes_table, quality_table
-from experiments.neighbor_ablation import Predictors, ablation_table, fit, read_base, read_predictors, systems_of
-from hific.errors import CheckpointError
+from experiments.study import TABLE_KINDS, TableOf, read_study
+from experiments.tables import _KINDS, Fitted, ablation_table, bytes_table, quality_table, read_fitted, systems_of
+from hific.errors import CheckpointError, OptionError
 from hific.evaluation.measurement import WHOLE_SET, Measurement
 
 MakeCheckpoint = Callable[..., Path]
+RATES = ("low", "medium", "high")
+TABLES = read_study("hific_xgboost_tables").tables
+BYTES, QUALITY = TABLES["table1_bytes"], TABLES["table3_quality"]
 
 
 def row(system: str, num_bytes: int, image: str = "a", psnr: float = 20.0, **metrics: float) -> Measurement:
@@ -42,7 +43,7 @@ def test_a_variant_is_compared_with_the_hyperprior_in_total_bytes() -> None:
         for system, of_images in sizes.items()
         for image, num_bytes in zip("ab", of_images, strict=True)
     ]
-    fitted = {"hific": Predictors(None, 0), "y_1": Predictors(12.34, 2048), "y_10": Predictors(5.0, 512)}
+    fitted = {"hific": Fitted(None, 0), "y_1": Fitted(12.34, 2048), "y_10": Fitted(5.0, 512)}
     table = ablation_table(rows, fitted)
     assert table.header == (
         "variant",
@@ -52,7 +53,7 @@ def test_a_variant_is_compared_with_the_hyperprior_in_total_bytes() -> None:
         "encode, s",
         "decode, s",
         "fit, s",
-        "predictor, KiB",
+        "fitted, KiB",
     )
     assert table.body == (
         ("hific", "550", "0.5500", "0.00", "0.500", "2.000", "", "0.0"),
@@ -62,19 +63,19 @@ def test_a_variant_is_compared_with_the_hyperprior_in_total_bytes() -> None:
     assert [one.system for one in systems_of(rows, "y_1")] == ["y_1, neighbor"]
 
 
-def test_refinement_is_compared_with_the_same_image_without_it() -> None:
+def test_a_post_filter_is_compared_with_the_same_image_without_it() -> None:
     rows = [
         row("hific, hyperprior", 100, lpips_alex=0.5),
         row("entropy, neighbor", 90, lpips_alex=0.5),
         row("both, neighbor", 90, lpips_alex=0.5),
         row("both, neighbor, refined", 95, psnr=21.0, lpips_alex=0.4, refined_share=0.75),
     ]
-    table = ablation_table(rows, dict.fromkeys(("hific", "entropy", "both"), Predictors(1.0, 1024)))
+    table = ablation_table(rows, dict.fromkeys(("hific", "entropy", "both"), Fitted(1.0, 1024)))
     assert table.header[-5:] == (
         "PSNR, dB ↑",
-        "refined: PSNR, dB ↑",
+        "filtered: PSNR, dB ↑",
         "LPIPS-Alex ↓",
-        "refined: LPIPS-Alex ↓",
+        "filtered: LPIPS-Alex ↓",
         "refined share of tiles",
     )
     assert [line[3] for line in table.body] == ["0.00", "-10.00", "-5.00"]
@@ -101,7 +102,7 @@ def three_rates() -> list[Measurement]:
 
 
 def test_table_1_has_the_bytes_of_each_image_and_their_change() -> None:
-    table = bytes_table(three_rates())
+    table = bytes_table(three_rates(), BYTES)
     assert table.header[:4] == ("image", "low: HiFiC", "low: HiFiC + KNN", "low: HiFiC + XGBoost")
     assert [line[0] for line in table.body] == ["a", "b", "mean"]
     assert table.body[0][1:4] == ("100", "95 (-5.0 %)", "91 (-9.0 %)")
@@ -116,16 +117,16 @@ def test_table_1_is_of_the_same_pixels_or_there_is_none() -> None:
     with pytest.raises(
         AssertionError, match="a: not the same decoded pixels of hific_high, hyperprior; hific_knn_high"
     ):
-        bytes_table(rows)
+        bytes_table(rows, BYTES)
 
 
-def test_table_3_has_refined_images_too_and_says_what_is_absent() -> None:
-    table = quality_table(three_rates())
+def test_table_3_has_filtered_images_too_and_says_what_is_absent() -> None:
+    table = quality_table(three_rates(), QUALITY)
     assert [line[0] for line in table.body[:5]] == [
         "HiFiC, low",
         "HiFiC + KNN, low",
         "HiFiC + XGBoost, low",
-        "HiFiC + XGBoost, refined, low",
+        "HiFiC + XGBoost, filtered, low",
         "HiFiC, medium",
     ]
     psnr, fid = (next(place for place, name in enumerate(table.header) if key in name) for key in ("PSNR", "FID"))
@@ -133,22 +134,16 @@ def test_table_3_has_refined_images_too_and_says_what_is_absent() -> None:
     assert table.body[0][fid] == "absent [1]" and table.notes == ("[1] absent: no Inception weights",)
 
 
-def test_a_base_is_a_hific_without_predictors(
-    make_checkpoint: MakeCheckpoint, make_hific_checkpoint: MakeCheckpoint, tmp_path: Path
-) -> None:
-    path = make_hific_checkpoint()
-    assert read_base(path).checkpoint == path and read_base(path).choices == ()
-    assert read_predictors(path) == Predictors(None, 0)
-    with pytest.raises(CheckpointError, match="a HiFiC without predictors is due, not tiny, context"):
-        read_base(make_checkpoint())
+def test_a_table_of_what_was_not_measured_is_told_in_a_line() -> None:
+    with pytest.raises(OptionError, match="a table names hific_none, which was not measured"):
+        bytes_table(three_rates(), TableOf("bytes_by_image", ("none",), {"HiFiC": "hific_{group}"}))
+
+
+def test_every_kind_of_table_that_a_study_may_name_is_drawn() -> None:
+    assert tuple(_KINDS) == TABLE_KINDS
+
+
+def test_nothing_is_fitted_to_a_plain_hific(make_hific_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    assert read_fitted(make_hific_checkpoint()) == Fitted(None, 0)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
-        read_base(tmp_path / "absent.ckpt")
-
-
-def test_what_was_fitted_to_another_base_is_not_taken(
-    make_hific_checkpoint: MakeCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base, other = read_base(make_hific_checkpoint()), make_hific_checkpoint("other.ckpt", seed=1)
-    monkeypatch.setattr(neighbor_ablation, "train_once", lambda folder, *overrides: other)
-    with pytest.raises(CheckpointError, match=r"other\.ckpt: was fitted to another model than .*delete it"):
-        fit(Options(tmp_path, (), ()), base, "side_3", "neighbor.xgboost.side=3")
+        read_fitted(tmp_path / "absent.ckpt")
