@@ -27,7 +27,7 @@ from hific.errors import OptionError
 # Where a run goes and what it tells on the way: no part of what it is.
 ASIDE = ("output_dir", "ckpt_path", "checkpoint", "names", "logger")
 # Options that name folders or files: what lies there counts, not the path.
-PATHS = ("data.root", "weights.dir", "weights.inception", "model.init_from", "model.base_checkpoint")
+PATHS = ("data.root", "weights.dir", "weights.inception", "init_from", "base_checkpoint")
 # Of hific: what no training calls.
 NOT_TRAINED_WITH = ("cli", "evaluation")
 

@@ -119,9 +119,9 @@ def _training(label: str, overrides: Overrides, variant: Variant, before: Traini
     after: dict[str, str] = {}
     begun: Overrides = ()
     if variant.after is not None and before is not None:
-        option, file = f"model.{variant.after.beginning}", variant.after.checkpoint.file
+        option, file = variant.after.beginning, variant.after.checkpoint.file
         after = {option: f"{before.identity} {file}"}
-        begun = (f"{option}={before.checkpoint(file)}",)
+        begun = todays_names([f"{option}={before.checkpoint(file)}"])
     try:
         content = training_content(overrides, after)
     except OptionError as error:

@@ -94,7 +94,7 @@ def _train(training: Training, run: Run) -> str | None:
 def _train_arguments(training: Training) -> list[str]:
     arguments = [*training.overrides, f"hydra.run.dir={training.folder}"]
     # What is fitted over a finished model has no batches to go on from: it is made anew.
-    fitted = any(one.startswith("model.base_checkpoint=") for one in training.overrides)
+    fitted = any("base_checkpoint=" in one for one in training.overrides)
     if training.checkpoint().exists() and not fitted:
         arguments.append(f"ckpt_path={training.checkpoint()}")
     return arguments

@@ -47,7 +47,7 @@ class CheckpointOf:
 
 @dataclass(frozen=True)
 class After:
-    """What a training begins with. beginning: of BEGINNINGS, the option of train.py's model that takes it."""
+    """What a training begins with. beginning: of BEGINNINGS, the option of train.py that takes it."""
 
     beginning: str
     checkpoint: CheckpointOf

@@ -21,7 +21,7 @@ from hific.io.write_whole import write_whole
 FILTERED_SHARE = "refined_share"
 QUALITY = ("psnr", "lpips_alex", "lpips_squeeze")
 # Names of what is fitted, in a checkpoint's coding.
-FITTED_PARTS = ("neighbor.", "refinement.")
+FITTED_PARTS = ("context_coded.", "post_filter.", "neighbor.", "refinement.")
 LAST_SYSTEM = ", last"
 Rows = Sequence[Measurement]
 

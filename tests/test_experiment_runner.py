@@ -104,7 +104,7 @@ def test_studies_share_what_they_have_in_common(commands: Commands, request_: Re
 def test_a_variant_begins_with_the_one_before_and_changes_with_it(commands: Commands, request_: Request) -> None:
     run_study(STUDY, request_, commands)
     trained = plan_trainings(STUDY, request_)
-    assert f"model.base_checkpoint={trained['base'].checkpoint()}" in commands.calls[1]
+    assert any(one.endswith(f"base_checkpoint={trained['base'].checkpoint()}") for one in commands.calls[1])
     variants = {**STUDY.variants, "base": replace(STUDY.variants["base"], train=("model=hific", "model.ema_decay=0.9"))}
     changed = plan_trainings(replace(STUDY, variants=variants), request_)
     assert changed["fitted"].folder != trained["fitted"].folder and changed["other"].folder == trained["other"].folder
@@ -147,7 +147,7 @@ def test_a_given_checkpoint_stands_for_a_training(commands: Commands, request_: 
     given = tmp_path / "given.ckpt"
     given.write_bytes(b"weights")
     run_study(STUDY, replace(request_, use={"base": given}), commands)
-    assert f"model.base_checkpoint={given}" in commands.calls[0]
+    assert any(one.endswith(f"base_checkpoint={given}") for one in commands.calls[0])
     assert commands.scripts == ["train.py", "train.py", "evaluate.py"]
     before = plan_trainings(STUDY, replace(request_, use={"base": given}))["fitted"].folder
     given.write_bytes(b"other weights")
@@ -191,7 +191,7 @@ def test_content_leaves_out_what_a_run_tells_on_the_way_and_keeps_the_rest() -> 
     same = [training_content(options, {}).id for options in (["model=sae"], ["logger=csv", "model=sae"])]
     others = [training_content(["model=sae", *more], {}).id for more in ([], ["seed=2"], ["trainer.devices=2"])]
     assert len(set(same)) == 1 and len(set(others)) == 3
-    assert training_content(["model=sae"], {"model.init_from": "a"}).id not in {*same, *others}
+    assert training_content(["model=sae"], {"init_from": "a"}).id not in {*same, *others}
 
 
 def test_code_counts_and_comments_do_not() -> None:
