@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hific.layers import winograd
+from hific.layers.blocks import Normalization
 from hific.layers.channel_norm import ChannelNorm
-from hific.layers.normalization import Normalization
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.ops.keep_memory import keep_freed_memory
 

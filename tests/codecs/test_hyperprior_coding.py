@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hific.codecs.hyperprior_coding import SYMBOL_LIMIT, HyperpriorCoding, clip_hyper_symbols
+from hific.codecs.self_check import SelfCheckError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hific.codecs import hyperprior_coding
-from hific.codecs.hyperprior_coding import SYMBOL_LIMIT, HyperpriorCoding, clip_hyper_symbols
-from hific.codecs.self_check import SelfCheckError
 from hific.coding.container import Header, pack, unpack
 from hific.coding.range_coder import RangeCoder, RangeDecoder, RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
-from hific.entropy.gaussian_conditional import SMALLEST_SCALE, gaussian_likelihoods
+from hific.entropy.densities import SMALLEST_SCALE, gaussian_likelihoods
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT
 from hific.errors import BitstreamError, CorruptedError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder

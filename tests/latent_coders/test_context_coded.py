@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from context_cases import (
     CHANNELS,
     KINDS,
@@ -20,16 +18,18 @@ from context_cases import (
     predictor_fit,
     same_state,
 )
+from hific.codecs.compressnet_coding import CompressNetCoding, centered_tables, channel_ids
+from hific.context.fit_predictors import AdaptiveFit, XGBoostFit
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmarks.correlated_latents import correlated_latent, independent_latent
-from hific.codecs.compressnet_coding import CompressNetCoding, centered_tables, channel_ids
 from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
-from hific.fitting.context_model import ContextFit, TrainingLatent
-from hific.context.fit_predictors import AdaptiveFit, XGBoostFit
-from hific.latent_coders.context_coded import ContextCoded, expected_magnitudes, skip_mask
 from hific.context.symbol_bins import MAX_BIN_WIDTH
 from hific.errors import BitstreamError
+from hific.fitting.context_model import ContextFit, TrainingLatent
+from hific.latent_coders.context_coded import ContextCoded, expected_magnitudes, skip_mask
 
 TABLES = laplace_tables()
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hific.losses.perceptual import LPIPSLoss
-from hific.metrics.absent import Absent
-from hific.metrics.lpips import LPIPS, SMALLEST
+from hific.metrics.image_metric import Absent
+from hific.metrics.perceptual import LPIPS, SMALLEST
 from hific.weights import LPIPSNet
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hific.losses.perceptual import AlexNetPerceptualLoss
-from hific.metrics.absent import Absent
+from hific.metrics.image_metric import Absent
 from hific.metrics.perceptual import SMALLEST, PerceptualLoss
 
 

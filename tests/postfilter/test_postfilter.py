@@ -7,10 +7,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
-from hific.fitting.postfilter import PostFilterFit
-from hific.postfilter.postfilter import PostFilter
-from hific.postfilter.features import Pixels, PostFilterOptions, window_around
 from hific.errors import CheckpointError
+from hific.fitting.postfilter import PostFilterFit
+from hific.postfilter.features import Pixels, PostFilterOptions, window_around
+from hific.postfilter.postfilter import PostFilter
 
 FIT = PostFilterFit(side=5, tile=32, pixels_per_photo=2048, rounds=4, max_depth=3, min_child_weight=20, num_threads=1)
 

@@ -1,4 +1,4 @@
-"""A Gaussian for every latent, with the mean and scale that the hyperprior says (Minnen et al. 2018)."""
+"""Likelihoods of latents under a discretized Gaussian, and the rate that follows from likelihoods."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hific.entropy.factorized_prior import LIKELIHOOD_FLOOR
-from hific.ops.lower_bound import lower_bound
+from hific.ops.quantize import lower_bound
 
 SMALLEST_SCALE = 0.11
 
@@ -28,3 +28,13 @@ def gaussian_likelihoods(centered: Tensor, scales: Tensor) -> Tensor:
 
 def _cumulative(values: Tensor) -> Tensor:
     return 0.5 * torch.erfc(values * -math.sqrt(0.5))
+
+
+def estimated_bpp(likelihoods: tuple[Tensor, ...], num_pixels: int) -> Tensor:
+    """-log2 of all likelihoods, summed, over `num_pixels` (of the whole batch); a float32 scalar.
+
+    An estimate: `bpp` is a file's bytes.
+    """
+    bits = sum(-likelihood.float().log().sum() for likelihood in likelihoods)
+    assert isinstance(bits, Tensor)
+    return bits / (math.log(2) * num_pixels)
