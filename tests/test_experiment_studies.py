@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from experiments.__main__ import main
 from experiments.plan import Request, evaluations_wanted, plan_evaluation, plan_trainings
@@ -60,6 +61,13 @@ def test_claims_have_a_source_and_a_value_or_say_that_there_is_none(path: Path) 
     with path.open() as file:
         for row in csv.DictReader(file):
             assert row["source"] and row["claim"] and row["value"], row
+
+
+def test_the_example_in_the_guide_is_a_study(tmp_path: Path) -> None:
+    example = re.search(r"```yaml\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
+    assert example is not None
+    study = parse_study("x", OmegaConf.to_container(OmegaConf.create(example[1])), "x")
+    assert len(plan_trainings(study, Request("smoke", tmp_path))) == len(study.variants) * len(study.seeds)
 
 
 def test_what_a_study_says_is_read() -> None:
