@@ -251,4 +251,4 @@ def _largest(values: Ints) -> int:
 def _quantized(synthesis: Any) -> IntegerHyperSynthesis:
     """Of a `HyperSynthesis`, a class that this package need not know."""
     up1, up2, head = ((layer.weight, layer.bias) for layer in (synthesis.up1, synthesis.up2, synthesis.head))
-    return quantize_hyper_synthesis(up1, up2, head, synthesis.peaks)
+    return quantize_hyper_synthesis(up1, up2, head, synthesis.activation_range)
