@@ -56,7 +56,7 @@ def make_model(seed: int = 0, *, hyper_channels: int = 16, latent_channels: int 
 
 
 def sample(model: HyperpriorAutoencoder, height: int, width: int, seed: int = 0) -> tuple[Ints, Floats, float]:
-    """(hyper-symbols, latent, estimated bits) as the float model believes them to be distributed; notes the peaks."""
+    """(hyper-symbols, latent, estimated bits) as the float model believes them to be distributed; notes the activation range."""
     rng = np.random.default_rng(seed)
     shape = (model.hyper_channels, -(-height // 4), -(-width // 4))
     values = torch.arange(-300, 301).double().expand(len(shape[:1]) * shape[0], -1)
@@ -136,7 +136,7 @@ def test_integers_cost_less_than_half_a_percent() -> None:
 
 
 def test_a_fresh_model_codes_whatever_it_is_given() -> None:
-    """No pass was made: peaks are 0. Latents and hyper-latents that it would never give."""
+    """No pass was made: the activation range is 0. Latents and hyper-latents that it would never give."""
     torch.manual_seed(0)
     model = HyperpriorAutoencoder(
         widths=(4, 4, 4, 4, 4), latent_channels=5, hyper_channels=6, residual_blocks=0, normalization="channel"
