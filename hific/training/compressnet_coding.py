@@ -14,7 +14,7 @@ from torch import Tensor
 from hific.codecs.compressnet_coding import CompressNetCoding, centered_tables, channel_ids
 from hific.context.fit_neighbors import TrainingLatent
 from hific.models.compressnet import CompressNet
-from hific.ops.padding import pad_to_multiple
+from hific.ops.geometry import pad_to_multiple
 from hific.training.fitting import FittedCoding, Fitting, Photos, Stopwatch, fit_to_all, share_of_rank
 from hific.training.levels import to_256_levels
 from hific.training.symbol_history import Latent, SwitchCounts

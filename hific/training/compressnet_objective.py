@@ -15,7 +15,7 @@ from hific.losses.phase_pattern import phase_pattern_loss
 from hific.losses.switch_prediction import switch_prediction_loss
 from hific.models.compressnet import CompressNet
 from hific.models.outputs import CompressNetOutput
-from hific.ops.random_crop import shifted_crop
+from hific.ops.geometry import shifted_crop
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class CompressNetObjective(nn.Module):
         perceptual: built by `perceptual_term`; None trains without (the checkpoint says so).
         detach_layerwise: whether the layer loss's gradient stops before the analysis.
         view_shift: pixels by which what the perceptual term and the adversary see is moved at random
-            (ops/random_crop.py).
+            (ops/geometry.py).
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from hific.codecs.load import checkpoint_entry
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.outputs import HyperpriorOutput
-from hific.ops.padding import pad_to_multiple
+from hific.ops.geometry import pad_to_multiple
 from hific.training.adversarial_module import AdversarialModule
 from hific.training.adversary import Adversary
 from hific.training.ema import ExponentialAverage

@@ -11,7 +11,7 @@ from hific.errors import OptionError
 from hific.losses.local_color import local_color_loss
 from hific.losses.perceptual import FrozenFeatureLoss
 from hific.losses.phase_pattern import phase_pattern_loss
-from hific.ops.random_crop import shifted_crop
+from hific.ops.geometry import shifted_crop
 
 PERCEPTUAL_MINIMUM = 32  # pixels a side that LPIPS takes
 
@@ -57,7 +57,7 @@ class HificDistortion(nn.Module):
     Args:
         perceptual: built by `perceptual_term`; None trains without (the checkpoint says so).
         perceptual_samples: images of each batch that it looks at; None for all.
-        view_shift: pixels by which what it sees is moved at random (ops/random_crop.py): judged at one offset only, a
+        view_shift: pixels by which what it sees is moved at random (ops/geometry.py): judged at one offset only, a
             network learns to hide errors there, as a grid.
     """
 

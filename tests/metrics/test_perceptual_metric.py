@@ -8,7 +8,7 @@ import torch
 
 from hific.losses.perceptual import AlexNetPerceptualLoss
 from hific.metrics.image_metric import Absent
-from hific.metrics.perceptual import SMALLEST_CONV4, PerceptualLoss
+from hific.metrics.perceptual import PerceptualLoss, SMALLEST_CONV4
 
 
 def test_is_the_training_loss(weights_dir: Path, photo: np.ndarray, coded_photo: np.ndarray) -> None:
