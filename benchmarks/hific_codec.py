@@ -15,10 +15,10 @@ from collections.abc import Callable
 import numpy as np
 import skimage.data
 import torch
-from PIL import Image
-
 from hific.codecs.hyperprior_codec import HyperpriorCodec
 from hific.codecs.hyperprior_coding import HyperpriorCoding
+from PIL import Image
+
 from hific.codecs.load import load_codec
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.ops.keep_memory import keep_freed_memory

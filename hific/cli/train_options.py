@@ -29,7 +29,9 @@ def check_options(config: DictConfig) -> None:
         raise DataNotFoundError(f"data={config.training_info.data} needs its photos: {due}")
     check_config(config, TrainOptions)
     if config.trainer.max_steps != -1:
-        steps = " and ".join(f"recipe.{key}" for key in config.recipe if str(key).endswith("steps") and "init" not in key)
+        steps = " and ".join(
+            f"recipe.{key}" for key in config.recipe if str(key).endswith("steps") and "init" not in key
+        )
         raise OptionError(f"trainer.max_steps={config.trainer.max_steps}: how long this model trains is {steps}")
     beginnings = [name for name in ("ckpt_path", "init_from", "base_checkpoint") if config[name] is not None]
     if len(beginnings) > 1:

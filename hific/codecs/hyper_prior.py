@@ -127,4 +127,4 @@ def clip_hyper_symbols(hyper_latent: Floats) -> Ints:
 
 def _quantized(synthesis: HyperSynthesis) -> IntegerHyperSynthesis:
     up1, up2, head = ((layer.weight, layer.bias) for layer in (synthesis.up1, synthesis.up2, synthesis.head))
-    return quantize_hyper_synthesis(up1, up2, head, getattr(synthesis, "activation_range", synthesis.peaks))
+    return quantize_hyper_synthesis(up1, up2, head, synthesis.activation_range)

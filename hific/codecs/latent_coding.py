@@ -141,6 +141,14 @@ class LatentCoding:
         side_information = tuple(_code_plane(coder, plane, tables) for tables, plane in planes)
         return CodedLatent(hyper_symbols, symbols, prediction.means, side_information)
 
+    def quantize(self, source: UncodedLatent) -> tuple[CodedLatent, Ints]:
+        """What a file would hold of a latent, and the table ids of its symbols, without coding it."""
+        self._check_shapes(source)
+        prediction = self.prior.predict(source.hyper_symbols, *source.latent.shape[1:])
+        symbols = self._rounded(source.latent - prediction.means)
+        coded = CodedLatent(source.hyper_symbols, symbols, prediction.means, source.side_information)
+        return coded, prediction.table_ids
+
     def _rounded(self, centered: Floats) -> Ints:
         rounded = np.rint(centered)
         # Also where the latent is not a number.

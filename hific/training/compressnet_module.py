@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.load import checkpoint_entry
 from hific.errors import OptionError
+from hific.fitting.channel_tables import fit_channel_tables
 from hific.losses.switch_prediction import switch_accuracy
 from hific.models.compressnet import CompressNet
 from hific.models.outputs import CompressNetOutput
+from hific.ops.geometry import pad_to_multiple
 from hific.training.adversarial_module import AdversarialModule
 from hific.training.adversary import Adversary
-from hific.training.compressnet_coding import (
-    fit_compressnet_coding,
-    make_compressnet_coding,
-    reconstruct_compressnet,
-    symbols_of,
-)
 from hific.training.compressnet_objective import CompressNetObjective
 from hific.training.finite import check_finite
-from hific.training.fitting import Fitting, Photos
+from hific.training.fitting import Fitting, Photos, fit_over
+from hific.training.levels import to_256_levels
 from hific.training.optimization import Optimization
-from hific.training.symbol_history import SymbolHistory, count_switches
+from hific.training.symbol_history import Latent, SymbolHistory, count_switches
 
 SWITCH_COUNT_INTERVAL = 16  # counting millions of switches is slow, and one batch in sixteen tells the same
 
@@ -58,7 +56,6 @@ class CompressNetModule(AdversarialModule):
         history_capacity: int = 1024,
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
-        check_compressnet_fitting(fitting)
         if not 0 <= true_switches_until <= 1:
             raise OptionError(f"true_switches_until={true_switches_until} lies in 0..1")
         super().__init__(
@@ -121,29 +118,33 @@ class CompressNetModule(AdversarialModule):
     def distortion(self, reconstruction: Tensor, batch: Tensor) -> Tensor:
         return self.objective.distortion(reconstruction, batch, self.model.minimum_size)
 
+    @torch.no_grad()
     def reconstruct(self, batch: Tensor) -> Tensor:
-        return reconstruct_compressnet(self.model, batch)
+        height, width = batch.shape[-2:]
+        padded = pad_to_multiple(2 * batch - 1, self.model.stride, self.model.minimum_size)
+        return to_256_levels((self.model(padded).reconstruction[..., :height, :width] + 1) / 2)
 
+    @torch.no_grad()
     def fit_coding(self, photos: Photos, num_photos: int) -> None:
-        latents = symbols_of(self.model, photos(num_photos))
-        coding = make_compressnet_coding(self.model, latents, self.history.switch_counts)
-        self.fitted = fit_compressnet_coding(self.fitting, self.model, coding, photos)
+        coding = self._tables([self.symbols(photo) for photo in photos(num_photos)])
+        self.fitted = fit_over(self.model.eval(), coding, self.fitting, photos)
+
+    @torch.no_grad()
+    def symbols(self, photo: Tensor) -> Latent:
+        """One image [1, 3, H, W] in [0, 1] to its symbols, int8 [C, H/16, W/16] of 0 to 4."""
+        padded = pad_to_multiple(2 * photo - 1, self.model.stride, self.model.minimum_size)
+        quantized = self.model.quantize(self.model.analyze(padded).latent)
+        found: Latent = quantized.symbols[0].to(torch.int8).cpu().numpy()
+        return found
+
+    def _tables(self, latents: Sequence[Latent]) -> LatentCoding:
+        return fit_channel_tables(latents, self.history.switch_counts, num_channels=self.model.latent_channels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.fitted is None:
-            latents = list(self.history.latents)
-            coding = make_compressnet_coding(self.model, latents, self.history.switch_counts)
-        else:
-            coding = self.fitted.coding
+        coding = self._tables(list(self.history.latents)) if self.fitted is None else self.fitted.coding
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info())
         checkpoint["symbol_history"] = self.history.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "symbol_history" in checkpoint:
             self.history.load_state_dict(checkpoint["symbol_history"])
-
-
-def check_compressnet_fitting(fitting: Fitting) -> None:
-    """Raises OptionError for what is HiFiC's alone."""
-    if fitting.postfilter.fit is not None:
-        raise OptionError(f"postfilter={fitting.postfilter.name} is for HiFiC's images: postfilter=none with this model")

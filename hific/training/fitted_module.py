@@ -10,16 +10,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from hific.codecs.families import AnyCodec
+from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import checkpoint_entry, load_codec
+from hific.codecs.pixels import from_unit_range
 from hific.errors import OptionError
-from hific.models.compressnet import CompressNet
-from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.training.coding_module import CodingModule
-from hific.training.compressnet_coding import fit_compressnet_coding, reconstruct_compressnet
-from hific.training.compressnet_module import check_compressnet_fitting
-from hific.training.fitting import FittedCoding, Fitting, Photos
-from hific.training.hific_coding import fit_hific_coding, reconstruct_hific
+from hific.training.fitting import FittedCoding, Fitting, Photos, fit_over
 
 
 class FittedModule(CodingModule):
@@ -36,7 +32,12 @@ class FittedModule(CodingModule):
     steps = 0  # nothing is trained
 
     def __init__(
-        self, *, base_checkpoint: str | Path, name: str, fitting: Fitting, training_info: Mapping[str, Any] | None = None
+        self,
+        *,
+        base_checkpoint: str | Path,
+        name: str,
+        fitting: Fitting,
+        training_info: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(name=name, fitting=fitting, training_info=training_info)
         if not fitting.info:
@@ -44,26 +45,18 @@ class FittedModule(CodingModule):
                 f"nothing to fit to base_checkpoint={base_checkpoint}: context_model=xgboost (or another) or "
                 "postfilter=linear|xgboost is due"
             )
-        self.base: AnyCodec = load_codec(base_checkpoint)
-        if isinstance(self.base.model, CompressNet):
-            check_compressnet_fitting(fitting)
+        self.base: LearnedCodec = load_codec(base_checkpoint)
         # Nothing learns here; but DDP refuses a module of which nothing could.
         self.model: Any = self.base.model.requires_grad_(True)
-        self.fitted = FittedCoding(self.base.coding_tables)
+        self.fitted = FittedCoding(self.base.coding)
 
     def reconstruct(self, batch: Tensor) -> Tensor:
-        if isinstance(self.model, HyperpriorAutoencoder):
-            return reconstruct_hific(self.model, self.model.synthesis, batch)
-        return reconstruct_compressnet(self.model, batch)
+        pixels = self.base.reconstruct(from_unit_range(batch))
+        return torch.from_numpy(pixels).to(batch.device).permute(2, 0, 1)[None].float() / 255
 
     @torch.no_grad()
     def fit_coding(self, photos: Photos, num_photos: int) -> None:
-        coding: Any = self.base.coding_tables
-        self.model.eval()
-        if isinstance(self.model, HyperpriorAutoencoder):
-            self.fitted = fit_hific_coding(self.fitting, self.model, self.model.synthesis, coding, photos)
-        else:
-            self.fitted = fit_compressnet_coding(self.fitting, self.model, coding, photos)
+        self.fitted = fit_over(self.model.eval(), self.base.coding, self.fitting, photos)
 
     def measure(self, batch: Tensor, stage: str) -> None:
         self.log_psnr(self.reconstruct(batch), batch, stage)
@@ -87,6 +80,10 @@ def check_same_system(module: FittedModule, expected: Mapping[str, Any], option:
     kind = f"{type(model).__module__}.{type(model).__name__}"
     parts = {key: value for key, value in expected.items() if "${" not in str(value)}
     theirs = {"_target_": kind, **model.arguments}
-    different = [f"{key} {theirs.get(key)} there, {value} here" for key, value in parts.items() if theirs.get(key) != value]
+    different = [
+        f"{key} {theirs.get(key)} there, {value} here" for key, value in parts.items() if theirs.get(key) != value
+    ]
     if different:
-        raise OptionError(f"{option} is of {module.base.name}, another system ({'; '.join(different)}): choose its model=")
+        raise OptionError(
+            f"{option} is of {module.base.name}, another system ({'; '.join(different)}): choose its model="
+        )

@@ -5,6 +5,7 @@ Stage 1: rate, MSE and LPIPS. Stage 2 adds the adversary, from stage 1's weights
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
+from hific.codecs.hific import latent_coding
 from hific.codecs.load import checkpoint_entry
+from hific.fitting.activation_ranges import fit_activation_ranges
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.outputs import HyperpriorOutput
@@ -22,15 +25,10 @@ from hific.training.adversarial_module import AdversarialModule
 from hific.training.adversary import Adversary
 from hific.training.ema import ExponentialAverage
 from hific.training.finite import check_finite
-from hific.training.fitting import Fitting, Photos
-from hific.training.hific_coding import (
-    fit_activation_ranges,
-    fit_hific_coding,
-    make_hific_coding,
-    reconstruct_hific,
-)
+from hific.training.fitting import Fitting, Photos, fit_over
 from hific.training.hific_objective import HificDistortion
 from hific.training.initialization import Initialization
+from hific.training.levels import to_256_levels
 from hific.training.optimization import Optimization
 from hific.training.stages import Stages
 
@@ -237,15 +235,25 @@ class HificModule(AdversarialModule):
         total: Tensor = self.objective(reconstruction, batch)
         return total
 
+    @torch.no_grad()
     def reconstruct(self, batch: Tensor) -> Tensor:
-        return reconstruct_hific(self.model, self._decoder, batch)
+        height, width = batch.shape[-2:]
+        latent = self.model.analyze(pad_to_multiple(batch, self.model.stride, self.model.minimum_size))
+        latent_hat = self.model.quantize(latent, self.model.predict(latent))
+        return to_256_levels(self._decoder(latent_hat).float()[..., :height, :width])
 
     def fit_coding(self, photos: Photos, num_photos: int) -> None:
         with self._eval_mode():
             if not self._is_frozen:
                 fit_activation_ranges(self.model, photos(num_photos))
-            coding = make_hific_coding(self.model)
-            self.fitted = fit_hific_coding(self.fitting, self.model, self._decoder, coding, photos)
+            self.fitted = fit_over(self._file_model, latent_coding(self.model), self.fitting, photos)
+
+    @property
+    def _file_model(self) -> HyperpriorAutoencoder:
+        """The model that files are coded and decoded with: the averaged synthesis in place of the trained one."""
+        model = copy.copy(self.model)
+        model._modules = {**self.model._modules, "synthesis": self._decoder}
+        return model.eval()
 
     def checkpoint_info(self) -> dict[str, Any]:
         return {**super().checkpoint_info(), "target_bpp": self.rate_target.target_bpp}
@@ -254,7 +262,7 @@ class HificModule(AdversarialModule):
         weights = self.model.state_dict()
         if self.ema is not None:
             weights |= {f"synthesis.{name}": value for name, value in self.ema.average.state_dict().items()}
-        coding = make_hific_coding(self.model) if self.fitted is None else self.fitted.coding
+        coding = latent_coding(self.model) if self.fitted is None else self.fitted.coding
         checkpoint["hific"] = checkpoint_entry(self.name, self.model, coding, self.checkpoint_info(), weights)
         checkpoint["rate_target"] = self.rate_target.state_dict()
 

@@ -23,7 +23,7 @@ Composed = Callable[..., DictConfig]
 Train = Callable[[DictConfig], Any]
 TWO_STAGES = ["recipe.stage1_steps=2", "recipe.stage2_steps=2", "recipe.val_check_interval=4"]
 FEW = ["callbacks.tables.num_photos=4"]
-FEW_XGBOOST = [*FEW, "context_model.num_photos=4", "context_model.fit.predictor.rounds=4"]
+FEW_XGBOOST = [*FEW, "context_model.num_photos=4", "context_model.fit.rounds=4"]
 FEW_PHOTOS = [*FEW, "postfilter.num_photos=4"]
 FEW_OF = {"xgboost": FEW_XGBOOST, "knn": [*FEW, "context_model.num_photos=4"]}
 IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), dtype=np.uint8)
@@ -188,7 +188,7 @@ def test_each_is_fitted_to_as_many_photos_as_it_asks_for(composed: Composed) -> 
         asked.append(count)
         return [torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
 
-    few = ["context_model.num_photos=5", "context_model.fit.predictor.rounds=1", "postfilter.num_photos=6"]
+    few = ["context_model.num_photos=5", "context_model.fit.rounds=1", "postfilter.num_photos=6"]
     module = instantiate(composed("model=hific_xgboost", "postfilter=linear", *few).model)
     module.fit_coding(photos, 4)
     assert asked == [4, 5, 6]

@@ -40,9 +40,8 @@ class FitCodingTables(Callback):
             return
         if not isinstance(pl_module, CodingModule):
             raise TypeError(f"FitCodingTables serves CodingModule, not {type(pl_module).__name__}")
-        fits = (pl_module.fitting.context_model, pl_module.fitting.postfilter)
-        counts = [self.num_photos, *(one.num_photos for one in fits if one.fit is not None)]
-        log.info("fitting what files are coded with to up to %d whole training photos", max(counts))
+        count = max(self.num_photos, pl_module.fitting.num_photos)
+        log.info("fitting what files are coded with to up to %d whole training photos", count)
         whole, device = datamodule.whole_train_photos, pl_module.device
         pl_module.fit_coding(lambda count: _OnDevice(whole(count), device), self.num_photos)
 
