@@ -1,4 +1,4 @@
-"""XGBoost's trees with exact sums.
+"""XGBoost's trees with exact sums: grown, rounded, kept, asked.
 
 Leaves are rounded to multiples of 2**-10 when a model is fitted, so that their float32 sums are exact in any order,
 with any number of threads. Of integer features, what the trees say is therefore the same on every machine.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,19 +19,82 @@ from numpy.typing import NDArray
 from hific.coding.fixed_point import LOGIT_LIMIT, LOGIT_UNIT
 from hific.errors import CheckpointError
 
+# Of the examples that tell whether the library does here what it did where the trees were grown.
+CHECKED_ROWS = 64
 
-def load_booster(model: NDArray[np.uint8]) -> xgboost.Booster:
+
+@dataclass(frozen=True, kw_only=True)
+class TreeGrowth:
+    """How trees are boosted; fits take these options as their own.
+
+    Args:
+        rounds: at most; `early_stopping` rounds without gain on held-out rows end it sooner, 0 for never.
+        gamma, reg_lambda: of the regularization of the source paper (section on XGBoost, equation 4),
+            Omega = gamma T + 1/2 lambda sum w_i^2: what a tree pays for each of its T leaves, and for their weights w
+            squared; reg_alpha: for their absolute values, which the paper leaves out. XGBoost's defaults.
+        device, tree_method: where and how trees are grown; prediction is always on the CPU.
+        num_threads: 0 for all.
+        others: see XGBoost's parameters of these names.
+    """
+
+    rounds: int = 60
+    max_depth: int = 5
+    learning_rate: float = 0.3
+    min_child_weight: float = 1.0
+    max_delta_step: float = 0.0
+    gamma: float = 0.0
+    reg_lambda: float = 1.0
+    reg_alpha: float = 0.0
+    max_bin: int = 256
+    tree_method: str = "hist"
+    device: str = "cpu"
+    early_stopping: int = 10
+    num_threads: int = 0
+    seed: int = 0
+
+    def grow(
+        self, objective: Mapping[str, Any], grown_from: xgboost.DMatrix, held_out: xgboost.DMatrix | None
+    ) -> xgboost.Booster:
+        """By the options and the parameters of an objective; as many rounds as are best for `held_out`, if any."""
+        parameters = {
+            **objective,
+            "max_depth": self.max_depth,
+            "learning_rate": self.learning_rate,
+            "min_child_weight": self.min_child_weight,
+            "max_delta_step": self.max_delta_step,
+            "gamma": self.gamma,
+            "reg_lambda": self.reg_lambda,
+            "reg_alpha": self.reg_alpha,
+            "max_bin": self.max_bin,
+            "tree_method": self.tree_method,
+            "device": self.device,
+            "nthread": self.num_threads,
+            "seed": self.seed,
+        }
+        stops = bool(self.early_stopping) and held_out is not None
+        booster = xgboost.train(
+            parameters,
+            grown_from,
+            self.rounds,
+            evals=[] if held_out is None else [(held_out, "held_out")],
+            early_stopping_rounds=self.early_stopping if stops else None,
+            verbose_eval=False,
+        )
+        return booster[: booster.best_iteration + 1] if stops else booster
+
+
+def load_booster(trees: NDArray[np.uint8]) -> xgboost.Booster:
     """From the library's own UBJSON; for prediction on the CPU. CheckpointError where the library cannot read it."""
     booster = xgboost.Booster()
     try:
-        booster.load_model(bytearray(model.tobytes()))
+        booster.load_model(bytearray(trees.tobytes()))
     except xgboost.core.XGBoostError as error:
         raise _unreadable(error) from error
     booster.set_param({"nthread": _num_threads(), "device": "cpu"})
     return booster
 
 
-def exact_logits(
+def exact_sums(
     booster: xgboost.Booster, features: NDArray[np.integer | np.floating], base: NDArray[np.float32]
 ) -> NDArray[np.int32]:
     """int32 [n, K] in 1/1024: base [n, K], multiples of 2**-10, and the trees' leaves for features [n, F]."""
@@ -40,12 +105,12 @@ def exact_logits(
     except xgboost.core.XGBoostError as error:
         raise _unreadable(error) from error
     if not np.abs(values).max() < LOGIT_LIMIT:
-        raise CheckpointError("the predictor's margins are too large to be exact")
+        raise CheckpointError("what the trees of the checkpoint say is too large to be exact")
     return (values.reshape(base.shape) * LOGIT_UNIT).astype(np.int32)
 
 
 def rounded_leaves(booster: xgboost.Booster) -> NDArray[np.uint8]:
-    """The model in UBJSON, its leaves multiples of 2**-10."""
+    """The trees in UBJSON, their leaves multiples of 2**-10."""
     document = json.loads(bytes(booster.save_raw("json")))
     for tree in document["learner"]["gradient_booster"]["model"]["trees"]:
         if int(tree["tree_param"]["size_leaf_vector"]) > 1:
@@ -61,9 +126,9 @@ def rounded_leaves(booster: xgboost.Booster) -> NDArray[np.uint8]:
 
 
 def differs() -> CheckpointError:
-    """For a predictor whose vector of examples comes out otherwise."""
+    """For trees whose examples come out otherwise."""
     return CheckpointError(
-        f"xgboost {xgboost.__version__} predicts otherwise than the version that fitted the predictor: files "
+        f"xgboost {xgboost.__version__} predicts otherwise than the version that fitted the checkpoint's trees: files "
         "would not decode; install the version that constraints.txt names"
     )
 
@@ -72,7 +137,7 @@ def _unreadable(error: Exception) -> CheckpointError:
     # The first line is "[time] file:line: reason"; the library's stack follows.
     reason = str(error).strip().splitlines()[0].split(": ", 1)[-1]
     return CheckpointError(
-        f"xgboost {xgboost.__version__} cannot read the predictor ({reason}): install the version that "
+        f"xgboost {xgboost.__version__} cannot read the checkpoint's trees ({reason}): install the version that "
         "constraints.txt names"
     )
 

@@ -1,6 +1,6 @@
-"""Adaptive counts, nothing learned before: the floor that learned predictors are compared with.
+"""Adaptive counts, nothing learned before: the floor that learned context models are compared with.
 
-A context is the table and how lively the window is: 0, 1, or more in sum of magnitudes. Its counts start as the table's
+A cell is the table and how lively the window is: 0, 1, or more in sum of magnitudes. Its counts start as the table's
 frequencies, worth a few symbols, and go on with what is coded.
 """
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.fixed_point import Ints
 from hific.coding.frequency_table import TOTAL, normalize_counts
-from hific.context.context_model import Features, State
+from hific.coding.range_coder import Ints
+from hific.context.context_model import Features, State, Windows, check_frequencies
 
 # How many symbols the table's frequencies are worth.
 PRIOR_SYMBOLS = 32
@@ -22,41 +22,49 @@ _MOST_LIVELY = 2
 
 @dataclass(frozen=True)
 class AdaptiveModel:
-    """table_frequencies: int32 [T, bins], where its counts start; window_size: how many features, the last, are
-    the window."""
+    """table_frequencies: int32 [T, bins], where its counts start; window_size: how many features, the last, are the
+    window.
+    """
 
     table_frequencies: Ints
     window_size: int
     _counts: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if (self.table_frequencies < 1).any() or (self.table_frequencies.sum(axis=1) != TOTAL).any():
-            raise ValueError("table predictor: a table is not positive or does not sum to 2**16")
+        check_frequencies("adaptive context model", self.table_frequencies)
         shape = (len(self.table_frequencies), _MOST_LIVELY + 1, self.table_frequencies.shape[1])
         object.__setattr__(self, "_counts", np.zeros(shape, np.int64))
 
     def frequencies(self, features: Features) -> Ints:
-        tables, liveliness = self._contexts(features)
+        tables, liveliness = self._cells(features)
         prior = self.table_frequencies[tables].astype(np.int64) * PRIOR_SYMBOLS
         return normalize_counts(prior + self._counts[tables, liveliness] * TOTAL)
 
     def observe(self, features: Features, bins: Ints) -> None:
-        np.add.at(self._counts, (*self._contexts(features), bins), 1)
+        np.add.at(self._counts, (*self._cells(features), bins), 1)
 
     def copy(self) -> AdaptiveModel:
         return AdaptiveModel(self.table_frequencies, self.window_size)
 
     def state(self) -> dict[str, NDArray[np.integer]]:
-        return {
-            "table_frequencies": self.table_frequencies,
-            "window_size": np.array(self.window_size, np.int32),
-        }
+        return {"table_frequencies": self.table_frequencies, "window_size": np.array(self.window_size, np.int32)}
 
     @classmethod
     def from_state(cls, state: State) -> AdaptiveModel:
-        """Raises ValueError or KeyError where `state` is not what `state()` gave."""
         return cls(np.asarray(state["table_frequencies"], np.int32), int(state["window_size"]))
 
-    def _contexts(self, features: Features) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _cells(self, features: Features) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         window = features[:, features.shape[1] - self.window_size :].astype(np.int64)
         return features[:, 0].astype(np.int64), np.minimum(np.abs(window).sum(axis=1), _MOST_LIVELY)
+
+
+@dataclass(frozen=True)
+class AdaptiveFit:
+    """Nothing to learn."""
+
+    kind = "adaptive"
+
+    def __call__(
+        self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int
+    ) -> AdaptiveModel:
+        return AdaptiveModel(table_frequencies, window_size)

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hific.coding.range_coder import Ints
 from hific.context.coding_order import CodingPass, Order, coding_order, known_channels
 
 # Of magnitude residuals, and of the values and magnitude residuals that are predicted.
@@ -24,7 +25,6 @@ VALUE_LIMIT = 127
 _INT16 = np.iinfo(np.int16)
 
 Source = Literal["values", "magnitude_residuals"]
-Ints = NDArray[np.int32]
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,7 @@ class ContextModelFit(Protocol):
         """A key of `CONTEXT_MODELS`."""
         ...
 
-    def __call__(
-        self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int
-    ) -> ContextModel:
+    def __call__(self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int) -> ContextModel:
         """`held_out`: from photos kept from training, maybe none; window_size: how many features, the last, are the
         window.
         """
@@ -93,3 +91,9 @@ def cross_entropy(frequencies: Ints, bins: Ints) -> float:
     """Bits a symbol, of frequencies [n, bins]."""
     taken = np.take_along_axis(frequencies, bins[:, None], axis=1)
     return float(-np.log2(taken / TOTAL).mean()) if len(bins) else 0.0
+
+
+def check_frequencies(what: str, frequencies: Ints) -> None:
+    """Raises ValueError unless each row [.., bins] is positive with a sum of 2**16."""
+    if frequencies.ndim != 2 or (frequencies < 1).any() or (frequencies.sum(axis=1) != TOTAL).any():
+        raise ValueError(f"{what}: a table is not positive or does not sum to 2**16")

@@ -1,4 +1,4 @@
-"""Nearest neighbors among windows of the training photos (hific_knn): votes of their bins, mixed with the tables.
+"""Nearest neighbors among windows of the training photos: votes of their bins, mixed with the tables.
 
     features ── minus the table id, times a scale each ── integers [n, D] ── k nearest references ── votes
     frequencies ~ (256 - w) * the table's frequencies + w * votes
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.fixed_point import Ints
 from hific.coding.frequency_table import TOTAL, normalize_counts
-from hific.context.context_model import Features, State
+from hific.coding.range_coder import Ints
+from hific.context.context_model import Features, State, Windows, check_frequencies, cross_entropy
 
 WEIGHT_UNIT = 256
 # Of scaled features: sums of 128 products stay below 2**40, and times the number of references below 2**53.
@@ -31,7 +31,7 @@ _QUERIES_AT_ONCE = 1 << 11
 
 @dataclass(frozen=True)
 class KNNModel:
-    """Made by `fit_knn`. Raises ValueError for parts that do not fit one another.
+    """Made by `KNNFit`. Raises ValueError for parts that do not fit one another.
 
     table_frequencies: int32 [T, bins]; scales: int32 [F], in 1/256, of which the table id's counts too;
     references: int32 [R, F], scaled; reference_bins: int32 [R]; num_neighbors: k; weight: w of 256.
@@ -47,22 +47,21 @@ class KNNModel:
     def __post_init__(self) -> None:
         count, dimensions = self.references.shape
         if self.scales.shape != (dimensions,) or self.reference_bins.shape != (count,) or count > MAX_REFERENCES:
-            raise ValueError("knn predictor: references, their bins and scales do not fit one another")
+            raise ValueError("knn context model: references, their bins and scales do not fit one another")
         if not 1 <= self.num_neighbors <= count or not 0 <= self.weight <= WEIGHT_UNIT:
-            raise ValueError(f"knn predictor: {self.num_neighbors} of {count} neighbors, weight {self.weight}")
-        if (self.table_frequencies < 1).any() or (self.table_frequencies.sum(axis=1) != TOTAL).any():
-            raise ValueError("knn predictor: a table is not positive or does not sum to 2**16")
+            raise ValueError(f"knn context model: {self.num_neighbors} of {count} neighbors, weight {self.weight}")
+        check_frequencies("knn context model", self.table_frequencies)
         if count and np.abs(self.references).max() > FEATURE_LIMIT:
-            raise ValueError("knn predictor: a reference is out of range")
+            raise ValueError("knn context model: a reference is out of range")
         if not 0 <= self.reference_bins.min() <= self.reference_bins.max() < self.num_bins:
-            raise ValueError("knn predictor: a reference is of no class")
+            raise ValueError("knn context model: a reference is of no bin")
 
     @property
     def num_bins(self) -> int:
         return self.table_frequencies.shape[1]
 
     def votes(self, features: Features) -> NDArray[np.int64]:
-        """How many of the k nearest are of each class, int64 [n, bins]."""
+        """How many of the k nearest are of each bin, int64 [n, bins]."""
         queries = scale_features(features, self.scales)
         blocks = [
             self._votes(queries[start : start + _QUERIES_AT_ONCE]) for start in range(0, len(queries), _QUERIES_AT_ONCE)
@@ -90,11 +89,10 @@ class KNNModel:
 
     @classmethod
     def from_state(cls, state: State) -> KNNModel:
-        """Raises ValueError or KeyError where `state` is not what `state()` gave."""
         names = ("table_frequencies", "scales", "references", "reference_bins", "numbers")
         arrays: list[Any] = [np.asarray(state[name]) for name in names]
         if any(array.dtype != np.int32 for array in arrays) or arrays[-1].shape != (2,):
-            raise ValueError("knn predictor: its arrays are of other types")
+            raise ValueError("knn context model: its arrays are of other types")
         tables, scales, references, bins, numbers = arrays
         return cls(tables, scales, references, bins, *numbers.tolist())
 
@@ -125,6 +123,47 @@ class KNNModel:
         nearest = columns[order[firsts[:, None] + np.arange(k)]]
         places = np.arange(num)[:, None] * self.num_bins + self.reference_bins[nearest]
         return np.bincount(places.ravel(), minlength=num * self.num_bins).reshape(num, -1)
+
+
+@dataclass(frozen=True)
+class KNNFit:
+    """num_neighbors: k; max_references: windows that are kept, drawn with `seed`; time grows with them."""
+
+    num_neighbors: int = 32
+    max_references: int = 4096
+    seed: int = 0
+
+    kind = "knn"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_neighbors <= self.max_references <= MAX_REFERENCES:
+            raise ValueError(
+                f"num_neighbors={self.num_neighbors} is 1 to max_references={self.max_references}, which is at most "
+                f"{MAX_REFERENCES}"
+            )
+
+    def __call__(self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int) -> KNNModel:
+        features, bins = training
+        # Features count as much as they vary; the table, which says most, and the linear prediction count more.
+        spread = np.maximum(features.std(axis=0), 1.0)
+        scales = np.rint(16 * 256 / spread)
+        scales[:3] *= 4
+        kept = np.random.default_rng(self.seed).permutation(len(bins))[: self.max_references]
+        scales = np.maximum(scales, 1).astype(np.int32)
+        references = scale_features(features[kept], scales).astype(np.int32)
+        k = min(self.num_neighbors, len(kept))
+        unweighted = KNNModel(table_frequencies, scales, references, bins[kept], k, 0)
+        weight = self._weight(unweighted, held_out, table_frequencies) if len(held_out.bins) else 64
+        return KNNModel(table_frequencies, scales, references, bins[kept], k, weight)
+
+    def _weight(self, model: KNNModel, held_out: Windows, table_frequencies: Ints) -> int:
+        """The w of least bits on the held-out windows."""
+        some = slice(None, None, max(1, len(held_out.bins) // 20_000))
+        features, bins = held_out.features[some], held_out.bins[some]
+        base, votes = table_frequencies[features[:, 0]].astype(np.int64), model.votes(features)
+        weights = range(0, WEIGHT_UNIT, 8)
+        bits = [cross_entropy(mix(base, votes, model.num_neighbors, weight), bins) for weight in weights]
+        return weights[int(np.argmin(bits))]
 
 
 def scale_features(features: Features, scales: Ints) -> NDArray[np.float64]:

@@ -17,7 +17,8 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.context.causal_context import UNIT, CausalContext, ContextOptions, Ints, Source
+from hific.coding.range_coder import Ints
+from hific.context.causal_context import UNIT, CausalContext, ContextOptions, Source
 from hific.context.coding_order import CodingPass
 
 WEIGHT_BITS = 12
@@ -63,7 +64,7 @@ class LinearPrediction:
     def of_chosen(
         self, coding_pass: CodingPass, context: CausalContext, chosen: NDArray[np.bool_]
     ) -> tuple[Ints, Ints]:
-        """(value, magnitude residual), int32 [n] in 1/64, of the `chosen` symbols, bool [N, channels, rows, columns]."""
+        """(value, magnitude residual), int32 [n] in 1/64, of those `chosen`, bool [N, channels, rows, columns]."""
         return (
             self.expected("values", coding_pass, context)[chosen],
             self.expected("magnitude_residuals", coding_pass, context)[chosen],

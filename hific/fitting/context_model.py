@@ -1,10 +1,10 @@
-"""Fits a neighbor model to the latents of training photos.
+"""Fits a context coder to the latents of training photos.
 
-    latents ─ two halves ─ linear summaries, each of the other half's photos ─ windows [n, F], bins [n] ─ predictor
+    latents ─ two halves ─ linear predictions, each by the other half's ─ windows [n, F], bins [n] ─ context model
 
-The windows of a photo are summed up by weights that have not seen it: those that have know it better than they will
-know new photos, and a predictor would trust them too much. Every eighth photo is kept from the predictor, to stop
-boosting, to weigh votes, and to tell what is gained.
+The windows of a photo are predicted by weights that have not seen it: those that have know it better than they will
+know new photos, and a context model would trust them too much. Every eighth photo is kept from the context model, to
+stop boosting, to weigh votes, and to tell what is gained.
 """
 
 from __future__ import annotations
@@ -12,27 +12,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.frequency_table import TOTAL
+from hific.coding.range_coder import Ints
 from hific.coding.symbol_tables import SymbolTables
-from hific.context.coding_order import Order
-from hific.fitting.linear_prediction import PredictionMoments
-from hific.context.linear_prediction import LinearPrediction
-from hific.coding.fixed_point import Ints
-from hific.latent_coders.context_coded import ContextCoded, expected_magnitudes, skip_mask
 from hific.context.causal_context import CausalContext, ContextOptions
-from hific.context.symbol_bins import MAX_BIN_WIDTH, SymbolBins, check_bins
-from hific.context.context_model import Features, ContextModel
+from hific.context.coding_order import Order
+from hific.context.context_model import ContextModel, ContextModelFit, Windows, cross_entropy
+from hific.context.linear_prediction import LinearPrediction
+from hific.context.symbol_bins import MAX_BIN_WIDTH, SymbolBins, check_bins, expected_magnitudes, skip_mask
+from hific.fitting.linear_prediction import PredictionMoments
+from hific.latent_coders.context_coded import ContextCoded
 
 log = logging.getLogger(__name__)
 
 HELD_OUT = 8
 FEW_CHANNELS = 16
-# Classes cost time: symbols beyond K are fewer than this share, and K is at most MOST_LARGEST.
+# Bins cost time: symbols beyond K are fewer than this share, and K is at most MOST_LARGEST.
 ESCAPED_SHARE, MOST_LARGEST = 2e-4, 8
 
 
@@ -43,30 +42,12 @@ class TrainingLatent(NamedTuple):
     table_ids: NDArray[np.integer]
 
 
-class Windows(NamedTuple):
-    """int16 [n, F] and int32 [n]."""
-
-    features: Features
-    bins: Ints
-
-
-class ContextModelFit(Protocol):
-    """Makes one kind of predictor."""
-
-    @property
-    def kind(self) -> str: ...
-
-    def __call__(
-        self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int
-    ) -> ContextModel: ...
-
-
 @dataclass(frozen=True)
 class ContextFit:
-    """What a neighbor model is made of.
+    """What a context coder is made of.
 
     Args:
-        predictor: `XGBoostFit`, `KNNFit` or `AdaptiveFit`.
+        model: makes the context model: `LinearFit`, `XGBoostFit`, `KNNFit` or `AdaptiveFit`.
         order, side, location: see `ContextOptions`.
         num_groups, reach: the same; None chooses by the channels. Few, as CompressNet's, are coded one by one and
             looked at from afar, many in 4 groups and from next to each other.
@@ -75,7 +56,7 @@ class ContextFit:
         seed: of the choice of windows.
     """
 
-    predictor: ContextModelFit
+    model: ContextModelFit
     num_groups: int | None = None
     order: Order = "phases"
     reach: int | None = None
@@ -101,61 +82,73 @@ class ContextFit:
     def __call__(self, latents: Sequence[TrainingLatent], tables: SymbolTables, num_channels: int) -> ContextCoded:
         """Raises ValueError where there are fewer than two latents to learn from."""
         if len(latents) < 2:
-            raise ValueError(f"a neighbor model is fitted to two photos or more, not {len(latents)}")
-        options = self.options(num_channels)
-        largest, expected = _largest(latents), expected_magnitudes(tables)
+            raise ValueError(f"a context model is fitted to two photos or more, not {len(latents)}")
+        options, largest = self.options(num_channels), _largest(latents)
         # Where few symbols are beyond K anyway, wider bins would only hide some from others.
         symbol_bins = SymbolBins(tables, largest, self.max_bin_width if largest == MOST_LARGEST else 1)
-        photos = [CausalContext(options, latent.table_ids[None], expected, symbol_bins.widths) for latent in latents]
-        for photo, latent in zip(photos, latents, strict=True):
-            everywhere = np.ones((1, *latent.symbols.shape), bool)
-            photo.put((slice(None),) * 3, latent.symbols[None], everywhere)
+        photos = _contexts(options, latents, symbol_bins)
         halves = [PredictionMoments.of(options, photos[half::2]) for half in (0, 1)]
-        of_others = [halves[1].solve(), halves[0].solve()]
-        windows = [
-            self._windows(latent, photo, of_others[index % 2], symbol_bins, index, len(latents))
-            for index, (latent, photo) in enumerate(zip(latents, photos, strict=True))
-        ]
+        windows = self._windows(latents, photos, (halves[1].solve(), halves[0].solve()), symbol_bins)
         held = _is_held_out(len(latents))
         training, held_out = (
             _together([one for one, is_held in zip(windows, held, strict=True) if is_held == kept], options)
             for kept in (False, True)
         )
-        predictor = self.predictor(training, held_out, symbol_bins.frequencies, options.side**2 - 1)
-        _tell_gain(predictor, held_out, symbol_bins.frequencies, len(training.bins))
-        prediction = (halves[0] + halves[1]).solve()
-        return ContextCoded(options, largest, symbol_bins.max_bin_width, prediction, self.predictor.kind, predictor)
+        model = self.model(training, held_out, symbol_bins.frequencies, options.side**2 - 1)
+        _report_gain(model, held_out, symbol_bins.frequencies, len(training.bins))
+        linear_prediction = (halves[0] + halves[1]).solve()
+        return ContextCoded(
+            tables, options, largest, symbol_bins.max_bin_width, linear_prediction, self.model.kind, model
+        )
 
     def _windows(
         self,
-        latent: TrainingLatent,
-        photo: CausalContext,
-        prediction: LinearPrediction,
+        latents: Sequence[TrainingLatent],
+        photos: Sequence[CausalContext],
+        predictions: tuple[LinearPrediction, LinearPrediction],
         symbol_bins: SymbolBins,
-        index: int,
-        num_photos: int,
-    ) -> Windows:
-        """Of the symbols that the predictor would code, drawn at random."""
-        generator = np.random.default_rng([self.seed, index])
-        open_symbols = ~skip_mask(symbol_bins.tables)[latent.table_ids]
-        most = min(self.windows_per_photo or self.max_windows, max(1, self.max_windows // num_photos))
-        share = most / max(1, int(open_symbols.sum()))
-        drawn = open_symbols & (generator.random(open_symbols.shape) < share)
-        features, symbols = [np.empty((0, photo.options.num_features), np.int16)], [np.empty(0, np.int32)]
-        for coding_pass in photo.options.passes:
-            chosen = drawn[coding_pass.place]
-            if chosen.any():
-                value, residual = (prediction.expected(source, coding_pass, photo)[0][chosen] for source in ("values", "magnitude_residuals"))
-                features.append(photo.features(coding_pass, chosen[None], value, residual))
-                symbols.append(latent.symbols[coding_pass.place][chosen].astype(np.int32))
-        every = np.concatenate(features)
-        return Windows(every, symbol_bins.of(np.concatenate(symbols), every[:, 0]))
+    ) -> list[Windows]:
+        """Of each photo; predictions: of those of even index, and of the others."""
+        skipped = skip_mask(symbol_bins.tables)
+        most = min(self.windows_per_photo or self.max_windows, max(1, self.max_windows // len(latents)))
+        windows = []
+        for index, (latent, photo) in enumerate(zip(latents, photos, strict=True)):
+            generator = np.random.default_rng([self.seed, index])
+            open_symbols = ~skipped[latent.table_ids]
+            share = most / max(1, int(open_symbols.sum()))
+            drawn = open_symbols & (generator.random(open_symbols.shape) < share)
+            windows.append(_windows_of(latent, photo, predictions[index % 2], symbol_bins, drawn))
+        return windows
 
 
-def cross_entropy(frequencies: Ints, bins: Ints) -> float:
-    """Bits a symbol, of frequencies [n, bins]."""
-    taken = np.take_along_axis(frequencies, bins[:, None], axis=1)
-    return float(-np.log2(taken / TOTAL).mean()) if len(bins) else 0.0
+def _contexts(
+    options: ContextOptions, latents: Sequence[TrainingLatent], symbol_bins: SymbolBins
+) -> list[CausalContext]:
+    """In which every symbol is known."""
+    expected = expected_magnitudes(symbol_bins.tables)
+    contexts = [CausalContext(options, latent.table_ids[None], expected, symbol_bins.widths) for latent in latents]
+    for context, latent in zip(contexts, latents, strict=True):
+        context.put((slice(None),) * 3, latent.symbols[None], np.ones((1, *latent.symbols.shape), bool))
+    return contexts
+
+
+def _windows_of(
+    latent: TrainingLatent,
+    photo: CausalContext,
+    prediction: LinearPrediction,
+    symbol_bins: SymbolBins,
+    drawn: NDArray[np.bool_],
+) -> Windows:
+    """Of the symbols that are `drawn`, bool [C, h, w]."""
+    features, symbols = [np.empty((0, photo.options.num_features), np.int16)], [np.empty(0, np.int32)]
+    for coding_pass in photo.options.passes:
+        chosen = drawn[coding_pass.place]
+        if chosen.any():
+            predicted = prediction.of_chosen(coding_pass, photo, chosen[None])
+            features.append(photo.features(coding_pass, chosen[None], *predicted))
+            symbols.append(latent.symbols[coding_pass.place][chosen].astype(np.int32))
+    every = np.concatenate(features)
+    return Windows(every, symbol_bins.of(np.concatenate(symbols), every[:, 0]))
 
 
 def _largest(latents: Sequence[TrainingLatent]) -> int:
@@ -170,23 +163,22 @@ def _is_held_out(num_photos: int) -> list[bool]:
 
 
 def _together(windows: Sequence[Windows], options: ContextOptions) -> Windows:
-    no_features, no_classes = np.empty((0, options.num_features), np.int16), np.empty(0, np.int32)
+    no_features, no_bins = np.empty((0, options.num_features), np.int16), np.empty(0, np.int32)
     return Windows(
         np.concatenate([no_features, *(one.features for one in windows)]),
-        np.concatenate([no_classes, *(one.bins for one in windows)]),
+        np.concatenate([no_bins, *(one.bins for one in windows)]),
     )
 
 
-def _tell_gain(predictor: ContextModel, held_out: Windows, frequencies: Ints, num_training: int) -> None:
-    alone = cross_entropy(frequencies[held_out.features[:, 0]], held_out.bins)
-    predicted = cross_entropy(predictor.copy().frequencies(held_out.features), held_out.bins)
+def _report_gain(model: ContextModel, held_out: Windows, table_frequencies: Ints, num_training: int) -> None:
+    alone = cross_entropy(table_frequencies[held_out.features[:, 0]], held_out.bins)
+    predicted = cross_entropy(model.copy().frequencies(held_out.features), held_out.bins)
     log.info(
-        "neighbor predictor of %d windows: %.3f bits for the class of a symbol on photos kept from it, %.3f by tables "
-        "alone",
+        "context model of %d windows: %.3f bits for the bin of a symbol on photos kept from it, %.3f by tables alone",
         *(num_training, predicted, alone),
     )
     if predicted > alone:
         log.warning(
-            "the neighbor predictor makes files larger: more training photos may help; `hific compress --coding "
-            "hyperprior` goes without it"
+            "the context model makes files larger: more training photos may help; the latent coder `tables` goes "
+            "without it"
         )

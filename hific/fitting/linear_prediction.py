@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.context.coding_order import CodingPass
-from hific.context.coding_order import PHASES
-from hific.context.linear_prediction import WEIGHT_BITS, LinearPrediction
 from hific.context.causal_context import CausalContext, ContextOptions, Source
+from hific.context.coding_order import PHASES, CodingPass
+from hific.context.linear_prediction import WEIGHT_BITS, LinearPrediction
 
 Moments = NDArray[np.float64]
 # Ridge: in places, and as a share of them.

@@ -1,6 +1,6 @@
-"""Fits a postfilter to the model's reconstructions of training photos.
+"""Fits a post-filter to a model's decoded training photos.
 
-    (reconstruction, original) ─ patches, drawn at random ─ least squares: linear filter ─ what it leaves ─ XGBoost
+    (decoded, original) ─ patches, drawn at random ─ least squares: linear filter ─ what it leaves ─ XGBoost
 
 Every eighth photo is kept from both, to stop boosting and to tell what is gained.
 """
@@ -16,8 +16,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from hific.coding.exact_trees import rounded_leaves
-from hific.postfilter.postfilter import PostFilter, corrected
+from hific.coding.exact_trees import CHECKED_ROWS, TreeGrowth, rounded_leaves
 from hific.postfilter.features import (
     CORRECTION_BITS,
     MAX_WEIGHT,
@@ -30,20 +29,20 @@ from hific.postfilter.features import (
     window_around,
     window_rows,
 )
+from hific.postfilter.postfilter import PostFilter, corrected
 
 log = logging.getLogger(__name__)
 
 # Pixels a side; a whole period of the latent's grid.
 PATCH = 16
 HELD_OUT = 8
-CHECKED_ROWS = 64
 # In pixels of one level.
 RIDGE = 1000.0
 _AT_ONCE = 64
 
 
 class Patches(NamedTuple):
-    """What is learned from one photo: windows uint8 [n, 16 + 2r, 16 + 2r, 3] of its reconstruction, the original's
+    """What is learned from one photo: windows uint8 [n, 16 + 2r, 16 + 2r, 3] as decoded, the original's
     pixels uint8 [n, 16, 16, 3], places int32 [n, 4] as `features_of` takes them.
     """
 
@@ -52,32 +51,25 @@ class Patches(NamedTuple):
     places: NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class PostFilterFit:
-    """What a postfilter is made of.
+@dataclass(frozen=True, kw_only=True)
+class PostFilterFit(TreeGrowth):
+    """What a post-filter is made of.
 
     Args:
         side, location, tile: see `PostFilterOptions`.
         pixels_per_photo: that are learned from, in patches of 16 x 16.
-        rounds: of boosting at most; `early_stopping` rounds without gain on the held-out photos end it sooner, 0 for
-            never. 0 rounds leave the linear filter alone.
+        rounds: as of `TreeGrowth`; 0 rounds leave the linear filter alone.
         seed: of the choice of patches, and XGBoost's.
-        others: see XGBoost's parameters of these names.
+        others: see `TreeGrowth`.
     """
 
     side: int = 7
     location: bool = True
     tile: int = 64
     pixels_per_photo: int = 6144
-    rounds: int = 60
-    max_depth: int = 5
     learning_rate: float = 0.1
     min_child_weight: float = 500.0
     max_bin: int = 64
-    early_stopping: int = 10
-    device: str = "cpu"
-    num_threads: int = 0
-    seed: int = 0
 
     def __post_init__(self) -> None:
         self.options  # noqa: B018  raises what is wrong with them
@@ -88,41 +80,41 @@ class PostFilterFit:
     def options(self) -> PostFilterOptions:
         return PostFilterOptions(self.side, self.location, self.tile)
 
-    def patches(self, index: int, reconstruction: Pixels, original: Pixels) -> Patches:
+    def patches(self, index: int, decoded: Pixels, original: Pixels) -> Patches:
         """Of the photo of that index, uint8 [H, W, 3] both. ValueError where they are smaller than a patch."""
         height, width = original.shape[:2]
-        if min(height, width) < PATCH or reconstruction.shape != original.shape:
-            raise ValueError(f"postfilter: a photo of {original.shape}, and its reconstruction {reconstruction.shape}")
+        if min(height, width) < PATCH or decoded.shape != original.shape:
+            raise ValueError(f"post-filter: a photo of {original.shape}, decoded as {decoded.shape}")
         generator = np.random.default_rng([self.seed, index])
         count = min(self.pixels_per_photo, height * width) // PATCH**2
         tops, lefts = (generator.integers(0, length - PATCH + 1, count) for length in (height, width))
         spots = [(slice(top, top + PATCH), slice(left, left + PATCH)) for top, left in zip(tops, lefts, strict=True)]
-        windows = [window_around(reconstruction, *spot, self.options.reach) for spot in spots]
+        windows = [window_around(decoded, *spot, self.options.reach) for spot in spots]
         places = np.stack([tops, lefts, np.full(count, height), np.full(count, width)], axis=1)
         return Patches(np.stack(windows), np.stack([original[spot] for spot in spots]), places.astype(np.int32))
 
     def __call__(self, photos: Sequence[Patches]) -> PostFilter:
         """Raises ValueError where there are fewer than two photos to learn from."""
         if len(photos) < 2:
-            raise ValueError(f"a postfilter is fitted to two photos or more, not {len(photos)}")
+            raise ValueError(f"a post-filter is fitted to two photos or more, not {len(photos)}")
         every = min(HELD_OUT, len(photos))
         training, held_out = (
             _together([photo for index, photo in enumerate(photos) if (index % every == every - 1) == kept])
             for kept in (False, True)
         )
         weights = fit_weights(training, self.side)
-        no_model, no_examples = np.zeros(0, np.uint8), np.zeros((0, 3), np.int32)
-        linear = PostFilter(self.options, weights, no_model, no_examples, no_examples)
+        no_trees, no_examples = np.zeros(0, np.uint8), np.zeros((0, 3), np.int32)
+        linear = PostFilter(self.options, weights, no_trees, no_examples, no_examples)
         if self.rounds == 0:
             log.info(
-                "postfilter of %d pixels: linear %+.3f dB", training.originals[..., 0].size, gain(linear, held_out)
+                "post-filter of %d pixels: linear %+.3f dB", training.originals[..., 0].size, gain(linear, held_out)
             )
             return linear
-        model, examples = self._boost(weights, training, held_out)
-        unchecked = PostFilter(self.options, weights, model, examples[:0], no_examples)
-        postfilter = PostFilter(self.options, weights, model, examples, unchecked.tree_corrections(examples))
+        trees, examples = self._boost(weights, training, held_out)
+        unchecked = PostFilter(self.options, weights, trees, examples[:0], no_examples)
+        postfilter = PostFilter(self.options, weights, trees, examples, unchecked.tree_corrections(examples))
         log.info(
-            "postfilter of %d pixels: %+.3f dB on photos kept from it, %+.3f dB by the linear filter alone",
+            "post-filter of %d pixels: %+.3f dB on photos kept from it, %+.3f dB by the linear filter alone",
             training.originals[..., 0].size,
             gain(postfilter, held_out),
             gain(linear, held_out),
@@ -141,29 +133,8 @@ class PostFilterFit:
         watched = xgboost.QuantileDMatrix(
             *self._rows(weights, held_out), ref=grown_from, max_bin=self.max_bin, nthread=threads
         )
-        parameters = {
-            "objective": "reg:squarederror",
-            "base_score": 0.0,
-            "max_depth": self.max_depth,
-            "learning_rate": self.learning_rate,
-            "min_child_weight": self.min_child_weight,
-            "max_bin": self.max_bin,
-            "multi_strategy": "multi_output_tree",
-            "tree_method": "hist",
-            "device": self.device,
-            "nthread": self.num_threads,
-            "seed": self.seed,
-        }
-        booster = xgboost.train(
-            parameters,
-            grown_from,
-            self.rounds,
-            evals=[(watched, "held_out")],
-            early_stopping_rounds=self.early_stopping or None,
-            verbose_eval=False,
-        )
-        if self.early_stopping:
-            booster = booster[: booster.best_iteration + 1]
+        objective = {"objective": "reg:squarederror", "base_score": 0.0, "multi_strategy": "multi_output_tree"}
+        booster = self.grow(objective, grown_from, watched)
         return rounded_leaves(booster), examples
 
     def _rows(self, weights: NDArray[np.int32], patches: Patches) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -194,14 +165,14 @@ def fit_weights(patches: Patches, side: int) -> NDArray[np.int32]:
 
 
 def gain(postfilter: PostFilter, patches: Patches) -> float:
-    """dB of mean squared error, all patches refined."""
+    """dB of mean squared error, all patches filtered."""
     before = after = 0.0
     for some in _in_parts(patches):
         own = _own(some.windows)
-        refined = corrected(own, postfilter.corrections(some.windows, some.places))
+        filtered = corrected(own, postfilter.corrections(some.windows, some.places))
         before, after = (
             total + float(np.square(some.originals.astype(np.float64) - pixels).sum())
-            for total, pixels in ((before, own), (after, refined))
+            for total, pixels in ((before, own), (after, filtered))
         )
     return float(10 * np.log10(max(before, 1.0) / max(after, 1.0)))
 

@@ -1,21 +1,26 @@
-"""Refines a decoded image, tile by tile where a flag says so (hific_xgboost, section 3: the clearer image).
+"""Corrects a decoded image, tile by tile where a flag says so: the source paper's clearer image.
 
-    reconstruction ─ window of each pixel ─┬─ linear filter ─────────────┬─ + ─ rounded ─ added, cut to 0..255
-                                           └─ features ─ XGBoost's trees ┘
+    decoded ─ window of each pixel ─┬─ linear filter ─────────────┬─ + ─ rounded ─ added, cut to 0..255
+                                    └─ features ─ XGBoost's trees ┘
 
-Windows are always of the unrefined reconstruction, also beyond their tile: tiles do not depend on each other. The same
-reconstruction gives the same refined pixels on every machine; a vector of examples tells where XGBoost does not.
+Windows are always of the image as it was decoded, also beyond their tile: tiles do not depend on each other. The same
+decoded image gives the same filtered pixels on every machine; a vector of examples tells where XGBoost does not.
+
+The encoder knows the original: a tile's flag says that filtered it is closer. Flags are in the coder's stream, a bit
+whether any is set, and if so a bit a tile, rows from the top.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hific.coding.range_coder import RangeCoder
+from hific.errors import CheckpointError, CorruptedError
 from hific.postfilter.features import (
     CORRECTION_BITS,
     MAX_WEIGHT,
@@ -27,12 +32,17 @@ from hific.postfilter.features import (
     linear_correction,
     window_around,
 )
-from hific.context.context_model import State
 
 if TYPE_CHECKING:
     import xgboost
 
 Flags = NDArray[np.bool_]
+_TYPES: dict[str, Any] = {
+    "weights": np.int32,
+    "trees": np.uint8,
+    "check_features": np.int32,
+    "check_corrections": np.int32,
+}
 
 
 class Tile(NamedTuple):
@@ -48,46 +58,45 @@ class PostFilter:
     """Made by `PostFilterFit`. Raises ValueError where the parts do not fit, CheckpointError where XGBoost gives other
     corrections than it gave when fitting.
 
-    weights: int32 [3, num_weights] of the linear filter; model: uint8, the library's own UBJSON, empty for no trees;
+    weights: int32 [3, num_weights] of the linear filter; trees: uint8, the library's own UBJSON, empty for no trees;
     check_features: int32 [r, F]; check_corrections: int32 [r, 3] in 1/1024, what the trees make of them.
     """
 
     options: PostFilterOptions
     weights: NDArray[np.int32]
-    model: NDArray[np.uint8]
+    trees: NDArray[np.uint8]
     check_features: NDArray[np.int32]
     check_corrections: NDArray[np.int32]
     _booster: xgboost.Booster | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # XGBoost brings pandas: a second at start, for which only files that are refined shall wait.
-        from hific.coding.exact_trees import differs, load_booster
-
         if self.weights.shape != (3, self.options.num_weights) or not (np.abs(self.weights) < MAX_WEIGHT).all():
-            raise ValueError(f"postfilter: weights {self.weights.shape} for a window of side {self.options.side}")
-        object.__setattr__(self, "_booster", load_booster(self.model) if len(self.model) else None)
+            raise ValueError(f"post-filter: weights {self.weights.shape} for a window of side {self.options.side}")
+        object.__setattr__(self, "_booster", self._load_booster() if len(self.trees) else None)
         if not np.array_equal(self.tree_corrections(self.check_features), self.check_corrections):
+            from hific.coding.exact_trees import differs
+
             raise differs()
 
-    def refine(self, pixels: Pixels) -> Pixels:
-        """Every tile of a reconstruction, uint8 [H, W, 3]; returns a new one."""
-        return self.apply(pixels, np.ones(self.grid(*pixels.shape[:2]), bool))
+    def apply_all(self, decoded: Pixels) -> Pixels:
+        """Every tile of a decoded image, uint8 [H, W, 3]; returns a new one."""
+        return self.apply(decoded, np.ones(self.grid(*decoded.shape[:2]), bool))
 
-    def apply(self, reconstruction: Pixels, flags: Flags) -> Pixels:
-        """The flagged tiles of a reconstruction, uint8 [H, W, 3], flags bool as `grid` says; returns a new one."""
-        refined = reconstruction.copy()
-        for tile in self._tiles(reconstruction):
+    def apply(self, decoded: Pixels, flags: Flags) -> Pixels:
+        """The flagged tiles of a decoded image, uint8 [H, W, 3], flags bool as `grid` says; returns a new one."""
+        filtered = decoded.copy()
+        for tile in self._tiles(decoded):
             if flags[tile.cell]:
-                refined[tile.rows, tile.columns] = self._refined(reconstruction, tile)
-        return refined
+                filtered[tile.rows, tile.columns] = self._filtered(decoded, tile)
+        return filtered
 
-    def choose(self, reconstruction: Pixels, original: Pixels) -> Flags:
+    def flags(self, decoded: Pixels, original: Pixels) -> Flags:
         """Which tiles come closer to the original, uint8 [H, W, 3] both, by squared error: bool as `grid` says."""
-        flags = np.zeros(self.grid(*reconstruction.shape[:2]), bool)
-        for tile in self._tiles(reconstruction):
+        flags = np.zeros(self.grid(*decoded.shape[:2]), bool)
+        for tile in self._tiles(decoded):
             place = tile.rows, tile.columns
-            before = _squared_error(reconstruction[place], original[place])
-            flags[tile.cell] = _squared_error(self._refined(reconstruction, tile), original[place]) < before
+            before = _squared_error(decoded[place], original[place])
+            flags[tile.cell] = _squared_error(self._filtered(decoded, tile), original[place]) < before
         return flags
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
@@ -98,9 +107,9 @@ class PostFilter:
         """int32 [n, 3] in 1/1024 of features [n, F]."""
         if self._booster is None or not len(features):
             return np.zeros((len(features), 3), np.int32)
-        from hific.coding.exact_trees import exact_logits
+        from hific.coding.exact_trees import exact_sums
 
-        return exact_logits(self._booster, features, np.zeros((len(features), 3), np.float32))
+        return exact_sums(self._booster, features, np.zeros((len(features), 3), np.float32))
 
     def corrections(self, windows: Pixels, places: NDArray[np.int32]) -> Floats:
         """[N, h, w, 3] in 1/1024, of windows uint8 [N, h + 2r, w + 2r, 3]; places as `features_of` takes them."""
@@ -110,6 +119,12 @@ class PostFilter:
             return linear
         return linear + self.tree_corrections(features_of(window, linear, places, self.options)).reshape(linear.shape)
 
+    def _load_booster(self) -> xgboost.Booster:
+        # XGBoost brings pandas: a second at start, for which only files that trees correct shall wait.
+        from hific.coding.exact_trees import load_booster
+
+        return load_booster(self.trees)
+
     def _tiles(self, pixels: Pixels) -> Iterator[Tile]:
         height, width = pixels.shape[:2]
         side = self.options.tile
@@ -117,32 +132,42 @@ class PostFilter:
             rows = slice(row * side, min(height, (row + 1) * side))
             yield Tile((row, column), rows, slice(column * side, min(width, (column + 1) * side)))
 
-    def _refined(self, reconstruction: Pixels, tile: Tile) -> Pixels:
-        window = window_around(reconstruction, tile.rows, tile.columns, self.options.reach)[None]
-        place = np.array([[tile.rows.start, tile.columns.start, *reconstruction.shape[:2]]], np.int32)
-        return corrected(reconstruction[tile.rows, tile.columns], self.corrections(window, place)[0])
+    def _filtered(self, decoded: Pixels, tile: Tile) -> Pixels:
+        window = window_around(decoded, tile.rows, tile.columns, self.options.reach)[None]
+        place = np.array([[tile.rows.start, tile.columns.start, *decoded.shape[:2]]], np.int32)
+        return corrected(decoded[tile.rows, tile.columns], self.corrections(window, place)[0])
 
-    def state(self) -> dict[str, NDArray[np.integer]]:
+    def description(self) -> dict[str, int | bool]:
+        """Plain values for a checkpoint."""
+        return asdict(self.options)
+
+    def arrays(self) -> dict[str, NDArray[np.integer]]:
         """Plain arrays for a checkpoint."""
-        options = self.options
-        return {
-            "numbers": np.array([options.side, int(options.location), options.tile], np.int32),
-            "weights": self.weights,
-            "model": self.model,
-            "check_features": self.check_features,
-            "check_corrections": self.check_corrections,
-        }
+        return {name: getattr(self, name) for name in _TYPES}
 
     @classmethod
-    def from_state(cls, state: State) -> PostFilter:
-        """Raises KeyError, or ValueError (CheckpointError) where `state` is not what `state()` gave."""
-        kinds = {"weights": np.int32, "model": np.uint8, "check_features": np.int32, "check_corrections": np.int32}
-        arrays = {name: np.asarray(state[name]) for name in kinds}
-        numbers = np.asarray(state["numbers"])
-        if any(arrays[name].dtype != kind for name, kind in kinds.items()) or numbers.shape != (3,):
-            raise ValueError("postfilter: its arrays are of other types")
-        side, location, tile = numbers.tolist()
-        return cls(PostFilterOptions(side, bool(location), tile), **arrays)  # type: ignore[arg-type]
+    def from_parts(cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[np.integer]]) -> PostFilter:
+        """Of what `description()` and `arrays()` gave; ValueError (CheckpointError too) or KeyError for all else."""
+        plain = {name: description[name] for name in asdict(PostFilterOptions())}
+        found = {name: np.asarray(arrays[name]) for name in _TYPES}
+        if any(found[name].dtype != kind for name, kind in _TYPES.items()):
+            raise CheckpointError("post-filter: its arrays in the checkpoint are of other types")
+        if any(type(plain[name]) is not type(default) for name, default in asdict(PostFilterOptions()).items()):
+            raise CheckpointError("post-filter: its options in the checkpoint are of other types")
+        return cls(PostFilterOptions(**plain), **found)
+
+
+def code_flags(coder: RangeCoder, flags: Flags) -> Flags:
+    """Codes flags bool [rows, columns], either way; returns them. A decoder takes only their shape, and raises
+    CorruptedError for what no encoder writes.
+    """
+    [some] = coder.code_bits(np.array([flags.any()], np.int32)).tolist()
+    if not some:
+        return np.zeros(flags.shape, bool)
+    coded = coder.code_bits(flags.ravel().astype(np.int32)).astype(bool).reshape(flags.shape)
+    if not coded.any():
+        raise CorruptedError("the coded stream holds tile flags that no encoder writes")
+    return coded
 
 
 def corrected(pixels: Pixels, corrections: Floats) -> Pixels:

@@ -1,0 +1,1 @@
+"""What is fitted to photos beside training: context models, post-filters."""
