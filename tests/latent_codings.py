@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from context_cases import CHANNELS, any_latent, fitted, laplace_tables, predictor_fit
+from context_cases import CASES, CHANNELS, any_latent, fitted, laplace_tables
 from numpy.typing import NDArray
 
 from benchmarks.correlated_latents import correlated_crops, correlated_latent
@@ -46,7 +46,7 @@ def channel_coding(kind: str = "", num_channels: int = 3) -> LatentCoding:
     """Of five levels, and two scales of switches as side information."""
     crops = [crop.astype(np.int32) for crop in correlated_crops(20, num_channels=num_channels)]
     coding = fit_channel_tables(crops, SWITCH_COUNTS, num_channels=num_channels)
-    return with_context_of_levels(coding, predictor_fit(kind)) if kind else coding
+    return with_context_of_levels(coding, CASES[kind].fit) if kind else coding
 
 
 def with_context_of_levels(coding: LatentCoding, fit: ContextModelFit) -> LatentCoding:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from context_cases import KINDS, SCALES, predictor_fit
+from context_cases import CASES, KINDS, SCALES
 from latent_codings import hyper_coding, integer_prior, with_context_of_levels
 
 from benchmarks.correlated_latents import correlated_crops, correlated_latent
@@ -52,7 +52,7 @@ def write_compressnet() -> None:
     rng = np.random.default_rng(0)
     crops = [crop.astype(np.int32) for crop in correlated_crops(30, num_channels=2)]
     coding = fit_channel_tables(crops, [rng.integers(0, 100, (2, 4))], num_channels=2)
-    coding = with_context_of_levels(coding, predictor_fit("xgboost", rounds=3))
+    coding = with_context_of_levels(coding, replace(CASES["xgboost"].fit, rounds=3))
     symbols = correlated_latent(0, 2, 9, 7).astype(np.float32) - 2
     switches = rng.integers(0, 4, (2, 18, 14)).astype(np.int8)
     source = UncodedLatent(symbols, np.zeros((0, 0, 0), np.int32), (switches,))
