@@ -1,21 +1,47 @@
-"""Latents, tables and fitted neighbor models, shared by the tests of what is coded by contexts."""
+"""Latents, tables and fitted context coders, shared by the tests of what is coded by causal contexts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.correlated_latents import LEVELS
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints
 from hific.coding.symbol_tables import SymbolTables
-from hific.fitting.context_model import ContextFit, ContextModelFit, TrainingLatent
-from hific.context.fit_predictors import KNNFit, AdaptiveFit, XGBoostFit
+from hific.context.adaptive import AdaptiveFit
+from hific.context.context_model import ContextModelFit
+from hific.context.knn import KNNFit
+from hific.context.linear import LinearFit
+from hific.context.xgboost import XGBoostFit
+from hific.fitting.context_model import ContextFit, TrainingLatent
 from hific.latent_coders.context_coded import ContextCoded
 
-KINDS = ("xgboost", "knn", "table")
+
+class Case(NamedTuple):
+    """What the tests ask of a kind of context model. most_bits: of what tables alone take, for correlated latents;
+    learns: from training photos.
+    """
+
+    fit: Any
+    most_bits: float
+    learns: bool = True
+
+
+# A new kind is one more line.
+CASES = {
+    "linear": Case(LinearFit(), 0.97),
+    "xgboost": Case(XGBoostFit(rounds=8, max_depth=3, learning_rate=0.4, num_threads=1), 0.93),
+    "knn": Case(KNNFit(num_neighbors=8, max_references=600), 0.95),
+    "adaptive": Case(AdaptiveFit(), 0.99, learns=False),
+}
+KINDS = tuple(CASES)
+LEARNED = tuple(kind for kind, case in CASES.items() if case.learns)
 CHANNELS = 5
 SCALES = np.array([0.1, 0.7, 1.5, 4.0])
 
@@ -60,20 +86,37 @@ def any_latent(seed: int, height: int, width: int, largest: int = 1 << 20) -> Tr
     return TrainingLatent(symbols.astype(np.int32), rng.integers(0, len(SCALES), shape).astype(np.int32))
 
 
-def predictor_fit(kind: str, **arguments: Any) -> ContextModelFit:
-    """Of a few rounds or references."""
-    if kind == "xgboost":
-        return XGBoostFit(**{"rounds": 8, "max_depth": 3, "learning_rate": 0.4, "num_threads": 1, **arguments})
-    return KNNFit(**{"num_neighbors": 8, "max_references": 600, **arguments}) if kind == "knn" else AdaptiveFit()
+def model_fit(kind: str, **arguments: Any) -> ContextModelFit:
+    fit: ContextModelFit = replace(CASES[kind].fit, **arguments)
+    return fit
 
 
 @cache
 def fitted(kind: str, order: str = "phases", *, correlated: bool = True, **arguments: Any) -> ContextCoded:
     """To 10 small latents."""
     options = {"num_groups": 2, "reach": 1, "side": 5, "max_windows": 4000, **arguments}
-    fit = ContextFit(predictor_fit(kind), order=order, **options)  # type: ignore[arg-type]
+    fit = ContextFit(model_fit(kind), order=order, **options)  # type: ignore[arg-type]
     latents = [latent_of(seed, correlated=correlated) for seed in range(10)]
     return fit(latents, laplace_tables(), CHANNELS)
+
+
+def level_tables(latents: Sequence[NDArray[np.integer]]) -> SymbolTables:
+    """A table a channel, as CompressNet has them: of levels 0..4 less the middle one."""
+    counts = np.stack(
+        [
+            np.bincount(np.concatenate([one[channel].ravel() for one in latents]), minlength=LEVELS) + 1
+            for channel in range(len(latents[0]))
+        ]
+    )
+    frequencies = normalize_counts(np.pad(counts, ((0, 0), (0, 1))))
+    offsets = np.full(len(counts), -(LEVELS // 2), np.int32)
+    return SymbolTables(offsets, np.full(len(counts), LEVELS, np.int32), frequencies.ravel())
+
+
+def level_latent(latent: NDArray[np.integer]) -> TrainingLatent:
+    """Of levels 0..4, as CompressNet's are coded."""
+    channels = np.arange(len(latent), dtype=np.int32)[:, None, None]
+    return TrainingLatent(latent.astype(np.int32) - LEVELS // 2, np.broadcast_to(channels, latent.shape))
 
 
 class RecordingCoder:

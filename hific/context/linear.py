@@ -7,7 +7,7 @@
 A cell's frequencies are counts of training symbols, so that no shape of distribution is assumed. Cells are many and
 most of them rare: each is blended with a coarser one, and the coarsest with what the table says:
 
-    table <- table, position <- table, position, activity <- table, position, activity, pass
+    table <- table, position <- table, position, pass <- table, position, pass, activity
 
 Only cells that enough training symbols came by have frequencies of their own; others take the next coarser cell's. All
 of it is integers.
@@ -16,6 +16,7 @@ of it is integers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ FEWEST_SYMBOLS = 4
 SPREAD = (1, 4, 6, 4, 1)
 _PASSES = 1 << 16
 # Levels, the coarsest first: what the number of a finest cell is divided by for the number of the cell that holds it.
-_DIVISORS = (NUM_ACTIVITIES * _PASSES, _PASSES, 1)
+_DIVISORS = (NUM_ACTIVITIES * _PASSES, NUM_ACTIVITIES, 1)
 
 Cells = NDArray[np.int64]
 
@@ -92,14 +93,14 @@ class LinearModel:
 
     @classmethod
     def from_state(cls, state: State) -> LinearModel:
-        tables, thresholds = (np.asarray(state[name]) for name in ("table_frequencies", "thresholds"))
-        cells = tuple(np.asarray(state[f"cells.{level}"]) for level in range(len(_DIVISORS)))
-        frequencies = tuple(np.asarray(state[f"cell_frequencies.{level}"]) for level in range(len(_DIVISORS)))
-        if any(array.dtype != np.int32 for array in (tables, thresholds, *frequencies)):
+        arrays: Any = [np.asarray(state[name]) for name in ("table_frequencies", "thresholds")]
+        cells: Any = tuple(np.asarray(state[f"cells.{level}"]) for level in range(len(_DIVISORS)))
+        frequencies: Any = tuple(np.asarray(state[f"cell_frequencies.{level}"]) for level in range(len(_DIVISORS)))
+        if any(array.dtype != np.int32 for array in (*arrays, *frequencies)):
             raise ValueError("linear context model: its arrays are of other types")
         if any(array.dtype != np.int64 or array.ndim != 1 for array in cells):
             raise ValueError("linear context model: its cells are of other types")
-        return cls(tables, thresholds, cells, frequencies)
+        return cls(arrays[0], arrays[1], cells, frequencies)
 
 
 @dataclass(frozen=True)
@@ -108,17 +109,18 @@ class LinearFit:
 
     kind = "linear"
 
-    def __call__(
-        self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int
-    ) -> LinearModel:
+    def __call__(self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int) -> LinearModel:
         num_positions = _num_positions(table_frequencies)
         thresholds = _thresholds(training.features, len(table_frequencies))
         numbers = cell_numbers(training.features, thresholds, num_positions)
         cells: list[Cells] = []
         frequencies: list[Ints] = []
         for divisor in _DIVISORS:
-            found, counts = _spread_counts(numbers // divisor, training.bins, num_positions, table_frequencies.shape[1], _DIVISORS[0] // divisor)
-            coarser = table_frequencies[found * divisor // (_DIVISORS[0] * num_positions)]
+            stride = _DIVISORS[0] // divisor
+            found, counts = _spread_counts(
+                numbers // divisor, training.bins, num_positions, table_frequencies.shape[1], stride
+            )
+            coarser = table_frequencies[found // (stride * num_positions)]
             for level, (of_level, of_cells) in enumerate(zip(cells, frequencies, strict=True)):
                 _overlay(coarser, found * divisor // _DIVISORS[level], of_level, of_cells)
             cells.append(found)
@@ -127,11 +129,11 @@ class LinearFit:
 
 
 def cell_numbers(features: Features, thresholds: Ints, num_positions: int) -> Cells:
-    """Of the finest cells, int64 [n]: table, position, activity, pass, which runs fastest."""
+    """Of the finest cells, int64 [n]: table, position, pass and activity, which runs fastest."""
     tables, values, residuals, passes = features[:, :4].T.astype(np.int64)
     positions = np.clip(values * POSITIONS_PER_BIN // UNIT + num_positions // 2, 0, num_positions - 1)
     activities = (thresholds[tables] <= residuals[:, None]).sum(axis=1)
-    return ((tables * num_positions + positions) * NUM_ACTIVITIES + activities) * _PASSES + passes
+    return ((tables * num_positions + positions) * _PASSES + passes) * NUM_ACTIVITIES + activities
 
 
 def _num_positions(table_frequencies: Ints) -> int:

@@ -79,7 +79,7 @@ class XGBoostModel:
 
     @classmethod
     def from_state(cls, state: State) -> XGBoostModel:
-        arrays = {name: np.asarray(state[name]) for name in _TYPES}
+        arrays: dict[str, Any] = {name: np.asarray(state[name]) for name in _TYPES}
         if any(arrays[name].dtype != kind for name, kind in _TYPES.items()):
             raise ValueError("xgboost context model: its arrays are of other types")
         return cls(**arrays)

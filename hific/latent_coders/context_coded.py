@@ -100,7 +100,7 @@ class ContextCoded:
     def description(self) -> dict[str, str | int | bool]:
         """Plain values for a checkpoint."""
         own = {"kind": self.kind, "largest": self.largest, "max_bin_width": self.max_bin_width}
-        return own | asdict(self.options)
+        return {**own, **asdict(self.options)}
 
     def arrays(self) -> dict[str, NDArray[np.integer]]:
         """Plain arrays for a checkpoint; the tables are kept by whoever has them."""

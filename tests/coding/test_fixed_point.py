@@ -1,68 +1,69 @@
-"""Laws of margins and the frequencies that they give."""
+"""Laws of fixed-point logits and the frequencies that they give."""
 
 from __future__ import annotations
 
 import numpy as np
+from context_cases import laplace_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from context_cases import laplace_tables
 
+from hific.coding.fixed_point import LOGIT_LIMIT, LOGIT_UNIT, fixed_point_logits, frequencies_of
 from hific.coding.frequency_table import TOTAL
-from hific.coding.fixed_point import LOGIT_LIMIT, LOGIT_UNIT, Ints, frequencies_of, fixed_point_logits
+from hific.coding.range_coder import Ints
 from hific.context.symbol_bins import SymbolBins
 
 LIMIT = LOGIT_LIMIT * LOGIT_UNIT
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=30)
-MARGINS = arrays.arrays(np.int32, SHAPES, elements=st.integers(-LIMIT, LIMIT) | st.integers(-4000, 4000))
+LOGITS = arrays.arrays(np.int32, SHAPES, elements=st.integers(-LIMIT, LIMIT) | st.integers(-4000, 4000))
 
 
-@given(MARGINS)
+@given(LOGITS)
 @settings(deadline=None)
-def test_any_margins_give_rows_that_can_code(margins: Ints) -> None:
-    frequencies = frequencies_of(margins)
-    assert frequencies.dtype == np.int32 and frequencies.shape == margins.shape
+def test_any_logits_give_rows_that_can_code(logits: Ints) -> None:
+    frequencies = frequencies_of(logits)
+    assert frequencies.dtype == np.int32 and frequencies.shape == logits.shape
     assert frequencies.min() >= 1 and (frequencies.sum(axis=1) == TOTAL).all()
-    # What rounding leaves goes to the first of the largest: else a larger margin has no smaller frequency.
-    others = np.arange(margins.shape[1]) != margins.argmax(axis=1)[:, None]
-    rows_of_others = len(margins), margins.shape[1] - 1
-    order = np.argsort(margins[others].reshape(rows_of_others), axis=1, kind="stable")
+    # What rounding leaves goes to the first of the largest: else a larger logit has no smaller frequency.
+    others = np.arange(logits.shape[1]) != logits.argmax(axis=1)[:, None]
+    rows_of_others = len(logits), logits.shape[1] - 1
+    order = np.argsort(logits[others].reshape(rows_of_others), axis=1, kind="stable")
     rising = np.take_along_axis(frequencies[others].reshape(rows_of_others), order, axis=1)
     assert (np.diff(rising, axis=1) >= 0).all()
-    assert (frequencies.max(axis=1) == frequencies[np.arange(len(margins)), margins.argmax(axis=1)]).all()
+    assert (frequencies.max(axis=1) == frequencies[np.arange(len(logits)), logits.argmax(axis=1)]).all()
 
 
-@given(MARGINS)
+@given(LOGITS)
 @settings(deadline=None)
-def test_frequencies_are_a_softmax(margins: Ints) -> None:
-    gaps = (margins - margins.max(axis=1, keepdims=True)) / LOGIT_UNIT
+def test_frequencies_are_a_softmax(logits: Ints) -> None:
+    gaps = (logits - logits.max(axis=1, keepdims=True)) / LOGIT_UNIT
     shares = np.exp(gaps) / np.exp(gaps).sum(axis=1, keepdims=True)
-    expected = 1 + shares * (TOTAL - margins.shape[1])
-    errors = np.abs(frequencies_of(margins) - expected)
-    largest = margins.argmax(axis=1)
-    rows = np.arange(len(margins))
-    assert errors[rows, largest].max() <= margins.shape[1] + 1
+    expected = 1 + shares * (TOTAL - logits.shape[1])
+    errors = np.abs(frequencies_of(logits) - expected)
+    largest = logits.argmax(axis=1)
+    rows = np.arange(len(logits))
+    assert errors[rows, largest].max() <= logits.shape[1] + 1
     errors[rows, largest] = 0
     assert errors.max() <= 1.01
 
 
-@given(MARGINS, st.integers(-1000, 1000))
+@given(LOGITS, st.integers(-1000, 1000))
 @settings(deadline=None)
-def test_only_differences_of_margins_count(margins: Ints, shift: int) -> None:
-    np.testing.assert_array_equal(frequencies_of(margins + shift), frequencies_of(margins))
+def test_only_differences_of_logits_count(logits: Ints, shift: int) -> None:
+    np.testing.assert_array_equal(frequencies_of(logits + shift), frequencies_of(logits))
 
 
-def test_equal_margins_share_and_the_first_takes_the_rest() -> None:
+def test_equal_logits_share_and_the_first_takes_the_rest() -> None:
     assert frequencies_of(np.zeros((1, 3), np.int32)).tolist() == [[21846, 21845, 21845]]
     assert frequencies_of(np.array([[0, -LIMIT, 0]], np.int32)).tolist() == [[32768, 1, 32767]]
     assert frequencies_of(np.zeros((0, 4), np.int32)).shape == (0, 4)
 
 
-def test_margins_and_frequencies_are_nearly_inverse() -> None:
+def test_logits_and_frequencies_are_nearly_inverse() -> None:
     frequencies = SymbolBins(laplace_tables(), 3).frequencies
-    margins = fixed_point_logits(frequencies)
-    assert margins.dtype == np.int16
-    np.testing.assert_allclose(margins, 1024 * np.log(frequencies / TOTAL), atol=0.5)
-    again = frequencies_of(margins.astype(np.int32))
-    # One of 1024 parts, and a share for each class.
+    logits = fixed_point_logits(frequencies)
+    assert logits.dtype == np.int16
+    np.testing.assert_allclose(logits, 1024 * np.log(frequencies / TOTAL), atol=0.5)
+    again = frequencies_of(logits.astype(np.int32))
+    # One of 1024 parts, and a share for each bin.
     assert (np.abs(again - frequencies) <= 1e-3 * frequencies + frequencies.shape[1]).all()

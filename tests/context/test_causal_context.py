@@ -1,4 +1,4 @@
-"""Laws of contexts: what they show, and when."""
+"""Laws of causal contexts: what they show, and when."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from context_cases import CHANNELS, any_latent, laplace_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from context_cases import CHANNELS, any_latent, laplace_tables
 from numpy.typing import NDArray
 
-from hific.context.coding_order import CodingPass
-from hific.latent_coders.context_coded import expected_magnitudes
 from hific.context.causal_context import UNIT, VALUE_LIMIT, CausalContext, ContextOptions
+from hific.context.coding_order import CodingPass
+from hific.context.symbol_bins import expected_magnitudes
 
 EXPECTED = expected_magnitudes(laplace_tables())
 WIDTHS = np.array([1, 1, 3, 11], np.int32)
@@ -123,7 +123,7 @@ def test_rows_are_what_known_channels_hold(options: ContextOptions, seed: int, h
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_a_full_neighborhood_shows_what_one_being_filled_does(options: ContextOptions) -> None:
+def test_a_full_context_shows_what_one_being_filled_does(options: ContextOptions) -> None:
     """So what is fitted to whole latents holds while decoding."""
     symbols, table_ids = any_latent(3, 9, 6)
     full = CausalContext(options, table_ids[None], EXPECTED, WIDTHS)

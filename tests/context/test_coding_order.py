@@ -1,12 +1,11 @@
-"""Laws of the order in which blocks of channels are coded."""
+"""Laws of the coding order."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from hific.context.coding_order import CodingPass, Order, coding_order, known_channels
-from hific.context.coding_order import PHASES
+from hific.context.coding_order import PHASES, CodingPass, Order, coding_order, known_channels, phase_grid
 
 ORDERS: list[Order] = ["phases", "channels"]
 
@@ -29,8 +28,12 @@ def test_each_symbol_is_in_exactly_one_pass(num_channels: int, num_groups: int, 
         assert (ranks(num_channels, num_groups, order, height, width) >= 0).all()
 
 
-def test_the_loops_are_as_told() -> None:
-    phases, channels = ([(coding_pass.phase, coding_pass.first, coding_pass.end) for coding_pass in coding_order(5, 2, order)] for order in ORDERS)
+def test_the_order_is_as_drawn() -> None:
+    assert phase_grid().tolist() == [[0, 5, 2, 5], [6, 4, 6, 4], [3, 5, 1, 5], [6, 4, 6, 4]]
+    phases, channels = (
+        [(coding_pass.phase, coding_pass.first, coding_pass.end) for coding_pass in coding_order(5, 2, order)]
+        for order in ORDERS
+    )
     assert phases[:3] == [(0, 0, 2), (0, 2, 5), (1, 0, 2)]
     assert channels[:2] == [(0, 0, 2), (1, 0, 2)] and channels[len(PHASES)] == (0, 2, 5)
     assert sorted(phases) == sorted(channels)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from context_cases import CHANNELS, any_latent, laplace_tables, latent_of, same_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from context_cases import CHANNELS, any_latent, laplace_tables, latent_of, same_state
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hific.context.coding_order import CodingPass, Order
-from hific.fitting.linear_prediction import PredictionMoments
-from hific.fitting.context_model import TrainingLatent
-from hific.context.linear_prediction import WEIGHT_BITS, LinearPrediction, weight_shape
-from hific.latent_coders.context_coded import expected_magnitudes
 from hific.context.causal_context import UNIT, CausalContext, ContextOptions, Source
+from hific.context.coding_order import CodingPass, Order
+from hific.context.linear_prediction import WEIGHT_BITS, LinearPrediction, weight_shape
+from hific.context.symbol_bins import expected_magnitudes
+from hific.fitting.context_model import TrainingLatent
+from hific.fitting.linear_prediction import PredictionMoments
 
 EXPECTED = expected_magnitudes(laplace_tables())
 SOURCES: tuple[Source, ...] = ("values", "magnitude_residuals")
@@ -28,7 +28,7 @@ def full(options: ContextOptions, latent: TrainingLatent) -> CausalContext:
     return context
 
 
-def any_summary(options: ContextOptions, seed: int) -> LinearPrediction:
+def any_prediction(options: ContextOptions, seed: int) -> LinearPrediction:
     rng = np.random.default_rng(seed)
     total = sum(int(np.prod(weight_shape(options, coding_pass))) for coding_pass in options.passes)
     return LinearPrediction(options, *(rng.integers(-(2**15), 2**15, (2, total)).astype(np.int16)))
@@ -42,7 +42,9 @@ def exact_expected(
     prediction: LinearPrediction, source: Source, coding_pass: CodingPass, context: CausalContext
 ) -> tuple[NDArray[np.int64], int]:
     """Sums of integers [channels, n], and the bits of their fraction."""
-    rows = [context.rows(source, coding_pass, one).astype(np.int64) for one in prediction.options.neighbors(coding_pass)]
+    rows = [
+        context.rows(source, coding_pass, one).astype(np.int64) for one in prediction.options.neighbors(coding_pass)
+    ]
     sums = prediction.weights(source, coding_pass).astype(np.int64) @ np.concatenate(rows)
     return sums * (UNIT if source == "values" else 1), WEIGHT_BITS
 
@@ -57,7 +59,7 @@ def test_expected_is_the_rounded_sum_of_integers(
     """Whatever the weights; halves go to the even, as the sums are exact."""
     options = ContextOptions(CHANNELS, groups, order, reach)
     latent = any_latent(seed, height, width)
-    context, prediction = full(options, latent), any_summary(options, seed)
+    context, prediction = full(options, latent), any_prediction(options, seed)
     for coding_pass in options.passes:
         for source in SOURCES:
             sums, bits = exact_expected(prediction, source, coding_pass, context)
@@ -72,7 +74,7 @@ def test_expected_is_the_rounded_sum_of_integers(
 
 def test_sums_are_exact_whatever_the_threads() -> None:
     options = ContextOptions(CHANNELS, 5, "channels", 3)
-    context, prediction = full(options, any_latent(0, 40, 44)), any_summary(options, 0)
+    context, prediction = full(options, any_latent(0, 40, 44)), any_prediction(options, 0)
     for coding_pass in options.passes[-4:]:
         for source in SOURCES:
             results = []
@@ -155,7 +157,7 @@ def test_nothing_to_learn_from_gives_weights_of_nothing() -> None:
 
 def test_state_round_trip() -> None:
     options = ContextOptions(CHANNELS, 2, "channels", 1)
-    prediction = any_summary(options, 1)
+    prediction = any_prediction(options, 1)
     assert {array.dtype.name for array in prediction.state().values()} == {"int16"}
     restored = LinearPrediction.from_state(options, prediction.state())
     assert same_state(restored.state(), prediction.state())
@@ -167,12 +169,12 @@ def test_state_round_trip() -> None:
 
 def test_weights_of_other_sizes_are_refused() -> None:
     options = ContextOptions(CHANNELS, 2, "channels", 1)
-    state = any_summary(options, 1).state()
+    state = any_prediction(options, 1).state()
     for name, weights in state.items():
         for wrong in (weights[1:], np.append(weights, weights[:1]), weights.astype(np.int32), weights[None]):
-            with pytest.raises(ValueError, match="neighbor weights"):
+            with pytest.raises(ValueError, match="linear prediction"):
                 LinearPrediction.from_state(options, {**state, name: wrong})
         with pytest.raises(KeyError):
             LinearPrediction.from_state(options, {other: state[other] for other in state if other != name})
-    with pytest.raises(ValueError, match="neighbor weights"):
+    with pytest.raises(ValueError, match="linear prediction"):
         LinearPrediction.from_state(ContextOptions(CHANNELS, 3, "channels", 1), state)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from context_cases import RecordingCoder, laplace_tables
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from context_cases import RecordingCoder, laplace_tables
 
 from hific.coding.frequency_table import TOTAL
 from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
-from hific.context.symbol_bins import MOST_BEYOND, MAX_BIN_WIDTH, SymbolBins
+from hific.context.symbol_bins import MAX_BIN_WIDTH, MOST_BEYOND, SymbolBins
 from hific.entropy.tables import latent_tables
 from hific.errors import CorruptedError
 
@@ -43,7 +43,7 @@ def test_bins_are_just_wide_enough_for_what_their_table_expects(tables: SymbolTa
 
 @EACH_LARGEST
 @EACH_TABLE
-def test_class_frequencies_are_sums_of_the_tables(tables: SymbolTables, largest: int) -> None:
+def test_bin_frequencies_are_sums_of_the_tables(tables: SymbolTables, largest: int) -> None:
     bins = SymbolBins(tables, largest)
     frequencies = bins.frequencies
     assert frequencies.dtype == np.int32 and frequencies.shape == (len(tables), 2 * largest + 2)
@@ -62,7 +62,7 @@ def test_class_frequencies_are_sums_of_the_tables(tables: SymbolTables, largest:
 
 
 @given(arrays.arrays(np.int32, 50), st.integers(1, 128), st.integers(0, len(TABLES["gaussian"]) - 1))
-def test_classes_are_bins_and_an_escape(symbols: Ints, largest: int, index: int) -> None:
+def test_bins_are_intervals_and_an_escape(symbols: Ints, largest: int, index: int) -> None:
     bins = SymbolBins(TABLES["gaussian"], largest)
     width = int(bins.widths[index])
     last = largest * width + width // 2
@@ -77,7 +77,7 @@ def test_classes_are_bins_and_an_escape(symbols: Ints, largest: int, index: int)
             assert abs(symbol - (one - largest) * width) <= width // 2
 
 
-def test_narrow_symbols_have_the_same_classes() -> None:
+def test_narrow_symbols_have_the_same_bins() -> None:
     symbols = np.array([-128, -127, -1, 0, 5, 127])
     for kind in (np.int8, np.int16):
         for largest in (1, 8, 128):
@@ -103,7 +103,7 @@ def test_the_rest_comes_back(tables: SymbolTables, data: st.DataObject, largest:
 
 
 @pytest.mark.parametrize("largest", [2, 8])
-def test_class_and_rest_take_the_bits_of_the_table(largest: int) -> None:
+def test_bin_and_rest_take_the_bits_of_the_table(largest: int) -> None:
     """Of symbols drawn by their tables, whatever the tables' scales."""
     tables = TABLES["gaussian"]
     rng = np.random.default_rng(0)
@@ -117,13 +117,13 @@ def test_class_and_rest_take_the_bits_of_the_table(largest: int) -> None:
     assert split.num_bits == pytest.approx(alone.num_bits, rel=2e-3)
 
 
-def test_a_symbol_outside_of_its_class_is_refused() -> None:
+def test_a_symbol_outside_of_its_bin_is_refused() -> None:
     """No encoder writes an escape within a bin."""
     bins = SymbolBins(TABLES["gaussian"], 8)
     ids, known = np.full(1, 63, np.int32), np.full(1, 8, np.int32)
     encoder = RangeEncoder()
     bins._tables_within.code(encoder, np.full(1, 1000, np.int32), np.full(1, len(bins._tables_within) - 9))
-    with pytest.raises(CorruptedError, match="outside of its class"):
+    with pytest.raises(CorruptedError, match="outside of its bin"):
         bins.code_rest(RangeDecoder(encoder.get_bytes()), np.zeros(1, np.int32), known, ids)
 
 
