@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/python -m experiments.demo.run
+	$(BIN)/python -m experiments.demo
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from hific.layers import winograd
+from hific.layers.blocks import Normalization
 from hific.layers.channel_norm import ChannelNorm
-from hific.layers.normalization import Normalization
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.ops.keep_memory import keep_freed_memory
 
@@ -82,9 +83,12 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=tuple(SIZES))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--direct", action="store_true", help="without Winograd's form, to compare with")
     parser.add_argument("--cpu-time", action="store_true", help="time of the process instead of time on the wall")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.direct:
+        winograd.FEWEST_CHANNELS = 1 << 30
     keep_freed_memory()  # as training and loading a codec do
     machine = Machine(time.process_time if options.cpu_time else time.perf_counter, options.repeats)
     print(f"{options.threads} threads: {machine.rate / 1e9:.0f} GFLOP/s, {machine.bandwidth / 1e9:.1f} GB/s\n")

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from hific.codecs.compressnet_coding import CompressNetCoding
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from hific.codecs.compressnet_coding import CompressNetCoding
 from hific.codecs.load import checkpoint_entry
 from hific.evaluation.measurement import Measurement
 from hific.models.compressnet import CompressNet

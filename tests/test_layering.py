@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "context": {"coding"},
     "entropy": {"ops", "coding"},
     "models": {"networks", "layers", "entropy", "ops"},
-    "losses": {"entropy.rate", "ops", "models.outputs", "weights"},
+    "losses": {"entropy.densities", "ops", "models.outputs", "weights"},
     "codecs": {"models", "entropy", "context", "coding", "io", "ops"},
     "training": {"models", "losses", "context", "metrics", "codecs", "data", "io", "ops", "weights"},
     "evaluation": {"codecs.base", "metrics", "data", "io", "ops"},

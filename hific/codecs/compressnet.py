@@ -24,7 +24,7 @@ from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, check_memory
 from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
 from hific.errors import OptionError
 from hific.models.compressnet import CompressNet
-from hific.ops.padding import pad_to_multiple, padded_size
+from hific.ops.geometry import pad_to_multiple, padded_size
 
 SCALES = 4
 RANDOM_SWITCHES_SEED = 0

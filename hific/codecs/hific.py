@@ -24,7 +24,7 @@ from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, chec
 from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
 from hific.codecs.tiles import tiles
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.ops.padding import padded_size
+from hific.ops.geometry import padded_size
 
 
 class HificTransform:

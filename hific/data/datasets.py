@@ -1,20 +1,21 @@
-"""Photos as tensors: training crops by position, whole photos by number."""
+"""Photos as tensors: training crops by position, whole photos by number; the loader of crops."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-from hific.data.clahe import equalize_lightness
-from hific.data.sample_order import augmentation_generator, photo_index
-from hific.data.transforms import RandomCrop, center_crop
+from hific.data.sample_order import PositionBatchSampler, augmentation_generator, photo_index
+from hific.data.transforms import RandomCrop, center_crop, equalize_lightness
 from hific.errors import ImageError
 from hific.io.read_image import read_image
 
@@ -99,3 +100,30 @@ class WholePhotos(Dataset[Tensor]):
 
 def _to_tensor(image: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+class ResumableLoader(DataLoader[Tensor]):
+    """A loader whose place in the stream is the trainer's own count of batches, so that it has no state to restore.
+
+    What it stores in a checkpoint is what the stream depends on besides: on a resume with other values the run goes
+    on, but not as the unbroken one would have, and a warning says so.
+    """
+
+    dataset: TrainingCrops
+
+    def state_dict(self) -> dict[str, Any]:
+        sampler = self.batch_sampler
+        assert isinstance(sampler, PositionBatchSampler)
+        return {
+            "seed": self.dataset.seed,
+            "photos": len(self.dataset),
+            "batch": sampler.batch_size * sampler.world_size,
+            "epoch_batches": sampler.num_batches,
+            "double_from": sampler.double_from,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        changed = {name: (state.get(name), now) for name, now in self.state_dict().items() if state.get(name) != now}
+        if changed:
+            listed = ", ".join(f"{name} {before} -> {now}" for name, (before, now) in changed.items())
+            rank_zero_warn(f"the resumed run draws other batches than an unbroken one would: {listed}")

@@ -14,11 +14,9 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from hific.data.datasets import PhotoReader, TrainingCrops, WholePhotos
-from hific.data.header_scan import scan_headers
-from hific.data.resumable_loader import ResumableLoader
+from hific.data.datasets import PhotoReader, ResumableLoader, TrainingCrops, WholePhotos
 from hific.data.sample_order import PositionBatchSampler
-from hific.data.source import ImageSource, Split
+from hific.data.source import ImageSource, Split, scan_headers
 from hific.data.transforms import RandomCrop, center_crop, downscale
 from hific.errors import DataNotFoundError
 

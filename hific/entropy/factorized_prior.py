@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hific.ops.lower_bound import lower_bound
+from hific.ops.quantize import lower_bound
 
 LIKELIHOOD_FLOOR = 1e-9
 

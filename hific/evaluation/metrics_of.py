@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hific.evaluation.codecs_under_test import Pixels
-from hific.metrics.absent import Absent
-from hific.metrics.image_metric import ImageMetric, SetMetric
+from hific.metrics.image_metric import Absent, ImageMetric, SetMetric
 
 MakePair = Callable[[], tuple[Pixels, Pixels]]
 

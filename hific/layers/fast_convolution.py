@@ -1,7 +1,7 @@
-"""Convolutions whose weight gradient is made by matrix products where that is faster: in float32 on a CPU.
+"""Convolutions in the form that is fastest for their shape, in float32 on a CPU.
 
-    features [B, C, H, W], channels_last ─ convolution of oneDNN ─ [B, O, h, w], channels_last
-    backward: features' gradient from oneDNN, weight's from `weight_gradient`
+    features [B, C, H, W], channels_last ─┬─ many channels, 3x3, stride 1: Winograd's form, both ways (`winograd`)
+                                          └─ else oneDNN's; backward, the weight's gradient by `weight_gradient`
 
 Parameters, names, initialization and results are those of nn.Conv2d and nn.ConvTranspose2d. Everywhere else (CUDA,
 autocast, other padding, dilation, groups) these are nn.Conv2d and nn.ConvTranspose2d.
@@ -14,22 +14,44 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hific.layers import winograd
 from hific.layers.weight_gradient import convolution_weight_gradient, transposed_weight_gradient
 
 FEWEST_INPUTS = 8
 
 
 class FastConv2d(nn.Conv2d):
+    # Of inference: the transformed weight, and of which version of the weight it is. Four times the weight's memory.
+    _transformed: tuple[tuple[int, int], Tensor] | None = None
+
     def forward(self, features: Tensor) -> Tensor:
         if not _applies(self, features):
+            return super().forward(features)
+        if self._is_plain_3x3 and winograd.pays(features, self.weight):
+            if torch.is_grad_enabled():
+                self._transformed = None
+                learned: Tensor = winograd.WinogradConvolution.apply(features, self.weight, self.bias)
+                return learned
+            return winograd.convolve(features, self._transformed_weight(), self.bias)
+        if not _learns(self):
             return super().forward(features)
         result: Tensor = _Convolution.apply(features, self.weight, self.bias, self.stride, self.padding, None)
         return result
 
+    @property
+    def _is_plain_3x3(self) -> bool:
+        return (self.kernel_size, self.stride, self.padding) == ((3, 3), (1, 1), (1, 1))
+
+    def _transformed_weight(self) -> Tensor:
+        version = (self.weight.data_ptr(), -1 if self.weight.is_inference() else self.weight._version)
+        if self._transformed is None or self._transformed[0] != version:
+            self._transformed = (version, winograd.transform_weight(self.weight))
+        return self._transformed[1]
+
 
 class FastConvTranspose2d(nn.ConvTranspose2d):
     def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if output_size is not None or not _applies(self, features):
+        if output_size is not None or not (_learns(self) and _applies(self, features)):
             return super().forward(features, output_size)
         arguments = (self.weight, self.bias, self.stride, self.padding, self.output_padding)
         result: Tensor = _Convolution.apply(features, *arguments)
@@ -56,11 +78,13 @@ def _with_state_of(kind: type[nn.Module], module: nn.Module) -> nn.Module:
     return fast
 
 
+def _learns(module: nn.Module) -> bool:
+    return torch.is_grad_enabled() and bool(module.weight.requires_grad)
+
+
 def _applies(module: FastConv2d | FastConvTranspose2d, features: Tensor) -> bool:
     return (
-        torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and module.weight.requires_grad
+        not torch.compiler.is_compiling()
         and features.device.type == "cpu"
         and features.dtype == module.weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")

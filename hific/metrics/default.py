@@ -6,17 +6,10 @@ from pathlib import Path
 
 import torch
 
-from hific.metrics.color_error import ColorError
-from hific.metrics.dists import DISTS
-from hific.metrics.fd_alexnet import AlexNetFrechetDistance
-from hific.metrics.frechet import InceptionDistances
-from hific.metrics.fsim import FSIMc
+from hific.metrics.fidelity import MSE, MSSSIM, PSNR, SSIM, ColorError, FSIMc
+from hific.metrics.frechet import AlexNetFrechetDistance, InceptionDistances
 from hific.metrics.image_metric import ImageMetric, SetMetric
-from hific.metrics.lpips import LPIPS
-from hific.metrics.ms_ssim import MSSSIM
-from hific.metrics.perceptual import PerceptualLoss
-from hific.metrics.psnr import MSE, PSNR
-from hific.metrics.ssim import SSIM
+from hific.metrics.perceptual import DISTS, LPIPS, PerceptualLoss
 
 
 def default_image_metrics(

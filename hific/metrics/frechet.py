@@ -1,4 +1,12 @@
-"""FID (Heusel et al. 2017) and KID (Binkowski et al. 2018) by torch-fidelity, over 256x256 patches."""
+"""Distances of two sets of images over patches: FID, KID (torch-fidelity), and `fd_alexnet`, which is not FID.
+
+The patches that distances between sets are taken over (FID/256 of Mentzer et al. 2020).
+
+An H x W image gives the floor(H/256) x floor(W/256) patches of a grid from the top left corner, and those of a second
+grid that starts 128 further in both directions, where it fits.
+
+    768 x 512:  3 x 2 patches  +  2 x 1 shifted ones  =  8
+"""
 
 from __future__ import annotations
 
@@ -11,10 +19,31 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, Featu
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
-from hific.metrics.absent import Absent
-from hific.metrics.image_metric import check_pair
-from hific.metrics.patches import cut_patches
-from hific.weights import read_state
+from hific.errors import WeightsNotFoundError
+from hific.metrics.image_metric import Absent, check_pair, no_weights
+from hific.weights import ImageNetNormalization, load_features, read_state
+
+PATCH = 256
+
+
+def patch_corners(height: int, width: int, size: int = PATCH) -> list[tuple[int, int]]:
+    """Top left corners (y, x) of the patches, those of the plain grid first; none where a side is below `size`."""
+    return [
+        (offset + row * size, offset + column * size)
+        for offset in (0, size // 2)
+        for row in range(max(height - offset, 0) // size)
+        for column in range(max(width - offset, 0) // size)
+    ]
+
+
+def cut_patches(image: np.ndarray, size: int = PATCH) -> Tensor:
+    """uint8 [H, W, 3] to uint8 [n, 3, size, size]; n may be 0."""
+    corners = patch_corners(image.shape[0], image.shape[1], size)
+    patches = np.empty((len(corners), size, size, 3), np.uint8)
+    for index, (y, x) in enumerate(corners):
+        patches[index] = image[y : y + size, x : x + size]
+    return torch.from_numpy(patches).permute(0, 3, 1, 2)
+
 
 FEATURES = 2048
 KID_SUBSETS = 100
@@ -114,3 +143,49 @@ def _load_inception(weights_file: str | Path | None, download: bool) -> nn.Modul
 
 def _cached_weights() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rsplit("/", 1)[-1]
+
+
+class AlexNetFrechetDistance:
+    """Frechet distance over the 256 channels of AlexNet's last pool, averaged over each 256x256 patch.
+
+    It falls with the number of patches (`fd_alexnet_patches`), as any Frechet distance does: compare systems only over
+    the same images.
+    """
+
+    def __init__(self, weights_dir: str | Path | None = None, *, device: str | torch.device = "cpu") -> None:
+        self._device = device
+        self._network: nn.Module | None = None
+        try:
+            features = load_features("alexnet_features", weights_dir)
+            pooled = nn.Sequential(ImageNetNormalization(), features, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            self._network = pooled.to(device)
+        except WeightsNotFoundError:
+            self._missing = no_weights("AlexNet")
+        self._image_features: list[Tensor] = []
+        self._reconstruction_features: list[Tensor] = []
+        self._num_patches = 0
+
+    def update(self, image: np.ndarray, reconstruction: np.ndarray) -> None:
+        check_pair(image, reconstruction)
+        patches = cut_patches(image)
+        self._num_patches += len(patches)
+        if self._network is None or len(patches) == 0:
+            return
+        self._image_features.append(self._features(self._network, patches))
+        self._reconstruction_features.append(self._features(self._network, cut_patches(reconstruction)))
+
+    def compute(self) -> dict[str, float | Absent]:
+        """`fd_alexnet` and `fd_alexnet_patches`."""
+        return {"fd_alexnet": self._distance(), "fd_alexnet_patches": float(self._num_patches)}
+
+    def _distance(self) -> float | Absent:
+        if self._network is None:
+            return self._missing
+        if self._num_patches < 2:
+            return Absent(f"{self._num_patches} patches of 256x256; a covariance needs 2")
+        return frechet_distance(torch.cat(self._image_features), torch.cat(self._reconstruction_features))
+
+    def _features(self, network: nn.Module, patches: Tensor) -> Tensor:
+        with torch.inference_mode():
+            # float64: the trace of a product of near-singular covariances loses digits in float32
+            return network(patches.to(self._device).float() / 127.5 - 1).double().cpu()

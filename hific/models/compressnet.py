@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from hific.layers.normalization import Normalization
+from hific.layers.blocks import Normalization
 from hific.layers.sub_pixel import Upsampling
 from hific.models.outputs import AnalysisOutput, CompressNetOutput, QuantizedLatent, SynthesisOutput
 from hific.networks.compressnet import SCALES, CompressNetAnalysis, CompressNetSynthesis, Downsampling

@@ -12,12 +12,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from hific.entropy.densities import estimated_bpp, gaussian_likelihoods
 from hific.entropy.factorized_prior import FactorizedPrior
-from hific.entropy.gaussian_conditional import gaussian_likelihoods
-from hific.entropy.rate import estimated_bpp
 from hific.errors import OptionError
-from hific.layers.activation import Activation
-from hific.layers.normalization import Normalization
+from hific.layers.blocks import Activation, Normalization
 from hific.models.outputs import Hyperprior, HyperpriorOutput
 from hific.networks.hific_analysis import HificAnalysis
 from hific.networks.hific_synthesis import HificSynthesis

@@ -19,9 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hific.layers.convolution import conv_block
-from hific.layers.normalization import Normalization
-from hific.layers.residual import ResidualBlock
+from hific.layers.blocks import Normalization, ResidualBlock, conv_block
 from hific.layers.sub_pixel import Upsampling, upsampling_layer
 from hific.layers.what_where import Pooled, max_pool_with_switches, max_unpool
 

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
 from hific.errors import OptionError
-from hific.layers.activation import Activation, activation_layer
+from hific.layers.blocks import Activation, activation_layer
 
 DiscriminatorNorm = Literal["spectral", "instance"]
 CONDITION_CHANNELS = 12

@@ -14,9 +14,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from hific.layers.convolution import conv_block
+from hific.layers.blocks import Normalization, conv_block
 from hific.layers.fast_convolution import use_fast_convolutions
-from hific.layers.normalization import Normalization
 
 
 class HificAnalysis(nn.Module):

@@ -13,10 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hific.layers.activation import Activation, activation_layer
+from hific.layers.blocks import Activation, Normalization, ResidualBlock, activation_layer, normalization_layer
 from hific.layers.fast_convolution import use_fast_convolutions
-from hific.layers.normalization import Normalization, normalization_layer
-from hific.layers.residual import ResidualBlock
 
 
 class HificSynthesis(nn.Module):

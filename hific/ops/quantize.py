@@ -1,8 +1,8 @@
-"""Quantization to a few fixed centers (compressnet, section 4.1: L = 5 centers -2..2) or to integers (HiFiC)."""
+"""Rounding and bounds with gradients: nearest levels, straight-through rounding, additive noise, lower bounds."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -55,3 +55,22 @@ def additive_noise(values: Tensor, generator: torch.Generator | None = None) -> 
     """
     noise = torch.rand(values.shape, generator=generator, dtype=torch.float32) - 0.5
     return values + noise.to(values.device)
+
+
+def lower_bound(values: Tensor, bound: float) -> Tensor:
+    """Elementwise maximum of the values and `bound`. Below it, the gradient passes only if it raises the value."""
+    return _LowerBound.apply(values, bound)
+
+
+class _LowerBound(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, bound: float) -> Tensor:
+        ctx.save_for_backward(values)
+        ctx.bound = bound
+        return values.clamp(min=bound)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (values,) = ctx.saved_tensors
+        passes = (values >= ctx.bound) | (gradient < 0)
+        return gradient * passes, None

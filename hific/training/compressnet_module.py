@@ -22,8 +22,7 @@ from hific.losses.phase_pattern import phase_pattern_loss
 from hific.losses.switch_prediction import switch_accuracy, switch_prediction_loss
 from hific.models.compressnet import CompressNet
 from hific.models.outputs import CompressNetOutput
-from hific.ops.padding import pad_to_multiple
-from hific.ops.random_crop import shifted_crop
+from hific.ops.geometry import pad_to_multiple, shifted_crop
 from hific.training.adversarial_module import AdversarialModule, OptimizerFactory, to_256_levels
 from hific.training.adversary import Adversary
 from hific.training.finite import check_finite
@@ -55,7 +54,7 @@ class CompressNetModule(AdversarialModule):
 
     Args, besides those of `AdversarialModule`:
         view_shift: pixels by which what the perceptual term and the adversary see is moved at random
-            (ops/random_crop.py).
+            (ops/geometry.py).
         true_switches_until: share of training over which sae_spn's decoder goes from the encoder's switches for all
             images of a batch to predicted ones for all; 0 trains on predicted switches only.
         history_capacity: latents of training crops that the coding tables of checkpoints on the way are fitted on.

@@ -14,7 +14,7 @@ from hific.context.fit_neighbors import TrainingLatent
 from hific.context.fit_refinement import PATCH, Patches, RefinementFit
 from hific.context.neighborhood import VALUE_LIMIT
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.ops.padding import pad_to_multiple
+from hific.ops.geometry import pad_to_multiple
 from hific.training.predictors import share_of_rank
 
 

@@ -23,8 +23,7 @@ from hific.losses.perceptual import FrozenFeatureLoss
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.outputs import HyperpriorOutput
-from hific.ops.padding import pad_to_multiple
-from hific.ops.random_crop import shifted_crop
+from hific.ops.geometry import pad_to_multiple, shifted_crop
 from hific.training.adversarial_module import AdversarialModule, OptimizerFactory, to_256_levels
 from hific.training.adversary import Adversary
 from hific.training.distortion_weights import DistortionWeights
@@ -47,7 +46,7 @@ class HificModule(AdversarialModule):
         compile: analysis and synthesis by torch.compile.
         perceptual_samples: images of each batch that the perceptual term looks at; None for all.
         hyperprior_lr_factor: of the hyperprior's learning rate; what is coded changes faster than it follows.
-        view_shift: pixels by which what it sees is moved at random (ops/random_crop.py): judged at one offset only, a
+        view_shift: pixels by which what it sees is moved at random (ops/geometry.py): judged at one offset only, a
             network learns to hide errors there, as a grid.
 
     Schedules, warm-up and fresh optimizers are a matter of a stage's own progress, counted in batches. From stage 2 on

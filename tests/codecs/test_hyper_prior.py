@@ -14,7 +14,7 @@ from hific.codecs.hific import check, latent_coding
 from hific.codecs.hyper_prior import HyperPrior, clip_hyper_symbols
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent, holds
 from hific.coding.range_coder import RangeEncoder
-from hific.entropy.gaussian_conditional import SMALLEST_SCALE, gaussian_likelihoods
+from hific.entropy.densities import SMALLEST_SCALE, gaussian_likelihoods
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 

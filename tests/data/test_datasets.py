@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from hific.data.clahe import equalize_lightness
 from hific.data.datasets import PhotoReader, TrainingCrops, WholePhotos
-from hific.data.header_scan import scan_headers
-from hific.data.transforms import RandomCrop
+from hific.data.source import scan_headers
+from hific.data.transforms import RandomCrop, equalize_lightness
 from hific.errors import ImageError
 from hific.io.read_image import read_image
 

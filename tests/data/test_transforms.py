@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import color, data_dir, exposure
 
-from hific.data.clahe import equalize_lightness
-from hific.data.transforms import RandomCrop, _shrink, center_crop
+from hific.data.transforms import RandomCrop, _shrink, center_crop, equalize_lightness
 
 
 def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

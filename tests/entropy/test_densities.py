@@ -9,10 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hific.entropy.densities import SMALLEST_SCALE, estimated_bpp, gaussian_likelihoods
 from hific.entropy.factorized_prior import LIKELIHOOD_FLOOR, FactorizedPrior
-from hific.entropy.gaussian_conditional import SMALLEST_SCALE, gaussian_likelihoods
-from hific.entropy.rate import estimated_bpp
-from hific.ops.lower_bound import lower_bound
+from hific.ops.quantize import lower_bound
 
 
 @pytest.mark.parametrize("scale", [0.11, 0.5, 3.0, 40.0])

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from hific.codecs.pillow_codecs import PillowCodec
+from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec, oracle
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import GAP, MARGIN, PanelCell, Zoom, draw_panel, encode_panel, panel_cells
 from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
-from hific.evaluation.codecs_under_test import FixedCodec, EncodeSpec, oracle
-from hific.metrics.psnr import PSNR
+from hific.metrics.fidelity import PSNR
 
 MakeRow = Callable[..., Measurement]
 

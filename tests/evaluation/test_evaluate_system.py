@@ -12,13 +12,20 @@ import pytest
 from PIL import Image
 
 from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
+from hific.evaluation.codecs_under_test import (
+    ABOVE_LIMIT,
+    NOT_DECODABLE,
+    EncodeSpec,
+    FixedCodec,
+    RateMatchedCodec,
+    oracle,
+)
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import EvaluationFolder, slug
 from hific.evaluation.measurement import WHOLE_SET
 from hific.evaluation.metrics_of import Metrics
-from hific.evaluation.codecs_under_test import ABOVE_LIMIT, NOT_DECODABLE, FixedCodec, RateMatchedCodec, EncodeSpec, oracle
-from hific.metrics.absent import Absent
-from hific.metrics.psnr import MSE, PSNR
+from hific.metrics.fidelity import MSE, PSNR
+from hific.metrics.image_metric import Absent
 
 JPEG = PillowCodec("jpeg", 40)
 

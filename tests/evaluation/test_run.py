@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
+from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.images import SizeLimit, evaluation_images
@@ -17,11 +18,12 @@ from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.report import ReportContext
 from hific.evaluation.row_files import read_rows
 from hific.evaluation.run import PanelOptions, measure_all, write_results
-from hific.evaluation.codecs_under_test import FixedCodec, EncodeSpec
-from hific.metrics.psnr import PSNR
+from hific.metrics.fidelity import PSNR
 
 FAMILIES = [PillowFamily("jpeg"), PillowFamily("webp")]
-LEARNED = [FixedCodec(f"j2k {step}", EncodeSpec(PillowCodec("jpeg2000", step), fingerprint="ab")) for step in (1400, 1500)]
+LEARNED = [
+    FixedCodec(f"j2k {step}", EncodeSpec(PillowCodec("jpeg2000", step), fingerprint="ab")) for step in (1400, 1500)
+]
 
 
 class CountingPSNR(PSNR):

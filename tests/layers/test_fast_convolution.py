@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hific.layers import fast_convolution
+from hific.layers import fast_convolution, winograd
 from hific.layers.fast_convolution import FastConv2d, FastConvTranspose2d, use_fast_convolutions
 from hific.ops.keep_memory import keep_freed_memory
 
@@ -21,6 +21,13 @@ CASES = {
     "no bias": (nn.Conv2d(8, 8, 5, stride=2, padding=2, bias=False), (1, 8, 8, 8)),
     "up": (nn.ConvTranspose2d(20, 12, 3, stride=2, padding=1, output_padding=1), (2, 20, 5, 3)),
     "up, 5x5": (nn.ConvTranspose2d(8, 12, 5, stride=2, padding=2, output_padding=1), (2, 8, 2, 3)),
+}
+
+
+# Enough channels and windows for Winograd's form; the last row and column of windows are cut.
+WINOGRAD_CASES = {
+    "many channels": (nn.Conv2d(96, 112, 3, padding=1), (2, 96, 17, 14)),
+    "no bias": (nn.Conv2d(128, 96, 3, padding=1, bias=False), (1, 128, 24, 22)),
 }
 
 
@@ -51,6 +58,51 @@ def test_values_and_gradients(
     assert len(expected) == len(actual)
     for one, other in zip(actual, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", WINOGRAD_CASES)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["nchw", "channels_last"])
+def test_winograd_values_and_gradients(case: str, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To float rounding, of exact ones: those in float64."""
+    monkeypatch.setattr(fast_convolution, "_Convolution", None)  # its use would fail
+    torch.manual_seed(0)
+    convolution, shape = WINOGRAD_CASES[case]
+    plain = nn.Sequential(copy.deepcopy(convolution), nn.ReLU(inplace=True))
+    network = copy.deepcopy(plain)
+    use_fast_convolutions(network)
+    features = torch.randn(shape).contiguous(memory_format=layout)
+    weights = torch.randn_like(plain(features))
+    exact = gradients_of(copy.deepcopy(plain).double(), features.double(), weights.double())
+    found = gradients_of(network, features, weights)
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+    for one, other in zip(found, exact, strict=True):
+        assert (one - other).abs().max() < 2e-4 * other.std()
+
+
+def test_winograd_does_not_depend_on_where_windows_begin() -> None:
+    torch.manual_seed(0)
+    features, weight = torch.randn(1, 96, 40, 40), torch.randn(96, 96, 3, 3) / 30
+    whole = winograd.convolve(features, winograd.transform_weight(weight), None)
+    for row, column in ((1, 2), (3, 0), (6, 5)):
+        part = winograd.convolve(features[..., row:, column:], winograd.transform_weight(weight), None)
+        assert (part[..., 1:, 1:] - whole[..., row + 1 :, column + 1 :]).abs().max() < 2e-4 * whole.std()
+
+
+def test_inference_follows_the_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = nn.Conv2d(96, 96, 3, padding=1)
+    network = nn.Sequential(copy.deepcopy(plain))
+    use_fast_convolutions(network)
+    features = torch.randn(1, 96, 24, 24)
+    calls: list[Tensor] = []
+    transform = winograd.transform_weight
+    monkeypatch.setattr(winograd, "transform_weight", lambda weight: calls.append(weight) or transform(weight))
+    with torch.no_grad():
+        for factor in (1.0, -3.0):
+            network[0].weight.mul_(factor)
+            plain.weight.mul_(factor)
+            for _ in range(2):
+                torch.testing.assert_close(network(features), plain(features), rtol=1e-3, atol=1e-3)
+    assert len(calls) == 2, "once for each state of the weight"
 
 
 def test_parameters_and_names_stay() -> None:
@@ -88,10 +140,14 @@ def test_other_geometries_are_plain(convolution: nn.Conv2d, monkeypatch: pytest.
 def test_autocast_and_evaluation_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_convolution, "_Convolution", None)
     network = nn.Sequential(nn.Conv2d(8, 8, 3))
-    use_fast_convolutions(network)
+    many = nn.Sequential(nn.Conv2d(96, 96, 3, padding=1))
+    for one in (network, many):
+        use_fast_convolutions(one)
     features = torch.randn(1, 8, 6, 6)
     with torch.autocast("cpu", torch.bfloat16):
         assert network(features).dtype == torch.bfloat16
+        monkeypatch.setattr(fast_convolution, "winograd", None)
+        assert many(torch.randn(1, 96, 24, 24)).dtype == torch.bfloat16
     with torch.no_grad():
         network(features)
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hific.metrics.color_error import ColorError
+from hific.metrics.fidelity import ColorError
 
 # CIE Lab of the sRGB primaries under D65, as tabulated by Lindbloom.
 PUBLISHED_LAB = {

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hific.metrics.absent import Absent
 from hific.metrics.default import default_image_metrics, default_set_metrics
-from hific.metrics.image_metric import ImageMetric
+from hific.metrics.image_metric import Absent, ImageMetric
 
 SHAPES = [(1, 1), (1, 500), (500, 1), (2, 3), (11, 40), (17, 17), (31, 31), (64, 500), (161, 170)]
 

@@ -10,8 +10,8 @@ import torch
 from torchvision.models import vgg16
 
 from hific.errors import WeightsFileError
-from hific.metrics.absent import Absent
-from hific.metrics.dists import DISTS
+from hific.metrics.image_metric import Absent
+from hific.metrics.perceptual import DISTS
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 

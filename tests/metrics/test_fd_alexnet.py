@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hific.metrics.absent import Absent
-from hific.metrics.fd_alexnet import AlexNetFrechetDistance
-from hific.metrics.frechet import frechet_distance
-from hific.metrics.patches import cut_patches
+from hific.metrics.frechet import AlexNetFrechetDistance, cut_patches, frechet_distance
+from hific.metrics.image_metric import Absent
 from hific.weights import load_features
 
 

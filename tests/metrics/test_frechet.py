@@ -11,8 +11,8 @@ from torchmetrics.image.kid import poly_mmd
 
 from hific.errors import WeightsFileError
 from hific.metrics import frechet
-from hific.metrics.absent import Absent
 from hific.metrics.frechet import InceptionDistances, frechet_distance, kernel_distance
+from hific.metrics.image_metric import Absent
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 

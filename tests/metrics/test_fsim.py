@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hific.metrics.absent import Absent
-from hific.metrics.fsim import FSIMc
+from hific.metrics.fidelity import FSIMc
+from hific.metrics.image_metric import Absent
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hific.losses.perceptual import LPIPSLoss
-from hific.metrics.absent import Absent
-from hific.metrics.lpips import LPIPS, SMALLEST
+from hific.metrics.image_metric import Absent
+from hific.metrics.perceptual import LPIPS, SMALLEST_LPIPS
 from hific.weights import LPIPSNet
 
 
@@ -35,7 +35,7 @@ def test_against_the_loss(net: LPIPSNet, weights_dir: Path, photo: np.ndarray, c
 
 @pytest.mark.parametrize("net", ["alex", "squeeze"])
 def test_smallest_image(net: LPIPSNet, weights_dir: Path, photo: np.ndarray, coded_photo: np.ndarray) -> None:
-    metric, side = LPIPS(net, weights_dir), SMALLEST[net]
+    metric, side = LPIPS(net, weights_dir), SMALLEST_LPIPS[net]
     assert isinstance(metric(photo[:side, :side], coded_photo[:side, :side]), float)
     assert isinstance(metric(photo[: side - 1], coded_photo[: side - 1]), Absent)
 

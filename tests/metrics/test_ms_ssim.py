@@ -6,8 +6,8 @@ import torch
 from scipy.ndimage import correlate1d
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from hific.metrics.absent import Absent
-from hific.metrics.ms_ssim import MSSSIM
+from hific.metrics.fidelity import MSSSIM
+from hific.metrics.image_metric import Absent
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 

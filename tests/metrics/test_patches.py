@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hific.metrics.patches import cut_patches, patch_corners
+from hific.metrics.frechet import cut_patches, patch_corners
 
 
 @pytest.mark.parametrize(

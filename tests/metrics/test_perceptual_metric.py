@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hific.losses.perceptual import AlexNetPerceptualLoss
-from hific.metrics.absent import Absent
-from hific.metrics.perceptual import SMALLEST, PerceptualLoss
+from hific.metrics.image_metric import Absent
+from hific.metrics.perceptual import SMALLEST_CONV4, PerceptualLoss
 
 
 def test_is_the_training_loss(weights_dir: Path, photo: np.ndarray, coded_photo: np.ndarray) -> None:
@@ -23,8 +23,8 @@ def test_is_the_training_loss(weights_dir: Path, photo: np.ndarray, coded_photo:
 
 def test_smallest_image(weights_dir: Path, photo: np.ndarray, coded_photo: np.ndarray) -> None:
     metric = PerceptualLoss(weights_dir)
-    assert isinstance(metric(photo[:SMALLEST, :SMALLEST], coded_photo[:SMALLEST, :SMALLEST]), float)
-    assert isinstance(metric(photo[: SMALLEST - 1], coded_photo[: SMALLEST - 1]), Absent)
+    assert isinstance(metric(photo[:SMALLEST_CONV4, :SMALLEST_CONV4], coded_photo[:SMALLEST_CONV4, :SMALLEST_CONV4]), float)
+    assert isinstance(metric(photo[: SMALLEST_CONV4 - 1], coded_photo[: SMALLEST_CONV4 - 1]), Absent)
 
 
 @pytest.mark.usefixtures("no_weights")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 
-from hific.metrics.psnr import MSE, PSNR
+from hific.metrics.fidelity import MSE, PSNR
 
 
 def test_against_scikit_image_and_numpy(photo: np.ndarray, coded_photo: np.ndarray) -> None:

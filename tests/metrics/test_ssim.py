@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from hific.metrics.absent import Absent
-from hific.metrics.ssim import SSIM
+from hific.metrics.fidelity import SSIM
+from hific.metrics.image_metric import Absent
 
 
 @pytest.mark.parametrize("side", [11, 60, 300])

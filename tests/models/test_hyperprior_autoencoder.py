@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from hific.entropy.gaussian_conditional import gaussian_likelihoods
+from hific.entropy.densities import gaussian_likelihoods
 from hific.errors import OptionError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 

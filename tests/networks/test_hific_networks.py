@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hific.layers import fast_convolution
-from hific.layers.normalization import Normalization
+from hific.layers.blocks import Normalization
 from hific.networks.hific_analysis import HificAnalysis
 from hific.networks.hific_synthesis import HificSynthesis
 from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis

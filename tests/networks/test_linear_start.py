@@ -11,7 +11,7 @@ from torch import Tensor
 from hific.data.bundled import BundledPhotos
 from hific.errors import OptionError
 from hific.io.read_image import read_image
-from hific.layers.activation import Activation
+from hific.layers.blocks import Activation
 from hific.networks.hific_analysis import HificAnalysis
 from hific.networks.hific_synthesis import HificSynthesis
 from hific.networks.linear_start import layered_klt, start_linear

@@ -7,9 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hific.ops.padding import pad_to_multiple, padded_size
+from hific.ops.geometry import pad_to_multiple, padded_size, shifted_crop
 from hific.ops.quantize import nearest_symbols, quantize, soft_quantize, symbols_to_latent
-from hific.ops.random_crop import shifted_crop
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50))

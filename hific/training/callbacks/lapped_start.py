@@ -8,7 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from hific.data.image_datamodule import ImageDataModule
 from hific.models.lapped_start import fit_lapped_start, is_linear_start
-from hific.ops.padding import pad_to_multiple
+from hific.ops.geometry import pad_to_multiple
 from hific.training.hific_module import HificModule
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,182 @@
+"""From a study and what was asked for to trainings and evaluations, each with the folder that its content has.
+
+OUTPUT/trained/MODEL-ID/            last.ckpt, content.json, finished: shared by all studies
+OUTPUT/STUDY/SIZE[-NAME]-ID/        report.md, measurements, tables, content.json, finished
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from experiments.content import Content, evaluation_content, file_id, training_content
+from experiments.old_names import todays_names
+from experiments.study import LAST, CheckpointOf, Overrides, SizeOptions, Study, Variant, read_sizes
+from hific.errors import OptionError
+
+FINISHED = "finished"
+# What the runner itself decides.
+OWN_OPTIONS = ("ckpt_path", "checkpoint", "names", "output_dir", "hydra.run.dir")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was typed. use: checkpoints that are trained already, by their variant."""
+
+    size: str
+    output: Path
+    train: Overrides = ()
+    evaluate: Overrides = ()
+    use: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """label: the variant, with its seed where there are several. overrides: of train.py, all but where it runs.
+    needs: the label that is trained before. given: a checkpoint that is taken in place of a training."""
+
+    label: str
+    folder: Path
+    identity: str
+    overrides: Overrides = ()
+    content: Content | None = None
+    needs: str | None = None
+    given: Path | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.given is not None or ((self.folder / FINISHED).exists() and self.checkpoint().exists())
+
+    def checkpoint(self, file: str = LAST) -> Path:
+        """Beside a given last.ckpt its run's other checkpoints are."""
+        return self.given if self.given is not None and file == LAST else self.folder / file
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """checkpoints: a training's label and a file of it, by the label that tables give it."""
+
+    folder: Path
+    overrides: Overrides
+    content: Content
+    checkpoints: Mapping[str, CheckpointOf]
+
+    @property
+    def is_finished(self) -> bool:
+        return (self.folder / FINISHED).exists()
+
+
+def plan_trainings(study: Study, request: Request) -> dict[str, Training]:
+    """By label, each after those that it needs. OptionError where options do not compose, before anything runs."""
+    _check(study, request)
+    trainings: dict[str, Training] = {}
+    for seed in study.seeds or (None,):
+        for name, variant in study.variants.items():
+            label = _label(study, name, seed)
+            if name in request.use:
+                path = request.use[name]
+                trainings[label] = Training(label, path.parent, f"given {file_id(path)}", given=path)
+            else:
+                before = (
+                    None if variant.after is None else trainings[_label(study, variant.after.checkpoint.variant, seed)]
+                )
+                overrides = todays_names(_train_overrides(study, variant, seed, request))
+                trainings[label] = _training(label, overrides, variant, before, request.output)
+    return trainings
+
+
+def plan_evaluation(
+    study: Study,
+    request: Request,
+    name: str,
+    checkpoints: Mapping[str, CheckpointOf],
+    trainings: Mapping[str, Training],
+) -> Evaluation:
+    overrides = todays_names(_evaluate_overrides(study, request), study.family)
+    paths = [str(trainings[one.variant].checkpoint(one.file)) for one in checkpoints.values()]
+    identities = {label: f"{trainings[one.variant].identity} {one.file}" for label, one in checkpoints.items()}
+    content = evaluation_content(overrides, identities)
+    folder = request.output / study.name / "-".join(part for part in (request.size, name, content.id) if part)
+    chosen = (f"checkpoint=[{','.join(paths)}]", f"names=[{','.join(checkpoints)}]")
+    return Evaluation(folder, (*chosen, *overrides), content, checkpoints)
+
+
+def evaluations_wanted(study: Study) -> dict[str, dict[str, CheckpointOf]]:
+    """By name, checkpoints by their label, whose variants are labels of trainings here."""
+    wanted = study.measure or {"": {name: CheckpointOf(name) for name in study.variants}}
+    return {
+        name: {
+            _label(study, label, seed): CheckpointOf(_label(study, one.variant, seed), one.file)
+            for seed in study.seeds or (None,)
+            for label, one in checkpoints.items()
+        }
+        for name, checkpoints in wanted.items()
+    }
+
+
+def _training(label: str, overrides: Overrides, variant: Variant, before: Training | None, output: Path) -> Training:
+    after: dict[str, str] = {}
+    begun: Overrides = ()
+    if variant.after is not None and before is not None:
+        option, file = variant.after.beginning, variant.after.checkpoint.file
+        after = {option: f"{before.identity} {file}"}
+        begun = todays_names([f"{option}={before.checkpoint(file)}"])
+    try:
+        content = training_content(overrides, after)
+    except OptionError as error:
+        raise OptionError(f"variant {label}: {error}") from error
+    folder = output / "trained" / f"{content.facts['options']['model']['name']}-{content.id}"
+    needs = None if before is None else before.label
+    return Training(label, folder, content.id, (*overrides, *begun), content, needs)
+
+
+def _train_overrides(study: Study, variant: Variant, seed: int | None, request: Request) -> Overrides:
+    shared, own = _options_at(study, request.size)
+    seeded = () if seed is None else (f"seed={seed}",)
+    at_size = variant.sizes.get(request.size, ())
+    return (*shared.train, *study.train, *own.train, *variant.train, *at_size, *seeded, *request.train)
+
+
+def _evaluate_overrides(study: Study, request: Request) -> Overrides:
+    """Data and weights of training count here too, unless the evaluation has its own."""
+    shared, own = _options_at(study, request.size)
+    codecs = () if study.codecs is None else (f"classical=[{','.join(study.codecs)}]",)
+    has_data = any(_names_data(one) for one in request.evaluate)
+    carried = [one for one in request.train if _option(one) == "weights.dir" or (_names_data(one) and not has_data)]
+    title = f"title='{study.title}'"
+    return (*shared.evaluate, title, *codecs, *study.evaluate, *own.evaluate, *carried, *request.evaluate)
+
+
+def _options_at(study: Study, size: str) -> tuple[SizeOptions, SizeOptions]:
+    """Of the family, and of the study itself."""
+    shared = read_sizes(study.family)
+    return shared[size], study.sizes.get(size, SizeOptions())
+
+
+def _check(study: Study, request: Request) -> None:
+    sizes = read_sizes(study.family)
+    named = [*study.sizes, *(size for variant in study.variants.values() for size in variant.sizes), request.size]
+    if unknown := [size for size in named if size not in sizes]:
+        raise OptionError(f"{study.name}: size={unknown[0]} is none of {', '.join(sizes)}")
+    for override in (*request.train, *request.evaluate):
+        if _option(override) in OWN_OPTIONS:
+            raise OptionError(f"{override}: {_option(override)} is the experiment's own; --output says where it goes")
+    for name, path in request.use.items():
+        if name not in study.variants:
+            raise OptionError(f"--use {name}={path}: {study.name} has {', '.join(study.variants)}")
+        if not path.is_file():
+            raise OptionError(f"--use {name}={path}: there is no such checkpoint")
+
+
+def _label(study: Study, name: str, seed: int | None) -> str:
+    return f"{name}_seed{seed}" if len(study.seeds) > 1 else name
+
+
+def _names_data(override: str) -> bool:
+    option = _option(override)
+    return option == "data" or option.startswith("data.root")
+
+
+def _option(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")

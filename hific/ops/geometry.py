@@ -1,0 +1,35 @@
+"""Sizes and places of images: padding to whole latents, views moved at random."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def padded_size(length: int, multiple: int, minimum: int) -> int:
+    """The smallest multiple of `multiple` that is at least `length` and at least `minimum`."""
+    return -(-max(length, minimum) // multiple) * multiple
+
+
+def pad_to_multiple(image: Tensor, multiple: int, minimum: int = 0) -> Tensor:
+    """Pads [B, C, H, W] at the right and the bottom by repeating the edge; any H, W >= 1 (1x1 too)."""
+    height, width = image.shape[-2:]
+    bottom = padded_size(height, multiple, minimum) - height
+    right = padded_size(width, multiple, minimum) - width
+    if bottom == 0 and right == 0:
+        return image
+    return F.pad(image, (0, right, 0, bottom), mode="replicate")
+
+
+def shifted_crop(tensors: tuple[Tensor, ...], shift: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Cuts the same window, smaller by `shift` in height and width at a random offset, out of [B, C, H, W] tensors.
+
+    A judge with strides has places that it hardly sees; a model that is judged at one offset only learns to hide
+    errors there, as a texture with the judge's period. Judged at random offsets, it cannot.
+    """
+    height, width = tensors[0].shape[-2:]
+    if shift <= 0 or min(height, width) <= 2 * shift:
+        return tensors
+    top, left = torch.randint(0, shift + 1, (2,), generator=generator).tolist()
+    return tuple(t[..., top : top + height - shift, left : left + width - shift] for t in tensors)
