@@ -15,15 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from photos import save_noise
 from PIL import Image
 
 from hific.cli import main
-from hific.codecs.compressnet_coding import CompressNetCoding
 from hific.codecs.load import checkpoint_entry
 from hific.coding.container import Header, pack, read_info
+from hific.fitting.channel_tables import fit_channel_tables
 from hific.io.read_image import ReadImage, read_image
 from hific.io.write_whole import write_whole
 from hific.models.compressnet import CompressNet
@@ -36,16 +36,13 @@ Run = Callable[..., int]
 def save_checkpoint(path: Path, seed: int) -> str:
     torch.manual_seed(seed)
     model = CompressNet(widths=(4, 4, 6, 6, 8), residual_blocks=1, latent_channels=4, switches="predicted")
-    entry = checkpoint_entry("tiny", model, CompressNetCoding.fit([], num_channels=4), {})
+    entry = checkpoint_entry("tiny", model, fit_channel_tables([], num_channels=4), {})
     torch.save({"state_dict": {f"model.{k}": v for k, v in model.state_dict().items()}, "hific": entry}, path)
     return str(path)
 
 
 def save_image(path: Path, size: tuple[int, int] = (40, 36), seed: int = 0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
+    return save_noise(path, size, seed)
 
 
 def files(folder: Path) -> list[str]:
@@ -161,7 +158,13 @@ def test_existing_files_need_force(run: Run, here: Path, capsys: pytest.CaptureF
         ("decompress", "a.hfc", "-o", "a.jpg"),
         ("compress", "a.png", "--jobs", "0"),
         ("compress", "a.png", "--max-pixels", "-1"),
-        ("compress", "a.png", "--coding", "huffman"),
+        ("compress", "a.png", "--max-pixels", "0"),
+        ("compress", "a.png", "--coder", "huffman"),
+        ("compress", "a.png", "--coder", "context_coded"),
+        ("compress", "a.png", "--post-filter"),
+        ("compress", "a.png", "--switch-source", "left"),
+        ("decompress", "a.hfc", "--coder", "tables"),
+        ("decompress", "a.hfc", "--post-filter"),
         ("compress", "a.png", "--bpp", "0"),
         ("compress", "a.png", "--bpp", "1e3"),
         ("compress", "a.png", "--max-bytes", "0"),
@@ -274,15 +277,23 @@ def _only(name: str, read: Callable[..., ReadImage]) -> Callable[..., ReadImage]
     return checked
 
 
-def test_codings_are_all_real(run: Run, here: Path) -> None:
+def test_coders_are_all_real(run: Run, here: Path) -> None:
     save_image(here / "a.png", (64, 64))
-    pictures = set()
-    for coding in ("packed", "static", "context"):
-        assert run("compress", "a.png", "--coding", coding, "-o", f"{coding}.hfc") == 0
-        assert run("decompress", f"{coding}.hfc") == 0
-        pictures.add((here / f"{coding}.png").read_bytes())
+    pictures, coders = set(), ("fixed_length", "tables")
+    for coder in coders:
+        assert run("compress", "a.png", "--coder", coder, "-o", f"{coder}.hfc", "--no-post-filter") == 0
+        assert run("decompress", f"{coder}.hfc") == 0
+        pictures.add((here / f"{coder}.png").read_bytes())
     assert len(pictures) == 1
-    assert len({(here / f"{coding}.hfc").read_bytes() for coding in ("packed", "static", "context")}) == 3
+    assert len({(here / f"{coder}.hfc").read_bytes() for coder in coders}) == 2
+
+
+def test_a_decoder_may_take_switches_from_elsewhere(run: Run, here: Path) -> None:
+    save_image(here / "a.png", (64, 64))
+    assert run("compress", "a.png") == 0
+    for source in ("predicted", "top_left", "random"):
+        assert run("decompress", "a.hfc", "-o", f"{source}.png", "--switch-source", source) == 0
+    assert len({(here / f"{source}.png").read_bytes() for source in ("predicted", "top_left", "random")}) == 3
 
 
 def test_standard_streams(
@@ -320,7 +331,7 @@ def test_info_tells_without_a_checkpoint(
     data = (here / "a.hfc").read_bytes()
     assert item["file"] == "a.hfc" and (item["width"], item["height"]) == (40, 36)
     assert item["num_bytes"] == len(data) and item["bpp"] == pytest.approx(8 * len(data) / 1440)
-    assert item["checksum_ok"] is True and item["codec"] == "compressnet" and item["coding"] == "context"
+    assert item["checksum_ok"] is True and item["codec"] == "compressnet" and item["coder"] == "tables"
     assert item["num_header_bytes"] + item["num_payload_bytes"] == len(data)
     assert run("info", "a.hfc") == 0
     text = capsys.readouterr().out
@@ -368,9 +379,9 @@ def test_what_names_and_headers_tell_is_refused_without_torch(here: Path, checkp
     (here / "taken.hfc").touch()
     Image.new("L", (2001, 2000)).save(here / "large.png")
     save_huge_png(here / "huge.png", 16385, 16384)
-    for codec, coding, width in (("compressnet", "context", 2001), ("hific", "hyperprior", 134218)):
-        header = Header(fingerprint=b"1234", width=width, height=2000, codec=codec, coding=coding)
-        (here / f"{codec}.hfc").write_bytes(pack(header, [], b""))
+    for codec, width in (("compressnet", 2001), ("hific", 134218)):
+        header = Header(fingerprint=b"1234", width=width, height=2000, codec=codec, coder="tables")
+        (here / f"{codec}.hfc").write_bytes(pack(header, b""))
     commands = (
         (["compress", "huge.png"], "16385x16384 is above the limit of 268435456 pixels"),
         (["compress", "large.png", "--max-pixels", "4000000"], "2001x2000 is above the limit of 4000000 pixels"),

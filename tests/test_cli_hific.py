@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photos import save_noise
 from PIL import Image
 
 from hific.cli import conversions, main
@@ -21,6 +22,7 @@ from hific.cli.conversions import Failed, Made
 from hific.cli.plan import Input, Task
 from hific.cli.read_ahead import read_ahead
 from hific.codecs import pixel_limit
+from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
 
 MakeCheckpoint = Callable[..., Path]
@@ -31,9 +33,7 @@ RATES = {"low": 0.5, "mid": 2.0, "high": 8.0}
 
 
 def save_image(path: Path, size: tuple[int, int] = (100, 70), seed: int = 0) -> Path:
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
+    return save_noise(path, size, seed)
 
 
 def pixels_of(path: Path) -> np.ndarray:
@@ -127,7 +127,7 @@ def test_tiles_change_neither_symbols_nor_pixels(run: Run, here: Path, hific: st
     for tile in ("32", "0", "47"):
         assert run("compress", "a.png", "-o", f"{tile}.hfc", "--tile", tile) == 0
     codec = load_codec(hific)
-    tiled, whole, other = (codec.decode_symbols(Path(f"{tile}.hfc").read_bytes()) for tile in ("32", "0", "47"))
+    tiled, whole, other = (codec.decode_latent(Path(f"{tile}.hfc").read_bytes())[:2] for tile in ("32", "0", "47"))
     for ours, theirs, again in zip(tiled, whole, other, strict=True):
         # Float rounding may tip a latent that lies in the middle between two symbols.
         assert np.abs(ours - theirs).max() <= 1 and (ours != theirs).mean() < 0.005
@@ -155,10 +155,10 @@ def test_info_of_hific_files(run: Run, here: Path, hific: str, capsys: pytest.Ca
     capsys.readouterr()
     assert run("info", "a.hfc", "--json") == 0
     (item,) = json.loads(capsys.readouterr().out)
-    assert (item["codec"], item["coding"], item["width"], item["height"]) == ("hific", "hyperprior", 100, 70)
+    assert (item["codec"], item["coder"], item["width"], item["height"]) == ("hific", "tables", 100, 70)
     assert item["num_bytes"] == os.path.getsize("a.hfc") and item["num_header_bytes"] <= 20
     assert run("info", "a.hfc") == 0
-    assert f"hific model {item['fingerprint']}, coding hyperprior" in capsys.readouterr().out
+    assert f"hific model {item['fingerprint']}, coder tables" in capsys.readouterr().out
 
 
 def test_damaged_files_are_one_line_each(run: Run, here: Path, hific: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,7 +262,7 @@ def test_sets_may_be_mixed(
         assert run("compress", "a.png", "-o", "mixed.hfc", "--force", "--max-bytes", str(limit), *both) == 0
         assert Path("mixed.hfc").read_bytes() == Path(f"{name}.hfc").read_bytes()
     assert run("decompress", "hific.hfc", "compressnet.hfc", "-o", "back", *both, "--tile", "32") == 0
-    assert run("compress", "a.png", "-o", "c.hfc", "--bpp", "99", *both, "--tile", "32", "--coding", "packed") == 0
+    assert run("compress", "a.png", "-o", "c.hfc", "--bpp", "99", *both, "--tile", "32", "--coder", "tables") == 0
     # 2001x2000 is beyond CompressNet, not beyond the set.
     Image.new("L", (2001, 2000)).save("large.png")
     capsys.readouterr()
@@ -279,11 +279,17 @@ def test_wrong_combinations_are_one_line(
     cases = (
         ((*ours, *theirs), "2 checkpoints, and nothing to choose by: limit the files with --bpp or --max-bytes"),
         (
-            (*ours, "--coding", "static"),
-            "--coding static is not for hific.ckpt: its model knows only hyperprior,",
+            (*ours, "--coder", "fixed_length"),
+            "hific.ckpt: --coder fixed_length: hific_tiny has tables: leave it out",
         ),
-        ((*theirs, "--tile", "512"), "--tile 512 is not for compressnet.ckpt: CompressNet codes an image whole"),
-        ((*theirs, "--precision", "bfloat16"), "--precision bfloat16 is not for compressnet.ckpt: CompressNet runs in"),
+        ((*ours, "--post-filter"), "hific.ckpt: --post-filter: hific_tiny has no post-filter: leave it out"),
+        (
+            (*ours, *theirs, "--bpp", "1", "--switch-source", "random"),
+            "compressnet.ckpt: --switch-source random: only for models that predict switches; this one's are none",
+        ),
+        ((*theirs, "--tile", "512"), "--tile 512 is not for compressnet.ckpt: only hific has it: leave it out"),
+        ((*theirs, "--precision", "bfloat16"), "--precision bfloat16 is not for compressnet.ckpt: only hific has it"),
+        ((*ours, "--switch-source", "random"), "--switch-source random is not for hific.ckpt: only compressnet has it"),
         ((*ours, "--checkpoint", "absent.ckpt", "--bpp", "1"), "absent.ckpt: no such checkpoint"),
         ((*ours, "--checkpoint", "a.png", "--bpp", "1"), "a.png: damaged or cut short, or no checkpoint"),
     )
@@ -373,7 +379,7 @@ def test_the_next_image_is_read_while_the_present_one_is_coded(
         save_image(here / name)
     read = {name: threading.Event() for name in names}
     threads = {}
-    read_image, compress = conversions.read_image, load_codec(hific).__class__.compress
+    read_image, compress = conversions.read_image, LearnedCodec.compress
     following = iter([*names[1:], None])
 
     def reading(source: Path, **options: object) -> object:
@@ -388,7 +394,7 @@ def test_the_next_image_is_read_while_the_present_one_is_coded(
         return compress(codec, image)
 
     monkeypatch.setattr(conversions, "read_image", reading)
-    monkeypatch.setattr("hific.codecs.hyperprior_codec.HyperpriorCodec.compress", coding)
+    monkeypatch.setattr(LearnedCodec, "compress", coding)
     assert run("compress", *names) == 0
     assert threads == {"a.png": True, "b.png": False, "c.png": False}
     # Large ones wait on disk.
@@ -429,24 +435,22 @@ def test_memory_that_runs_out_costs_one_image(
     run: Run, here: Path, hific: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """torch raises RuntimeError for it; any other RuntimeError is a bug of ours and shows."""
-    from hific.codecs.hyperprior_codec import HyperpriorCodec
-
     for seed, name in enumerate(("a.png", "b.png")):
         save_image(here / name, (40 + seed, 24))
-    plain = HyperpriorCodec.compress
+    plain = LearnedCodec.compress
 
     def scarce(message: str) -> Callable[..., bytes]:
-        def compress(self: HyperpriorCodec, image: np.ndarray) -> bytes:
+        def compress(self: LearnedCodec, image: np.ndarray) -> bytes:
             if image.shape[1] == 40:
                 raise RuntimeError(message)
             return plain(self, image)
 
         return compress
 
-    monkeypatch.setattr(HyperpriorCodec, "compress", scarce("DefaultCPUAllocator: can't allocate memory"))
+    monkeypatch.setattr(LearnedCodec, "compress", scarce("DefaultCPUAllocator: can't allocate memory"))
     assert run("compress", "a.png", "b.png") == 1
     assert "a.png: memory ran out" in capsys.readouterr().err and Path("b.hfc").exists()
     assert not Path("a.hfc").exists()
-    monkeypatch.setattr(HyperpriorCodec, "compress", scarce("shapes do not match"))
+    monkeypatch.setattr(LearnedCodec, "compress", scarce("shapes do not match"))
     with pytest.raises(RuntimeError, match="shapes"):
         run("compress", "a.png")

@@ -1,4 +1,4 @@
-"""evaluate.py from checkpoints to a folder of results: codings and controls are rows, files are real."""
+"""evaluate.py from checkpoints to a folder of results: coders and controls are rows, files are real."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from hific.codecs.compressnet_coding import CompressNetCoding
 from hific.codecs.load import checkpoint_entry, load_codec
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.row_files import read_rows
+from hific.fitting.channel_tables import fit_channel_tables
 from hific.models.compressnet import CompressNet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-CODINGS = ("packed", "static", "context")
+CODERS = ("fixed_length", "tables")
 Evaluate = Callable[..., list[Measurement]]
 
 
@@ -30,13 +30,13 @@ Evaluate = Callable[..., list[Measurement]]
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with sae_spn.ckpt, sae.ckpt and swwae.ckpt: tiny, with random weights."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    latents = [np.random.default_rng(0).integers(0, 5, (4, 8, 8)).astype(np.int8)]
+    latents = [np.random.default_rng(0).integers(0, 5, (4, 8, 8))]
     for name, switches in (("sae_spn", "predicted"), ("sae", "none"), ("swwae", "transmitted")):
         torch.manual_seed(0)
         model = CompressNet(widths=(4, 4, 4, 4, 8), residual_blocks=1, latent_channels=4, switches=switches)
         counts = [np.zeros((width, 4), np.int64) for width in model.widths[:4]] if switches == "transmitted" else None
         info = {"data": "bundled", "steps": 20, "perceptual_term": name != "sae"}
-        entry = checkpoint_entry(name, model, CompressNetCoding.fit(latents, counts), info)
+        entry = checkpoint_entry(name, model, fit_channel_tables(latents, counts, num_channels=4), info)
         weights = {f"model.{key}": value for key, value in model.state_dict().items()}
         torch.save({"state_dict": weights, "hific": entry}, folder / f"{name}.ckpt")
     return folder
@@ -74,24 +74,24 @@ def evaluate(script: ModuleType, photos: Path, tmp_path: Path) -> Evaluate:
     return run
 
 
-def test_codings_and_controls_are_rows_with_real_files(evaluate: Evaluate, checkpoints: Path, tmp_path: Path) -> None:
+def test_coders_and_controls_are_rows_with_real_files(evaluate: Evaluate, checkpoints: Path, tmp_path: Path) -> None:
     path = checkpoints / "sae_spn.ckpt"
     rows = evaluate(f"checkpoint={path}", "codec.avif.speed=10")
     face = {row.system: row for row in rows if row.image == "face"}
-    learned = [f"sae_spn, {coding}" for coding in CODINGS]
-    controls = [f"sae_spn, context, {source} switches" for source in ("top_left", "random", "oracle")]
+    learned = [f"sae_spn, {coder}" for coder in CODERS]
+    controls = [f"sae_spn, tables, {source} switches" for source in ("top_left", "random", "oracle")]
     assert list(face) == [*learned, *controls, "jpeg", "jpeg2000", "webp", "avif"]
-    for system, coding in zip(learned, CODINGS, strict=True):
-        data = (tmp_path / "files" / f"sae_spn-{coding}" / "face.hfc").read_bytes()
+    for system, coder in zip(learned, CODERS, strict=True):
+        data = (tmp_path / "files" / f"sae_spn-{coder}" / "face.hfc").read_bytes()
         assert face[system].num_bytes == len(data)
         assert load_codec(path).decompress(data).size == (112, 96)
-    assert {face[name].num_bytes for name in controls} == {face["sae_spn, context"].num_bytes}
+    assert {face[name].num_bytes for name in controls} == {face["sae_spn, tables"].num_bytes}
     assert [name for name, row in face.items() if "not decodable" in row.note] == [controls[2]]
     assert (
         len({face[name].metrics["psnr"] for name in (*learned, *controls)}) == 4
-    )  # the codings agree, controls differ
-    assert 0 <= face["sae_spn, context"].metrics["switch_accuracy"] <= 1
-    assert all(face[name].max_bytes == face["sae_spn, context"].num_bytes for name in ("jpeg", "avif"))
+    )  # the coders agree, controls differ
+    assert 0 <= face["sae_spn, tables"].metrics["switch_accuracy"] <= 1
+    assert all(face[name].max_bytes == face["sae_spn, tables"].num_bytes for name in ("jpeg", "avif"))
     assert read_rows(tmp_path / "measurements.csv") == rows
     report = (tmp_path / "report.md").read_text()
     assert "torn.png cannot be read" in report and "| steps | 20 |" in report
@@ -103,32 +103,32 @@ def test_codings_and_controls_are_rows_with_real_files(evaluate: Evaluate, check
 def test_several_checkpoints_with_transmitted_switches_counted(evaluate: Evaluate, checkpoints: Path) -> None:
     paths = ",".join(str(checkpoints / f"{name}.ckpt") for name in ("sae", "swwae"))
     rows = evaluate(
-        f"checkpoint=[{paths}]", "names=[first,second]", "codings=[context]", "classical=[webp]", "match_to=each"
+        f"checkpoint=[{paths}]", "names=[first,second]", "coders=[tables]", "classical=[webp]", "match_to=each"
     )
     size = {row.system: row.num_bytes for row in rows if row.image == "face"}
-    assert list(size) == ["first, context", "second, context", "webp <= first, context", "webp <= second, context"]
-    assert size["second, context"] > 20 * size["first, context"]
+    assert list(size) == ["first, tables", "second, tables", "webp <= first, tables", "webp <= second, tables"]
+    assert size["second, tables"] > 20 * size["first, tables"]
 
 
 def test_models_of_different_families_stand_side_by_side(
     evaluate: Evaluate, checkpoints: Path, make_hific_checkpoint: Callable[..., Path]
 ) -> None:
-    """Each in all of its own codings; only HiFiC has likelihoods, whose estimate stands beside the file's bpp."""
+    """By each of its own latent coders; only HiFiC has likelihoods, whose estimate stands beside the file's bpp."""
     paths = f"[{checkpoints / 'sae.ckpt'},{make_hific_checkpoint(deviation=8.0)}]"
     rows = evaluate(f"checkpoint={paths}", "names=[sae,hific]", "classical=[jpeg]", "controls=false")
     face = {row.system: row for row in rows if row.image == "face"}
-    assert list(face) == [*(f"sae, {coding}" for coding in CODINGS), "hific, hyperprior", "jpeg"]
-    estimate = face["hific, hyperprior"].metrics["estimated_bpp"]
-    assert 0 < face["hific, hyperprior"].bpp <= 1.01 * estimate + 24 * 8 / (112 * 96)
-    assert "estimated_bpp" not in face["sae, context"].metrics
-    with pytest.raises(ValueError, match="hific has hyperprior"):
-        evaluate(f"checkpoint={paths}", "names=[sae,hific]", "codings=[static]")
-    last = evaluate(f"checkpoint={paths}", "names=[sae,hific]", "codings=last", "classical=[]", "controls=false")
-    assert {row.system for row in last} == {"sae, context", "hific, hyperprior"}
+    assert list(face) == [*(f"sae, {coder}" for coder in CODERS), "hific, tables", "jpeg"]
+    estimate = face["hific, tables"].metrics["estimated_bpp"]
+    assert 0 < face["hific, tables"].bpp <= 1.01 * estimate + 24 * 8 / (112 * 96)
+    assert "estimated_bpp" not in face["sae, tables"].metrics
+    with pytest.raises(ValueError, match="hific has tables"):
+        evaluate(f"checkpoint={paths}", "names=[sae,hific]", "coders=[fixed_length]")
+    last = evaluate(f"checkpoint={paths}", "names=[sae,hific]", "coders=last", "classical=[]", "controls=false")
+    assert {row.system for row in last} == {"sae, tables", "hific, tables"}
 
 
 def test_a_run_without_perceptual_term_is_a_warning(evaluate: Evaluate, checkpoints: Path, tmp_path: Path) -> None:
-    evaluate(f"checkpoint={checkpoints / 'sae.ckpt'}", "codings=[packed]", "classical=[]", "num_images=1")
+    evaluate(f"checkpoint={checkpoints / 'sae.ckpt'}", "coders=[fixed_length]", "classical=[]", "num_images=1")
     assert "sae was trained without a perceptual term" in (tmp_path / "report.md").read_text()
 
 

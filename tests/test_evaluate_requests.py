@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from hific.codecs.compressnet_coding import CompressNetCoding
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from hific.codecs.load import checkpoint_entry
 from hific.evaluation.measurement import Measurement
+from hific.fitting.channel_tables import fit_channel_tables
 from hific.models.compressnet import CompressNet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -30,7 +30,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sae of size tiny with random weights."""
     torch.manual_seed(0)
     model = CompressNet(widths=(4, 4, 4, 4, 8), residual_blocks=1, latent_channels=4, switches="none")
-    tables = CompressNetCoding.fit([np.random.default_rng(0).integers(0, 5, (4, 8, 8)).astype(np.int8)], None)
+    tables = fit_channel_tables([np.random.default_rng(0).integers(0, 5, (4, 8, 8))], num_channels=4)
     weights = {f"model.{key}": value for key, value in model.state_dict().items()}
     path = tmp_path_factory.mktemp("checkpoint") / "sae.ckpt"
     torch.save({"state_dict": weights, "hific": checkpoint_entry("sae", model, tables, {"size": "tiny"})}, path)
@@ -68,7 +68,7 @@ def evaluate(script: ModuleType, photos: Path, checkpoint: Path, tmp_path: Path)
                 f"output_dir={tmp_path / 'out'}",
                 f"checkpoint={checkpoint}",
             ]
-            config = compose("evaluate", overrides=[*common, "codings=[packed]", "classical=[]", *overrides])
+            config = compose("evaluate", overrides=[*common, "coders=[fixed_length]", "classical=[]", *overrides])
         return script.evaluate(config)
 
     return run
@@ -78,15 +78,16 @@ def evaluate(script: ModuleType, photos: Path, checkpoint: Path, tmp_path: Path)
     ("override", "message"),
     [
         ("split=tets", "split: there is no tets; there is: train, val, test"),
-        ("codings=[packed,foo]", "codings: there is no foo; there is: packed, static, context"),
-        ("codings=[]", "name at least one of packed"),
+        ("coders=[tables,foo]", "coders: there is no foo; there is: fixed_length, tables, context_coded"),
+        ("coders=[last,tables]", "coders: there is no last"),
+        ("coders=[context_coded]", r"coders=\['context_coded'\]: sae has fixed_length, tables"),
         ("classical=[foo]", "classical: there is no foo; there is: jpeg, jpeg2000, webp, avif"),
         ("panel.images=[nope]", "panel.images: there is no nope; there is: face, suit"),
-        ("panel.systems=[nope]", "panel.systems: there is no nope; there is: sae, packed"),
+        ("panel.systems=[nope]", "panel.systems: there is no nope; there is: sae, fixed_length"),
         ("device=gpu", "device=gpu cannot be used here"),
         ("weights.dir=/nonexist", "weights.dir=/nonexist: there is no such folder"),
         ("weights.inception=/nonexist.pth", "weights.inception=/nonexist.pth: there is no such file"),
-        ("max_pixels=100", r"face.png, 112x96, is above max_pixels=100"),
+        ("max_pixels=100", r"left out: face.png: sae: 112x96 is above the limit of 100 pixels"),
     ],
 )
 def test_a_slip_is_refused_by_name_before_anything_is_coded(
@@ -104,8 +105,8 @@ def test_a_device_that_is_not_there_is_refused(evaluate: Evaluate, script: Modul
 
 
 def test_one_name_does_for_a_list(evaluate: Evaluate) -> None:
-    rows = evaluate("codings=static", "classical=webp", "panel.images=suit", 'panel.systems="sae, static"')
-    assert list(dict.fromkeys(row.system for row in rows)) == ["sae, static", "webp"]
+    rows = evaluate("coders=tables", "classical=webp", "panel.images=suit", 'panel.systems="sae, tables"')
+    assert list(dict.fromkeys(row.system for row in rows)) == ["sae, tables", "webp"]
 
 
 def test_a_photo_above_the_limit_is_left_out_and_said_to_be(
@@ -114,7 +115,7 @@ def test_a_photo_above_the_limit_is_left_out_and_said_to_be(
     with caplog.at_level(logging.WARNING):
         rows = evaluate("max_pixels=8000")  # 64x100 is padded to 64x112, 112x96 is 10752 pixels
     assert {row.image for row in rows if not row.is_set} == {"suit"}
-    sentence = "left out: face.png, 112x96, is above max_pixels=8000"
+    sentence = "left out: face.png: sae: 112x96 is above the limit of 8000 pixels"
     assert sentence in (tmp_path / "out" / "report.md").read_text() and sentence in caplog.text
 
 
@@ -133,7 +134,7 @@ def test_the_end_shows_the_means_and_says_where_results_are(
         rows = evaluate("num_images=1")
     assert caplog.messages[-1].startswith("report.md, table.md, panel.png and measurements")
     assert caplog.messages[-1].endswith(f" in {tmp_path / 'out'}")
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "sae, packed" in line]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "sae, fixed_length" in line]
     assert f" {rows[0].num_bytes} " in line and f"{rows[0].metrics['psnr']:.2f}" in line
 
 
@@ -147,6 +148,6 @@ def test_help_explains_the_main_options_on_a_screen() -> None:
     command = [sys.executable, "evaluate.py", "--help"]
     text = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
     assert len(text.splitlines()) <= 25 and text.count("python evaluate.py checkpoint=") == 2
-    options = ("data=", "data.root=", "codings=", "classical=", "match_to=", "weights.dir=", "panel.images=")
+    options = ("data=", "data.root=", "coders=", "classical=", "match_to=", "weights.dir=", "panel.images=")
     assert all(f"\n{option}" in text for option in (*options, "panel.systems=", "checkpoint="))
     assert "output_dir=" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,18 +47,27 @@ def load_from_options(options: argparse.Namespace) -> Models:
         raise UsageError("--device cuda: torch finds no CUDA device here")
     # Jobs share the cores that torch would give to one image.
     torch.set_num_threads(max(1, torch.get_num_threads() // options.jobs))
+    codecs = []
     try:
         families = [_family_of(path) for path in paths]
         chosen = _chosen_by_family(options, paths, families)
-        codecs = [
-            load_codec(path, device=options.device, **chosen.get(family or "", {}))
-            for path, family in zip(paths, families, strict=True)
-        ]
+        for path, family in zip(paths, families, strict=True):
+            try:
+                codecs.append(load_codec(path, device=options.device, **chosen.get(family or "", {})))
+            except OptionError as error:
+                raise UsageError(f"{path}: {_as_written(error)}: leave it out, or choose otherwise") from error
     except CheckpointError as error:
         raise UsageError(str(error)) from error
-    except OptionError as error:
-        raise UsageError(f"{', '.join(paths)}: --{error}: leave it out, or choose one of these") from error
     return Models(paths, CodecSet(codecs))
+
+
+def _as_written(error: OptionError) -> str:
+    """Its message with the option as the command line has it: `post_filter=True` is `--post-filter`."""
+    return re.sub(
+        r"^(\w+)=(\w+)",
+        lambda found: f"--{found[1].replace('_', '-')}" + ("" if found[2] == "True" else f" {found[2]}"),
+        str(error),
+    )
 
 
 def _named_paths(options: argparse.Namespace) -> list[str]:

@@ -54,7 +54,9 @@ class ChannelPrior:
         return self.num_levels // 2
 
     def code_hyper_symbols(self, coder: RangeCoder, hyper_symbols: Ints) -> Ints:
-        return hyper_symbols  # [0, 0, 0]: there are none
+        if hyper_symbols.size:
+            raise ValueError(f"hyper-symbols {hyper_symbols.shape}, and there are none of this model")
+        return hyper_symbols
 
     def predict(self, hyper_symbols: Ints, height: int, width: int) -> Prediction:
         shape = (self.latent_channels, height, width)

@@ -82,11 +82,14 @@ class HyperPrior:
         return self.latent_tables
 
     def code_hyper_symbols(self, coder: RangeCoder, hyper_symbols: Ints) -> Ints:
-        """int32 [N, hz, wz] of -HYPER_LIMIT..HYPER_LIMIT, channel by channel."""
+        """int32 [N, hz, wz], channel by channel. ValueError unless they are as of `clip_hyper_symbols`."""
+        if hyper_symbols.dtype != np.int32 or hyper_symbols.ndim != 3 or len(hyper_symbols) != self.hyper_channels:
+            raise ValueError(f"hyper-symbols {hyper_symbols.dtype} {hyper_symbols.shape} are not of this model")
+        if not _are_coded(hyper_symbols):
+            raise ValueError("hyper-symbols beyond the limit: make them with clip_hyper_symbols")
         table_ids = np.repeat(np.arange(len(hyper_symbols), dtype=np.int32), hyper_symbols[0].size)
         coded = self.hyper_tables.code(coder, hyper_symbols.ravel(), table_ids).reshape(hyper_symbols.shape)
-        # -(-2**31) is no int32.
-        if max(int(coded.max()), -int(coded.min())) > HYPER_LIMIT:
+        if not _are_coded(coded):
             raise CorruptedError("the coded stream holds a hyper-symbol that no encoder writes")
         return coded
 
@@ -116,6 +119,11 @@ class HyperPrior:
             SymbolTables.from_state(hyper),
             SymbolTables.from_state(latent),
         )
+
+
+def _are_coded(hyper_symbols: Ints) -> bool:
+    # -(-2**31) is no int32.
+    return -HYPER_LIMIT <= int(hyper_symbols.min()) and int(hyper_symbols.max()) <= HYPER_LIMIT
 
 
 def clip_hyper_symbols(hyper_latent: Floats) -> Ints:

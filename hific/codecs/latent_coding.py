@@ -111,8 +111,14 @@ class LatentCoding:
     post_filter: PostFilter | None = None
 
     def __post_init__(self) -> None:
-        if self.context_coded is not None and self.context_coded.options.num_channels != self.prior.latent_channels:
+        if self.context_coded is None:
+            return
+        if self.context_coded.options.num_channels != self.prior.latent_channels:
             raise ValueError("latent coding: the context model is for a latent of other channels")
+        # A checkpoint keeps the prior's alone.
+        kept, own = self.prior.tables.state(), self.context_coded.tables.state()
+        if not all(np.array_equal(own[name], array) for name, array in kept.items()):
+            raise ValueError("latent coding: the context model is for other tables")
 
     @cached_property
     def coders(self) -> Mapping[str, LatentCoder]:
@@ -128,10 +134,10 @@ class LatentCoding:
     def code(self, coder: RangeCoder, latent_coder: LatentCoder, source: UncodedLatent) -> CodedLatent:
         """Codes a latent, either way. A decoder takes only the shapes of `source`.
 
-        Raises ValueError for a latent that is not finite or out of range; from a decoder, a BitstreamError for what no
-        encoder writes.
+        Raises ValueError for a latent that is not finite, for anything out of range and for other shapes than the
+        model's; from a decoder, a BitstreamError for what no encoder writes.
         """
-        self._check_shapes(source)
+        self._check(source)
         hyper_symbols = self.prior.code_hyper_symbols(coder, source.hyper_symbols)
         prediction = self.prior.predict(hyper_symbols, *source.latent.shape[1:])
         symbols = latent_coder.code(coder, self._rounded(source.latent - prediction.means), prediction.table_ids)
@@ -156,7 +162,7 @@ class LatentCoding:
             raise ValueError("the latent has values that are not finite, or too large: the model has diverged")
         return rounded.astype(np.int32)
 
-    def _check_shapes(self, source: UncodedLatent) -> None:
+    def _check(self, source: UncodedLatent) -> None:
         latent = source.latent
         if latent.ndim != 3 or latent.dtype != np.float32 or 0 in latent.shape:
             raise ValueError(f"a latent is float32 [C, h, w], not {latent.dtype} {latent.shape}")
@@ -165,6 +171,9 @@ class LatentCoding:
         channels = [len(tables) for tables in self.side_tables]
         if [len(plane) for plane in source.side_information] != channels:
             raise ValueError(f"side information of {channels} channels is due")
+        for tables, plane in zip(self.side_tables, source.side_information, strict=True):
+            if plane.dtype != np.int8 or plane.ndim != 3 or not _all_inside(tables, plane):
+                raise ValueError("side information is int8 [k, h, w] of values that its tables have")
 
     def description(self) -> dict[str, Any]:
         """Plain values for a checkpoint, beside `state`."""
@@ -189,28 +198,42 @@ class LatentCoding:
         """`make_prior`: a prior of its arrays. Raises ValueError or KeyError where the rest is not what `description`
         and `state` gave, CheckpointError where a fitted part does not do here what it did."""
         prior = make_prior(_part(state, _PRIOR))
-        side, context, post_filter = (_part(state, prefix) for prefix in (_SIDE, _CONTEXT, _POST_FILTER))
-        num_planes = len({name.split(".")[0] for name in side})
-        return cls(
-            prior,
-            tuple(SymbolTables.from_state(_part(side, f"{index}.")) for index in range(num_planes)),
-            ContextCoded.from_parts(description["context_coded"], context, prior.tables) if context else None,
-            PostFilter.from_parts(description["post_filter"], post_filter) if post_filter else None,
-        )
+        side = _part(state, _SIDE)
+        side_tables = tuple(SymbolTables.from_state(_part(side, f"{plane}.")) for plane in range(_num_planes(side)))
+        context_coded = post_filter = None
+        if "context_coded" in description:
+            context_coded = ContextCoded.from_parts(
+                description["context_coded"], _part(state, _CONTEXT), prior.tables
+            )
+        if "post_filter" in description:
+            post_filter = PostFilter.from_parts(description["post_filter"], _part(state, _POST_FILTER))
+        coding = cls(prior, side_tables, context_coded, post_filter)
+        if coding.description() != dict(description) or coding.state().keys() != state.keys():
+            raise ValueError("latent coding: there is more in the checkpoint than a model has")
+        return coding
 
 
 def _part(state: Mapping[str, NDArray[np.integer]], prefix: str) -> Arrays:
     return {name.removeprefix(prefix): np.asarray(one) for name, one in state.items() if name.startswith(prefix)}
 
 
+def _num_planes(side: Mapping[str, Any]) -> int:
+    return len({name.split(".")[0] for name in side})
+
+
 def _code_plane(coder: RangeCoder, plane: NDArray[np.int8], tables: SymbolTables) -> NDArray[np.int8]:
     """Values [k, h, w], with a table per channel."""
     table_ids = np.repeat(np.arange(len(plane), dtype=np.int32), plane[0].size)
-    coded = tables.code(coder, plane.astype(np.int32).ravel(), table_ids)
-    inside = (coded >= tables.offsets[table_ids]) & (coded < tables.offsets[table_ids] + tables.sizes[table_ids])
-    if not inside.all():
+    coded = tables.code(coder, plane.astype(np.int32).ravel(), table_ids).reshape(plane.shape)
+    if not _all_inside(tables, coded):
         raise CorruptedError("the coded stream holds side information that no encoder writes")
-    return coded.astype(np.int8).reshape(plane.shape)
+    return coded.astype(np.int8)
+
+
+def _all_inside(tables: SymbolTables, plane: NDArray[np.integer]) -> bool:
+    """Whether all values [k, h, w] have an entry in their channel's table."""
+    starts, sizes = tables.offsets[:, None, None], tables.sizes[:, None, None]
+    return bool(((plane >= starts) & (plane < starts + sizes)).all())
 
 
 def holds(coded: CodedLatent, source: UncodedLatent) -> bool:

@@ -1,4 +1,4 @@
-"""Codecs of tiny checkpoints."""
+"""Codecs of tiny checkpoints, of every system and with every kind of context model."""
 
 from __future__ import annotations
 
@@ -7,19 +7,52 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from photos import photo
+from small_codecs import SWITCHES, wake, with_context
 
 from hific.codecs.learned_codec import LearnedCodec
-from hific.codecs.load import load_codec
+from hific.codecs.load import checkpoint_entry, load_codec
 
 MakeCheckpoint = Callable[..., Path]
 MakeCodec = Callable[..., LearnedCodec]
 
+@pytest.fixture
+def make_system(make_checkpoint: MakeCheckpoint, make_hific_checkpoint: MakeCheckpoint) -> MakeCheckpoint:
+    """`make(system, seed=..., ...)`: the checkpoint of one of SWITCHES, or of `hific`."""
+
+    def make(system: str, *, seed: int = 0, **arguments: Any) -> Path:
+        name = f"{system}{seed}.ckpt"
+        if system == "hific":
+            return make_hific_checkpoint(name, seed=seed, **arguments)
+        return make_checkpoint(name, seed=seed, switches=SWITCHES[system], **arguments)
+
+    return make
+
 
 @pytest.fixture
-def make_codec(make_checkpoint: MakeCheckpoint) -> MakeCodec:
-    """`make(seed=..., switches=..., ...)`: a tiny CompressNet with those options of its codec."""
+def make_codec(make_system: MakeCheckpoint) -> MakeCodec:
+    """`make(system, seed=..., ...)`: with those options of its codec."""
 
-    def make(*, seed: int = 0, switches: str = "none", **options: Any) -> LearnedCodec:
-        return load_codec(make_checkpoint(f"{switches}{seed}.ckpt", seed=seed, switches=switches), **options)
+    def make(system: str, *, seed: int = 0, **options: Any) -> LearnedCodec:
+        return wake(load_codec(make_system(system, seed=seed), **options))
+
+    return make
+
+
+@pytest.fixture
+def make_context(make_system: MakeCheckpoint) -> MakeCheckpoint:
+    """`make(kind, system, ...)`: the same tiny networks each time, with a context model of that kind, fitted to what
+    they make of four photos."""
+
+    def make(kind: str, system: str = "hific", **options: Any) -> Path:
+        path = make_system(system)
+        codec = load_codec(path)
+        coding = with_context(codec, [photo(96, 80, seed) for seed in range(4)], kind, **options)
+        checkpoint = torch.load(path, weights_only=True)
+        checkpoint["hific"] = checkpoint_entry(f"{system}_{kind}", codec.model, coding, {})
+        named = path.with_name(f"{system}_{kind}{len(options)}.ckpt")
+        torch.save(checkpoint, named)
+        return named
 
     return make

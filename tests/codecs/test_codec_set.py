@@ -6,13 +6,13 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from photos import noise
 
 import hific
 from hific.codecs.codec_set import CodecSet
-from hific.codecs.families import AnyCodec
+from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
 from hific.codecs.pixel_limit import estimated_tiled_memory
 from hific.errors import BitstreamError, NoFileFitsError, TooLargeError, WrongModelError
@@ -21,18 +21,14 @@ from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 MakeCheckpoint = Callable[..., Path]
 
 
-def photo(width: int, height: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
 @pytest.fixture
-def codecs(make_hific_checkpoint: MakeCheckpoint, make_checkpoint: MakeCheckpoint) -> list[AnyCodec]:
+def codecs(make_hific_checkpoint: MakeCheckpoint, make_checkpoint: MakeCheckpoint) -> list[LearnedCodec]:
     paths = [make_hific_checkpoint(f"{deviation}.ckpt", deviation=deviation) for deviation in (0.5, 8.0)]
     return [load_codec(path) for path in (*paths, make_checkpoint("compressnet.ckpt"))]
 
 
-def test_the_outcome_is_the_largest_that_fits_in_whatever_order(codecs: list[AnyCodec]) -> None:
-    image = photo(60, 50)
+def test_the_outcome_is_the_largest_that_fits_in_whatever_order(codecs: list[LearnedCodec]) -> None:
+    image = noise(60, 50)
     files = sorted((codec.compress(image) for codec in codecs), key=len)
     sizes = [len(data) for data in files]
     assert len(set(sizes)) == 3
@@ -44,8 +40,8 @@ def test_the_outcome_is_the_largest_that_fits_in_whatever_order(codecs: list[Any
             assert several.codec_of(data) is codec
 
 
-def test_none_fits(codecs: list[AnyCodec]) -> None:
-    image = photo(60, 50)
+def test_none_fits(codecs: list[LearnedCodec]) -> None:
+    image = noise(60, 50)
     smallest = min(len(codec.compress(image)) for codec in codecs)
     for limit in (smallest - 1, 1, 0):
         with pytest.raises(NoFileFitsError, match=f"at most {limit} bytes.* the smallest takes {smallest} ") as refused:
@@ -55,8 +51,8 @@ def test_none_fits(codecs: list[AnyCodec]) -> None:
     assert isinstance(refused.value, ValueError) and not isinstance(refused.value, BitstreamError)
 
 
-def test_files_go_to_the_codec_that_made_them(codecs: list[AnyCodec]) -> None:
-    image = photo(33, 40)
+def test_files_go_to_the_codec_that_made_them(codecs: list[LearnedCodec]) -> None:
+    image = noise(33, 40)
     several = CodecSet(codecs)
     for codec in codecs:
         data = codec.compress(image)
@@ -71,9 +67,9 @@ def test_files_go_to_the_codec_that_made_them(codecs: list[AnyCodec]) -> None:
         assert not isinstance(noticed.value, WrongModelError), "damage is told as such"
 
 
-def test_a_limit_on_pixels_leaves_out_whom_it_concerns(make_checkpoint: MakeCheckpoint, codecs: list[AnyCodec]) -> None:
+def test_a_limit_on_pixels_leaves_out_whom_it_concerns(make_checkpoint: MakeCheckpoint, codecs: list[LearnedCodec]) -> None:
     small = load_codec(make_checkpoint("small.ckpt"), max_pixels=5000)
-    image = photo(100, 70)
+    image = noise(100, 70)
     data, codec = CodecSet([small, codecs[0]]).compress_within(image, 10**6)
     assert codec is codecs[0] and data == codec.compress(image)
     with pytest.raises(TooLargeError, match="limit of 5000 pixels"):
@@ -84,11 +80,11 @@ def test_a_limit_on_pixels_leaves_out_whom_it_concerns(make_checkpoint: MakeChec
 
 
 def test_memory_that_is_short_fails_the_image_and_does_not_choose_the_codec(
-    make_checkpoint: MakeCheckpoint, codecs: list[AnyCodec], monkeypatch: pytest.MonkeyPatch
+    make_checkpoint: MakeCheckpoint, codecs: list[LearnedCodec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which codec is taken must not depend on what else runs."""
     wide = load_codec(make_checkpoint("wide.ckpt", widths=(40, 4, 4, 4, 4)))
-    image = photo(320, 320)
+    image = noise(320, 320)
     data = codecs[0].compress(image)
     monkeypatch.setattr("hific.codecs.pixel_limit.available_memory", lambda: 80_000_000)
     assert CodecSet(codecs[:1]).compress_within(image, 10**6).data == data

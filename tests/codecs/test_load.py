@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import struct
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from photos import noise
 
 import hific
 from hific.codecs.fingerprint import model_fingerprint
-from hific.codecs.load import load_codec
+from hific.codecs.load import ENTRY_TYPES, checkpoint_entry, load_codec
 from hific.errors import BitstreamError, CheckpointError
 
 MakeCheckpoint = Callable[..., Path]
@@ -34,8 +36,8 @@ def edited(path: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
 
 def test_two_loads_are_one_codec(make_checkpoint: MakeCheckpoint) -> None:
     path = make_checkpoint(switches="predicted")
-    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    first, second = hific.load_codec(path), load_codec(str(path), coding="packed")
+    image = noise(40, 40)
+    first, second = hific.load_codec(path), load_codec(str(path), coder="fixed_length")
     assert first.fingerprint == second.fingerprint and first.name == "tiny"
     assert second.decompress(first.compress(image)).tobytes() == first.decompress(first.compress(image)).tobytes()
     assert not first.model.training and {p.device.type for p in first.model.parameters()} == {"cpu"}
@@ -155,9 +157,11 @@ def test_a_target_is_never_imported(
     edits: list[Callable[[dict[str, Any]], object]] = [
         lambda entry: entry["arguments"].update(target),
         lambda entry: entry["arguments"].update(widths=target),
-        lambda entry: entry.update(model="evil_module.Model"),
-        lambda entry: entry.update(model=target),
+        lambda entry: entry.update(family="evil_module.Model"),
+        lambda entry: entry.update(family=target),
         lambda entry: entry.update(arguments=target),
+        lambda entry: entry["coding"].update(context_coded=target),
+        lambda entry: entry["coding"].update(context_coded={"kind": "evil_module.Model"}),
     ]
     for edit in edits:
         path = edited(make_checkpoint(), lambda checkpoint, edit=edit: edit(checkpoint["hific"]))
@@ -169,17 +173,21 @@ def test_a_target_is_never_imported(
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c["hific"].update(format_version=2), "newer"),
-        (lambda c: c["hific"].update(format_version="1"), "unknown checkpoint format"),
-        (lambda c: c["hific"].update(model="other"), "known: compressnet"),
-        (lambda c: c["hific"].pop("coding"), "coding"),
-        (lambda c: c["hific"]["coding"].update(extra=3), "not tensors"),
+        (lambda c: c["hific"].update(format_version=3), "newer version .format 3, known is 2.: upgrade"),
+        (lambda c: c["hific"].update(format_version=1), "unknown checkpoint format 1: train anew"),
+        (lambda c: c["hific"].update(format_version="2"), "unknown checkpoint format '2'"),
+        (lambda c: c["hific"].update(family="other"), "known: compressnet, hific"),
+        *((lambda c, name=name: c["hific"].pop(name), f"{name}.* is missing") for name in ENTRY_TYPES),
+        *((lambda c, name=name: c["hific"].update({name: 3}), f"{name}.* or no") for name in ENTRY_TYPES),
+        (lambda c: c["hific"]["tables"].update(extra=3), "not tensors"),
+        (lambda c: c["hific"]["tables"].update(extra=torch.zeros(1)), "fingerprint"),
+        (lambda c: c["hific"]["coding"].update(extra=3), "fingerprint"),
         (lambda c: c["hific"]["arguments"].update(depth=3), "no argument depth"),
         (lambda c: c["hific"]["arguments"].update(residual_blocks=2), "fingerprint"),
         (lambda c: c["hific"].update(fingerprint="00" * 32), "fingerprint"),
         (lambda c: c["state_dict"].popitem(), None),
         (lambda c: next(iter(c["state_dict"].values())).view(-1)[0].add_(1e-6), "fingerprint"),
-        (lambda c: next(iter(c["hific"]["coding"].values())).view(-1)[:1].add_(1), "fingerprint"),
+        (lambda c: next(iter(c["hific"]["tables"].values())).view(-1)[:1].add_(1), "fingerprint"),
     ],
 )
 def test_edited_checkpoints_are_refused(
@@ -194,12 +202,27 @@ def test_edited_checkpoints_are_refused(
         load_codec(edited(path, edit))
 
 
-def test_forged_fingerprints_do_not_get_past_the_shapes(make_checkpoint: MakeCheckpoint) -> None:
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda entry: entry["arguments"].update(latent_channels=5),
+        lambda entry: entry["arguments"].update(switches="transmitted"),
+        lambda entry: entry["tables"].pop("prior.sizes"),
+        lambda entry: entry["tables"].update(extra=torch.zeros(1)),
+        lambda entry: entry["coding"].update(extra=3),
+        lambda entry: entry["coding"].update(context_coded={}),
+        lambda entry: entry["coding"].update(post_filter={"side": 3}),
+    ],
+)
+def test_forged_fingerprints_do_not_get_past_what_a_model_is(
+    make_checkpoint: MakeCheckpoint, edit: Callable[[dict[str, Any]], object]
+) -> None:
     def forge(checkpoint: dict[str, Any]) -> None:
         entry = checkpoint["hific"]
-        entry["arguments"]["latent_channels"] = 5
+        edit(entry)
         weights = {key[6:]: value for key, value in checkpoint["state_dict"].items() if key.startswith("model.")}
-        entry["fingerprint"] = model_fingerprint("compressnet", entry["arguments"], weights, entry["coding"]).hex()
+        described = [entry["arguments"], entry["coding"]]
+        entry["fingerprint"] = model_fingerprint("compressnet", described, weights, entry["tables"]).hex()
 
     with pytest.raises(CheckpointError, match="does not fit"):
         load_codec(edited(make_checkpoint(), forge))
@@ -208,8 +231,8 @@ def test_forged_fingerprints_do_not_get_past_the_shapes(make_checkpoint: MakeChe
 def test_the_fingerprint_sees_values_names_shapes_and_types_but_no_order() -> None:
     a, b = torch.arange(6.0), torch.ones(2, 3)
 
-    def of(weights: dict[str, torch.Tensor], coding: dict[str, torch.Tensor], **arguments: Any) -> str:
-        return model_fingerprint("compressnet", arguments, weights, coding).hex()
+    def of(weights: dict[str, torch.Tensor], tables: dict[str, torch.Tensor], **arguments: Any) -> str:
+        return model_fingerprint("compressnet", [arguments, {}], weights, tables).hex()
 
     base = of({"a": a, "b": b}, {"t": b}, x=1, y=[1, 2])
     assert base == of({"b": b.clone(), "a": a}, {"t": b}, y=[1, 2], x=1) and len(base) == 64
@@ -222,7 +245,8 @@ def test_the_fingerprint_sees_values_names_shapes_and_types_but_no_order() -> No
         of({"a": a}, {"b": b, "t": b}, x=1, y=[1, 2]),
         of({"a": a, "b": b}, {"t": b * 2}, x=1, y=[1, 2]),
         of({"a": a, "b": b}, {"t": b}, x=2, y=[1, 2]),
-        model_fingerprint("other", {"x": 1, "y": [1, 2]}, {"a": a, "b": b}, {"t": b}).hex(),
+        model_fingerprint("other", [{"x": 1, "y": [1, 2]}, {}], {"a": a, "b": b}, {"t": b}).hex(),
+        model_fingerprint("compressnet", [{"x": 1, "y": [1, 2]}, {"z": 1}], {"a": a, "b": b}, {"t": b}).hex(),
     ]
     assert len({base, *others}) == len(others) + 1
 
@@ -237,13 +261,47 @@ def test_the_protocol_and_the_package_import_no_torch() -> None:
 def test_a_tensor_that_claims_more_than_it_stores_is_refused(make_hific_checkpoint: MakeCheckpoint) -> None:
     """A few bytes, viewed as 400 GB, must not be copied."""
     path = make_hific_checkpoint()
-    for group in ("state_dict", "coding"):
+    for group in ("state_dict", "tables"):
         bomb = {"x": torch.zeros(1).expand(10**6, 10**5)}
 
         def plant(checkpoint: dict[str, Any], group: str = group, bomb: dict[str, Any] = bomb) -> None:
-            place = checkpoint["state_dict"] if group == "state_dict" else checkpoint["hific"]["coding"]
+            place = checkpoint["state_dict"] if group == "state_dict" else checkpoint["hific"]["tables"]
             place["model.x"] = bomb["x"]
 
         with pytest.raises(CheckpointError, match="larger than what is stored"):
             load_codec(edited(make_hific_checkpoint(f"{group}.ckpt"), plant))
     assert load_codec(path).name == "hific_tiny"
+
+
+def test_an_averaged_synthesis_stands_in_for_the_trained_one(make_hific_checkpoint: MakeCheckpoint) -> None:
+    """Where training kept one: files are decoded with it, and the fingerprint is of it."""
+    path = make_hific_checkpoint()
+    plain = load_codec(path)
+
+    def average(checkpoint: dict[str, Any]) -> None:
+        state, entry = checkpoint["state_dict"], checkpoint["hific"]
+        of_model = {key[6:]: value for key, value in state.items() if key.startswith("model.")}
+        synthesis = {key: value for key, value in of_model.items() if key.startswith("synthesis.")}
+        averaged = {key: value * 0.5 if value.is_floating_point() else value for key, value in synthesis.items()}
+        state |= {"ema.average." + key.removeprefix("synthesis."): value for key, value in averaged.items()}
+        coding = plain.coding
+        entry |= checkpoint_entry("hific_tiny", plain.model, coding, {}, weights={**of_model, **averaged})
+
+    codec = load_codec(edited(path, average))
+    assert codec.fingerprint != plain.fingerprint
+    pairs = list(zip(codec.model.synthesis.parameters(), plain.model.synthesis.parameters(), strict=True))
+    assert all(torch.equal(one, 0.5 * other) for one, other in pairs)
+    assert torch.equal(codec.model.analysis.head.weight, plain.model.analysis.head.weight)
+
+
+def test_an_entry_is_of_plain_values_and_of_a_model_that_the_coding_is_for(make_checkpoint: MakeCheckpoint) -> None:
+    codec = load_codec(make_checkpoint())
+    entry = checkpoint_entry("name", codec.model, codec.coding, {"steps": 1})
+    assert {key: type(entry[key]) for key in ENTRY_TYPES} == ENTRY_TYPES
+    assert json.loads(json.dumps([entry["arguments"], entry["coding"]])) is not None
+    torch.manual_seed(0)
+    other = type(codec.model)(**{**codec.model.arguments, "latent_channels": 5})
+    with pytest.raises(ValueError, match="channels"):
+        checkpoint_entry("name", other, codec.coding, {})
+    with pytest.raises(TypeError, match="model of no family"):
+        checkpoint_entry("name", torch.nn.Linear(1, 1), codec.coding, {})

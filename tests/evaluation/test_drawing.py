@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from hific.codecs.pillow_codecs import PillowCodec
-from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec, oracle
+from hific.evaluation.codecs_under_test import NOT_DECODABLE, EncodeSpec, FixedCodec
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.measurement import Measurement
@@ -92,7 +93,9 @@ def test_systems_that_differ_in_rate_alone_are_joined(make_row: MakeRow) -> None
 
 def test_the_legend_tells_a_bound_from_its_base(picture: np.ndarray, tmp_path: Path) -> None:
     base = FixedCodec("a", EncodeSpec(PillowCodec("jpeg", 40), fingerprint="ab"))
-    bound = oracle("a, oracle switches", base.fixed, Image.fromarray, knows="oracle switches")
+    setting = "quality 40, oracle switches"
+    spec = replace(base.fixed, reconstruct=Image.fromarray, setting=setting, note=NOT_DECODABLE)
+    bound = FixedCodec("a, oracle switches", spec)
     image, metrics = EvaluationImage("x", lambda: picture), Metrics([PSNR()])
     rows = [row for one in (base, bound) for row in evaluate_system(one, [image], metrics, EvaluationFolder(tmp_path))]
     labels = [str(line.get_label()) for line in rate_metric_curves(rows, ["psnr"]).axes[0].get_lines()]

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from hific.codecs.family import Variant
 from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
 from hific.evaluation.codecs_under_test import (
     ABOVE_LIMIT,
@@ -18,7 +20,7 @@ from hific.evaluation.codecs_under_test import (
     EncodeSpec,
     FixedCodec,
     RateMatchedCodec,
-    oracle,
+    variant_under_test,
 )
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import EvaluationFolder, slug
@@ -150,14 +152,23 @@ def test_a_set_of_the_same_pixels_is_measured_once(images: Sequence[EvaluationIm
     assert sets[0].metrics == sets[1].metrics and (sets[1].system, sets[1].codec_version) == ("twin", "twin")
 
 
+class Fingerprinted(PillowCodec):
+    """What a row says of a learned codec."""
+
+    fingerprint = b"\xab"
+
+
 def test_an_oracle_has_the_bytes_of_its_base_and_says_that_they_do_not_decode_to_it(
     images: Sequence[EvaluationImage], tmp_path: Path
 ) -> None:
-    base = FixedCodec("jpeg", EncodeSpec(JPEG))
-    bound = oracle("jpeg, oracle", base.fixed, Image.fromarray)
+    codec: Any = Fingerprinted("jpeg", 40)
+    variants = [Variant(codec, "base"), Variant(codec, "oracle", reconstruct=Image.fromarray, is_control=True)]
+    systems = [variant_under_test("label", one) for one in variants]
     (real, _), (row, _) = (
-        evaluate_system(one, images, metrics(MSE()), EvaluationFolder(tmp_path)) for one in (base, bound)
+        evaluate_system(one, images, metrics(MSE()), EvaluationFolder(tmp_path)) for one in systems
     )
+    assert (real.system, real.setting, real.note) == ("label, base", "base", "")
+    assert (row.system, row.setting, row.fingerprint) == ("label, oracle", "oracle", "ab")
     assert row.num_bytes == real.num_bytes
     assert row.metrics["mse"] == 0 < real.metrics["mse"]
     assert (row.note, row.decode_seconds) == (NOT_DECODABLE, None)
@@ -186,5 +197,5 @@ def test_matched_rows_keep_to_their_limits_and_say_where_they_could_not(
 
 
 def test_labels_become_folder_names_without_separators() -> None:
-    assert slug("sae_spn, context <= 3") == "sae_spn-context-3"
+    assert slug("sae_spn, tables <= 3") == "sae_spn-tables-3"
     assert slug("../..") == "_"

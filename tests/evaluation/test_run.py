@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from PIL import Image
 
 from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
+from hific.errors import TooLargeError
 from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
-from hific.evaluation.images import SizeLimit, evaluation_images
+from hific.evaluation.images import evaluation_images
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.report import ReportContext
 from hific.evaluation.row_files import read_rows
@@ -84,7 +86,7 @@ def test_equal_labels_are_refused_before_anything_is_measured(images: list[Evalu
 
 
 def test_the_same_pixels_are_measured_once(images: list[EvaluationImage], tmp_path: Path) -> None:
-    twins = [FixedCodec(name, LEARNED[0].fixed) for name in ("packed", "context")]
+    twins = [FixedCodec(name, LEARNED[0].fixed) for name in ("tables", "xgboost")]
     CountingPSNR.calls = 0
     rows = measure_all(twins, [], {}, images, Metrics([CountingPSNR()]), EvaluationFolder(tmp_path))
     assert CountingPSNR.calls == 2 and len(rows) == 4
@@ -125,8 +127,14 @@ def test_the_log_says_where_a_codec_could_not_go_so_low(
     assert low.endswith("bytes on average (1 of 2 above the limit)") and high.endswith("bytes on average")
 
 
-def test_photos_above_the_limit_after_padding_are_left_out(tmp_path: Path, picture: np.ndarray) -> None:
-    Image.fromarray(picture).save(tmp_path / "a.png")  # 90x60, padded to 96x64
-    kept, none = (evaluation_images([tmp_path / "a.png"], limit=SizeLimit(most, 16, 32)) for most in (96 * 64, 6143))
+def test_photos_that_no_codec_takes_are_left_out(tmp_path: Path, picture: np.ndarray) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")
+
+    def check(most: int, width: int, height: int) -> None:
+        assert (width, height) == (90, 60)
+        if width > most:
+            raise TooLargeError("90x60 is too wide")
+
+    kept, none = (evaluation_images([tmp_path / "a.png"], check_size=partial(check, most)) for most in (90, 89))
     assert len(kept[0]) == 1 and not kept[1]
-    assert not none[0] and none[1][0].startswith("left out: a.png, 90x60, is above max_pixels=6143")
+    assert not none[0] and none[1] == ["left out: a.png: 90x60 is too wide; or measure centers by crop=PIXELS."]

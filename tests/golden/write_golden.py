@@ -1,6 +1,8 @@
-"""Writes the golden files of coder and codings anew: `PYTHONPATH=.:tests python tests/golden/write_golden.py`.
+"""Writes the golden files of coder and latent codings anew: `PYTHONPATH=.:tests python tests/golden/write_golden.py`.
 
-Only for a new version of the format; the old files stay, under another name, and must go on decoding.
+Only for a new version of the format. A pair of files each: `NAME.npz` has what a checkpoint keeps (its description as
+JSON) and what was coded, `NAME.hfc` the file. All states are made of integers; what a context model was fitted with
+does not show.
 """
 
 from __future__ import annotations
@@ -10,20 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from neighbor_cases import CHANNELS, SCALES, laplace_tables, latent_of, predictor_fit
-from neighbor_codings import hific_coding, integer_synthesis, neighbor_of_levels
+from context_cases import CASES, KINDS, SCALES
+from latent_codings import hyper_coding, integer_prior, with_context_of_levels
 
 from benchmarks.correlated_latents import correlated_crops, correlated_latent
-from hific.codecs.compressnet_coding import CompressNetCoding
-from hific.codecs.hyperprior_coding import HyperpriorCoding
+from hific.codecs.latent_coding import LatentCoding, UncodedLatent
 from hific.coding.container import Header, pack
 from hific.coding.frequency_table import normalize_counts
 from hific.coding.range_coder import RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
-from hific.context.fit_neighbors import NeighborFit
+from hific.fitting.channel_tables import fit_channel_tables
+from hific.postfilter.postfilter import Flags, code_flags
 
 FOLDER = Path(__file__).parent
-HEADER = Header(b"\xc0\xff\xee\x00", 112, 144, "compressnet", "packed")
+FINGERPRINT = b"\xc0\xff\xee\x00"
 
 
 def write_range_coder() -> None:
@@ -45,73 +47,67 @@ def write_range_coder() -> None:
     (FOLDER / "range_coder.json").write_text(json.dumps(golden) + "\n")
 
 
-def write_compressnet_coding() -> None:
+def write_compressnet() -> None:
+    """By each coder."""
     rng = np.random.default_rng(0)
-    counts = rng.integers(0, 100, (2, 4))
-    tables = CompressNetCoding.fit(correlated_crops(30, num_channels=2), [counts])
-    symbols = correlated_latent(0, 2, 9, 7).astype(np.int32)
+    crops = [crop.astype(np.int32) for crop in correlated_crops(30, num_channels=2)]
+    coding = fit_channel_tables(crops, [rng.integers(0, 100, (2, 4))], num_channels=2)
+    coding = with_context_of_levels(coding, replace(CASES["xgboost"].fit, rounds=3))
+    symbols = correlated_latent(0, 2, 9, 7).astype(np.float32) - 2
     switches = rng.integers(0, 4, (2, 18, 14)).astype(np.int8)
-    np.savez_compressed(FOLDER / "compressnet_coding.npz", symbols=symbols, switches=switches, **tables.state())
-    for coding in tables.codings:
-        header = Header(HEADER.fingerprint, HEADER.width, HEADER.height, HEADER.codec, coding)
-        (FOLDER / f"compressnet_{coding}.hfc").write_bytes(pack(header, *tables.encode(coding, symbols, [switches])))
+    source = UncodedLatent(symbols, np.zeros((0, 0, 0), np.int32), (switches,))
+    for coder in coding.coders:
+        write(f"compressnet_{coder}", "compressnet", coding, coder, source)
 
 
-def write_hyperprior_coding() -> None:
-    """From integers only: a float network's form could differ from machine to machine."""
+def write_hific() -> None:
+    """By tables of 1 to 601 values, in escapes of all magnitudes."""
     rng = np.random.default_rng(0)
-    coding = HyperpriorCoding(
-        integer_synthesis(rng, 4),
-        integer_synthesis(rng, 4),
-        np.array([-12, -6, -2, 1, 4, 9, 18], np.int64) << 22,
-        _symbol_tables(rng, [-4, 2, -60], [9, 1, 121]),
-        _symbol_tables(rng, [0, -1, -1, -2, -4, -10, -20, -300], [1, 3, 3, 5, 9, 21, 41, 601]),
-    )
+    thresholds = np.array([-12, -6, -2, 1, 4, 9, 18], np.int64) << 22
+    hyper_tables = _symbol_tables(rng, [-4, 2, -60], [9, 1, 121])
+    latent_tables = _symbol_tables(rng, [0, -1, -1, -2, -4, -10, -20, -300], [1, 3, 3, 5, 9, 21, 41, 601])
+    coding = LatentCoding(integer_prior(4, thresholds, hyper_tables, latent_tables))
     hyper_symbols = np.rint(rng.laplace(0, 4, (3, 2, 3))).astype(np.int32)
     hyper_symbols[0, 1, 2] = 90
-    height, width = 7, 9
-    prediction = coding.predict(hyper_symbols, height, width)
-    latent = (prediction.means + rng.normal(0, 4, prediction.means.shape)).astype(np.float32)
+    means = coding.prior.predict(hyper_symbols, 7, 9).means
+    latent = (means + rng.normal(0, 4, means.shape)).astype(np.float32)
     latent[2, 3, :4] = [1e6, -1e6, 2000, -2000]
-    stream, symbols = coding.encode(hyper_symbols, latent)
-    arrays = {"hyper_symbols": hyper_symbols, "latent": latent, "symbols": symbols, **prediction._asdict()}
-    np.savez_compressed(FOLDER / "hyperprior_coding.npz", **arrays, **coding.state())
-    header = Header(HEADER.fingerprint, 16 * width, 16 * height, "hific", "hyperprior")
-    (FOLDER / "hific_hyperprior.hfc").write_bytes(pack(header, [], stream))
+    write("hific_tables", "hific", coding, "tables", UncodedLatent(latent, hyper_symbols))
 
 
-def write_compressnet_neighbor() -> None:
-    """The symbols and switches of the other codings, by the same tables and a predictor of a few trees."""
-    state = dict(np.load(FOLDER / "compressnet_coding.npz"))
-    symbols, switches = state.pop("symbols"), state.pop("switches")
-    tables = CompressNetCoding.from_state(state)
-    neighbor = neighbor_of_levels(tables, predictor_fit("xgboost", rounds=3))
-    np.savez_compressed(FOLDER / "compressnet_neighbor.npz", **neighbor.state())
-    header = Header(HEADER.fingerprint, HEADER.width, HEADER.height, HEADER.codec, "neighbor")
-    encoded = replace(tables, neighbor=neighbor).encode("neighbor", symbols, [switches])
-    (FOLDER / "compressnet_neighbor.hfc").write_bytes(pack(header, *encoded))
-
-
-def write_hific_neighbor() -> None:
-    """Some symbols are beyond the classes, one is where its table is sure of 0. hific_neighbor.hfc is from before wide
-    tables had wider bins.
-    """
-    fit = NeighborFit(predictor_fit("xgboost", rounds=3), num_groups=2, reach=1, side=5, max_windows=4000)
-    neighbor = fit([latent_of(seed) for seed in range(10)], laplace_tables(), CHANNELS)
-    coding = replace(hific_coding("table"), neighbor=neighbor)
+def write_hific_contexts() -> None:
+    """By each kind of context model. Some symbols are beyond the bins, one is where its table is sure of 0; flags of a
+    post-filter's tiles end the stream."""
     rng = np.random.default_rng(0)
-    height, width = 9, 14
     hyper_symbols = np.rint(rng.laplace(0, 4, (3, 3, 4))).astype(np.int32)
-    means, table_ids = coding.predict(hyper_symbols, height, width)
+    table_ids, means = hyper_coding().prior.predict(hyper_symbols, 9, 14)
     symbols = np.rint(rng.laplace(size=table_ids.shape) * SCALES[table_ids])
     symbols[1:3, 4, 5] = [70_000, -(2**20)]
     symbols.flat[np.flatnonzero(table_ids == 0)[10]] = -2
-    latent = symbols.astype(np.float32) + means
-    stream, symbols = coding.encode(hyper_symbols, latent, "neighbor")
-    arrays = {"hyper_symbols": hyper_symbols, "latent": latent, "symbols": symbols}
-    np.savez_compressed(FOLDER / "hific_neighbor_bins.npz", **arrays, **coding.state())
-    header = Header(HEADER.fingerprint, 16 * width, 16 * height, "hific", "neighbor")
-    (FOLDER / "hific_neighbor_bins.hfc").write_bytes(pack(header, [], stream))
+    source = UncodedLatent(symbols.astype(np.float32) + means, hyper_symbols)
+    flags = rng.random((3, 4)) < 0.5
+    for kind in KINDS:
+        write(f"hific_{kind}", "hific", hyper_coding(kind), "context_coded", source, flags)
+
+
+def write(
+    name: str, codec: str, coding: LatentCoding, coder: str, source: UncodedLatent, flags: Flags | None = None
+) -> None:
+    encoder = RangeEncoder()
+    coded = coding.code(encoder, coding.coders[coder], source)
+    if flags is not None:
+        code_flags(encoder, flags)
+    if coder != "context_coded":
+        coding = replace(coding, context_coded=None)
+    parts = {"latent": source.latent, "symbols": coded.symbols, "means": coded.means, "flags": flags}
+    parts |= {"hyper_symbols": source.hyper_symbols, "switches": (*source.side_information, None)[0]}
+    table_ids = coding.prior.predict(source.hyper_symbols, *source.latent.shape[1:]).table_ids
+    kept = {part: array for part, array in parts.items() if array is not None}
+    description = np.array(json.dumps(coding.description()))
+    np.savez_compressed(FOLDER / f"{name}.npz", description=description, table_ids=table_ids, **kept, **coding.state())
+    height, width = (16 * length for length in source.latent.shape[1:])
+    header = Header(FINGERPRINT, width, height, codec, coder, post_filter=flags is not None)
+    (FOLDER / f"{name}.hfc").write_bytes(pack(header, encoder.get_bytes()))
 
 
 def _symbol_tables(rng: np.random.Generator, offsets: list[int], sizes: list[int]) -> SymbolTables:
@@ -121,7 +117,6 @@ def _symbol_tables(rng: np.random.Generator, offsets: list[int], sizes: list[int
 
 if __name__ == "__main__":
     write_range_coder()
-    write_compressnet_coding()
-    write_hyperprior_coding()
-    write_compressnet_neighbor()
-    write_hific_neighbor()
+    write_compressnet()
+    write_hific()
+    write_hific_contexts()
