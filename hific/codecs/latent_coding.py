@@ -202,9 +202,7 @@ class LatentCoding:
         side_tables = tuple(SymbolTables.from_state(_part(side, f"{plane}.")) for plane in range(_num_planes(side)))
         context_coded = post_filter = None
         if "context_coded" in description:
-            context_coded = ContextCoded.from_parts(
-                description["context_coded"], _part(state, _CONTEXT), prior.tables
-            )
+            context_coded = ContextCoded.from_parts(description["context_coded"], _part(state, _CONTEXT), prior.tables)
         if "post_filter" in description:
             post_filter = PostFilter.from_parts(description["post_filter"], _part(state, _POST_FILTER))
         coding = cls(prior, side_tables, context_coded, post_filter)
