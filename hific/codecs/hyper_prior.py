@@ -123,7 +123,7 @@ class HyperPrior:
 
 def _are_coded(hyper_symbols: Ints) -> bool:
     # -(-2**31) is no int32.
-    return -HYPER_LIMIT <= int(hyper_symbols.min()) and int(hyper_symbols.max()) <= HYPER_LIMIT
+    return int(hyper_symbols.min()) >= -HYPER_LIMIT and int(hyper_symbols.max()) <= HYPER_LIMIT
 
 
 def clip_hyper_symbols(hyper_latent: Floats) -> Ints:
