@@ -26,10 +26,10 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"networks", "layers", "entropy", "ops"},
     "losses": {"entropy.densities", "ops", "models.outputs", "weights"},
     "postfilter": {"coding", "ops"},
-    "codecs": {"models", "entropy", "latent_coders", "postfilter", "coding", "io", "ops"},
+    "codecs": {"models", "networks", "entropy", "latent_coders", "postfilter", "coding", "io", "ops"},
     "fitting": {"codecs", "models", "entropy", "latent_coders", "context", "postfilter", "coding", "data", "ops"},
     "training": {"models", "losses", "fitting", "metrics", "codecs", "data", "io", "ops", "weights"},
-    "evaluation": {"codecs", "metrics", "data", "io", "ops"},
+    "evaluation": {"codecs", "coding", "metrics", "data", "io", "ops", "weights"},
 }
 
 

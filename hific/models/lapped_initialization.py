@@ -1,5 +1,5 @@
-"""Lapped-transform initialization: fits to photos what the KLT initialization leaves open, how far a latent reaches into
-its neighbors' blocks.
+"""Lapped-transform initialization: fits to photos what the KLT initialization leaves open, how far a latent reaches
+into its neighbors' blocks.
 
 The KLT codes blocks of 16x16 pixels, each for itself. At low rates these are seen, and training takes
 thousands of batches to forget them. The analysis's and the synthesis's head, 3x3 each at 1/16 of the resolution, can
