@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import hydra
 from hydra.utils import instantiate
-from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning import Trainer, seed_everything
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from hific.cli import INTERRUPTED
-from hific.errors import DataNotFoundError, OptionError, exit_on_user_error
+from hific.cli.base_checkpoint import with_choices_of_base
+from hific.cli.hydra_app import run_app
+from hific.cli.train_options import check_options
+from hific.data.image_datamodule import ImageDataModule
+from hific.errors import exit_on_user_error
 from hific.ops.keep_memory import keep_freed_memory
 from hific.training.callbacks.graceful_stop import GracefulStop
+from hific.training.coding_module import CodingModule
+from hific.training.fitted_module import FittedModule, check_same_system
 from hific.training.quiet import silence_known_messages
 from hific.training.resume import check_resume, keep_earlier_metrics
 from hific.training.slow_precision import warn_of_slow_precision
 
 log = logging.getLogger(__name__)
-OmegaConf.register_new_resolver("add", lambda *terms: sum(terms), replace=True)
-# A number, or 0 where the first argument says that there is nothing to do.
-OmegaConf.register_new_resolver("unless", lambda given, number: 0 if given else number, replace=True)
+CONF = Path(__file__).parent / "conf"
+# Each backward reaches only one of the two players, so the other's parameters are unused in it.
+STRATEGY_OF_SEVERAL = "ddp_find_unused_parameters_true"
 
 
 class Outcome(NamedTuple):
@@ -33,28 +40,41 @@ class Outcome(NamedTuple):
     interrupted: bool
 
 
-def check_choices(config: DictConfig) -> None:
-    """Raises OptionError for a predictor that does not exist, which elsewhere is an interpolation that fails."""
-    for option, group in (("coding", "neighbor"), ("refine", "refinement")):
-        chosen = config.model.get(option)
-        if chosen is not None and chosen not in config[group]:
-            raise OptionError(f"model.{option}={chosen} is none of {', '.join(map(str, config[group]))}")
+def make_module(config: DictConfig) -> CodingModule:
+    """What is trained, or with a base checkpoint fitted."""
+    if config.base_checkpoint is None:
+        module: CodingModule = instantiate(config.model)
+        return module
+    fitted = FittedModule(
+        base_checkpoint=config.base_checkpoint,
+        name=config.model.name,
+        fitting=instantiate(config.fitting),
+        training_info={"fitted_to": config.training_info.data},
+    )
+    of_system = OmegaConf.to_container(config.model.model, resolve=False)
+    check_same_system(fitted, of_system, f"base_checkpoint={config.base_checkpoint}")  # type: ignore[arg-type]
+    return fitted
+
+
+def make_trainer(config: DictConfig, module: CodingModule) -> Trainer:
+    parts = {name: list(instantiate(config[name]).values()) for name in ("logger", "callbacks")}
+    trainer: Trainer = instantiate(config.trainer, max_steps=module.steps, **parts)
+    if trainer.world_size > 1 and config.trainer.strategy == "auto":
+        trainer = instantiate(config.trainer, max_steps=module.steps, strategy=STRATEGY_OF_SEVERAL, **parts)
+    return trainer
 
 
 def train(config: DictConfig) -> Outcome:
     """Runs the composed configuration."""
-    check_choices(config)
-    if OmegaConf.is_missing(config.data, "root"):
-        raise DataNotFoundError("this data set needs its folder: data.root=FOLDER")
+    check_options(config)
     silence_known_messages()
     keep_freed_memory()
     seed_everything(config.seed, workers=True, verbose=False)
-    datamodule: LightningDataModule = instantiate(config.data)
+    datamodule: ImageDataModule = instantiate(config.data)
     datamodule.setup("fit")  # what is missing on the disk is told before anything slow
-    module: LightningModule = instantiate(config.model)
-    loggers = list(instantiate(config.logger).values())
-    callbacks = list(instantiate(config.callbacks).values())
-    trainer: Trainer = instantiate(config.trainer, logger=loggers, callbacks=callbacks)
+    module = make_module(config)
+    trainer = make_trainer(config, module)
+    datamodule.batch_size_of_rank(trainer.world_size)
     warn_of_slow_precision(trainer)
     if config.ckpt_path is not None:
         step = check_resume(config.ckpt_path, module, trainer.max_steps)
@@ -63,16 +83,20 @@ def train(config: DictConfig) -> Outcome:
             keep_earlier_metrics(config.output_dir, step)
     trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
     metrics = dict(trainer.callback_metrics)
-    interrupted = any(isinstance(callback, GracefulStop) and callback.requested for callback in callbacks)
+    interrupted = any(isinstance(one, GracefulStop) and one.requested for one in trainer.callbacks)  # type: ignore[attr-defined]
     if config.test and not trainer.should_stop:
         trainer.test(module, datamodule)
         metrics |= trainer.callback_metrics
-    if trainer.is_global_zero and not trainer.fast_dev_run:
-        done = "stopped" if trainer.should_stop else "done"
-        log.info("%s after %d batches; the run is in %s", done, trainer.global_step, config.output_dir)
-        if trainer.should_stop:
-            log.info("to go on, repeat the options with ckpt_path=%s/last.ckpt", config.output_dir)
+    report(trainer, config.output_dir)
     return Outcome({name: float(value) for name, value in metrics.items()}, interrupted)
+
+
+def report(trainer: Trainer, folder: str) -> None:
+    if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        done = "stopped" if trainer.should_stop else "done"
+        log.info("%s after %d batches; the run is in %s", done, trainer.global_step, folder)
+        if trainer.should_stop:
+            log.info("to go on, repeat the options with ckpt_path=%s/last.ckpt", folder)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -84,4 +108,6 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_user_error():
+        sys.argv[1:] = with_choices_of_base(sys.argv[1:])
+    run_app(main, CONF, MisconfigurationException)

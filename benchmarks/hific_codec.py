@@ -36,8 +36,8 @@ def random_codec() -> LearnedCodec:
         model.analysis.head.weight *= 0.2 / latent.std()
         model.scale_synthesis.head.bias.fill_(0.2)
         hyper_latent = model.hyper_analysis(latent).round()
-        model.mean_synthesis.widen_peaks(hyper_latent)
-        model.scale_synthesis.widen_peaks(hyper_latent)
+        model.mean_synthesis.widen_activation_range(hyper_latent)
+        model.scale_synthesis.widen_activation_range(hyper_latent)
     return LearnedCodec(load_family("hific"), model, latent_coding(model), Identity("random", bytes(4)))
 
 

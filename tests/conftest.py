@@ -87,8 +87,8 @@ def make_hific_checkpoint(tmp_path: Path) -> MakeCheckpoint:
             model.analysis.head.weight *= deviation / model.analyze(noise).std()
             model.hyper_analysis[-1].weight *= 2 / model.hyper_analysis(model.analyze(noise)).std()
             hyper_latent_hat = model.hyper_analysis(model.analyze(noise)).round()
-            model.mean_synthesis.widen_peaks(hyper_latent_hat)
-            model.scale_synthesis.widen_peaks(hyper_latent_hat)
+            model.mean_synthesis.widen_activation_range(hyper_latent_hat)
+            model.scale_synthesis.widen_activation_range(hyper_latent_hat)
         checkpoint = {
             "state_dict": {f"model.{key}": value for key, value in model.state_dict().items()},
             "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(5)}}}],

@@ -13,7 +13,7 @@ def coding_state(module: LightningModule) -> list[torch.Tensor]:
     """What the module's coding is made of besides its weights."""
     if hasattr(module, "history"):
         return list(module.history.state_dict()["latents"])
-    return [module.model.mean_synthesis.peaks, module.model.scale_synthesis.peaks]
+    return [module.model.mean_synthesis.activation_range, module.model.scale_synthesis.activation_range]
 
 
 class SaveRank(Callback):

@@ -91,9 +91,7 @@ def test_coders_and_controls_are_rows_with_real_files(evaluate: Evaluate, checkp
         assert load_codec(path).decompress(data).size == (112, 96)
     assert {face[name].num_bytes for name in controls} == {face["sae_spn, tables"].num_bytes}
     assert [name for name, row in face.items() if "not decodable" in row.note] == [controls[2]]
-    assert (
-        len({face[name].metrics["psnr"] for name in (*learned, *controls)}) == 4
-    )  # the coders agree, controls differ
+    assert len({face[name].metrics["psnr"] for name in (*learned, *controls)}) == 4  # the coders agree, controls differ
     assert 0 <= face["sae_spn, tables"].metrics["switch_accuracy"] <= 1
     assert all(face[name].max_bytes == face["sae_spn, tables"].num_bytes for name in ("jpeg", "avif"))
     assert read_rows(tmp_path / "measurements.csv") == rows

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 TINY = [
-    "data.crop=32",
-    "data.batch_size=2",
-    "size.compressnet.widths=[4,6,8,10,12]",
-    "size.compressnet.residual_blocks=1",
-    "size.compressnet.discriminator_widths=[4,8]",
-    "size.compressnet.perceptual=none",
-    "size.compressnet.adversarial_start=0",
-    "size.hific.widths=[6,8,10,12,16]",
-    "size.hific.latent_channels=4",
-    "size.hific.hyper_channels=4",
-    "size.hific.residual_blocks=1",
-    "size.hific.discriminator_widths=[4,8]",
-    "size.hific.perceptual=none",
-    "size.hific.stage1_steps=2",
-    "size.hific.stage2_steps=2",
-    "callbacks.start.steps=3",
+    "recipe.crop=32",
+    "recipe.batch_size=2",
+    "recipe.widths=[6,8,10,12,16]",
+    "recipe.residual_blocks=1",
+    "recipe.discriminator_widths=[4,8]",
+    "recipe.perceptual=none",
     "data.num_workers=0",
     "data.eval_crop=64",
     "weights.download=false",
 ]
+"""Of any model."""
+TINY_COMPRESSNET = [*TINY, "recipe.adversarial_start=0"]
+TINY_HIFIC = [
+    *TINY,
+    "recipe.latent_channels=4",
+    "recipe.hyper_channels=4",
+    "recipe.initialization_steps=3",
+    "recipe.stage1_steps=2",
+    "recipe.stage2_steps=2",
+]
+
+
+def tiny(overrides: Iterable[str] = ()) -> list[str]:
+    """For the model that `overrides` choose."""
+    return TINY_HIFIC if any(one.startswith("model=hific") for one in overrides) else TINY_COMPRESSNET

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from hific.coding.range_coder import RangeCoder
 from hific.coding.symbol_tables import SymbolTables
@@ -123,7 +124,7 @@ class HyperPrior:
 
 def _are_coded(hyper_symbols: Ints) -> bool:
     # -(-2**31) is no int32.
-    return -HYPER_LIMIT <= int(hyper_symbols.min()) and int(hyper_symbols.max()) <= HYPER_LIMIT
+    return int(hyper_symbols.min()) >= -HYPER_LIMIT and int(hyper_symbols.max()) <= HYPER_LIMIT
 
 
 def clip_hyper_symbols(hyper_latent: Floats) -> Ints:
@@ -134,5 +135,10 @@ def clip_hyper_symbols(hyper_latent: Floats) -> Ints:
 
 
 def _quantized(synthesis: HyperSynthesis) -> IntegerHyperSynthesis:
-    up1, up2, head = ((layer.weight, layer.bias) for layer in (synthesis.up1, synthesis.up2, synthesis.head))
-    return quantize_hyper_synthesis(up1, up2, head, getattr(synthesis, "activation_range", synthesis.peaks))
+    up1, up2, head = (_parameters(layer) for layer in (synthesis.up1, synthesis.up2, synthesis.head))
+    return quantize_hyper_synthesis(up1, up2, head, synthesis.activation_range)
+
+
+def _parameters(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
+    assert layer.bias is not None
+    return layer.weight, layer.bias

@@ -147,6 +147,14 @@ class LatentCoding:
         side_information = tuple(_code_plane(coder, plane, tables) for tables, plane in planes)
         return CodedLatent(hyper_symbols, symbols, prediction.means, side_information)
 
+    def quantize(self, source: UncodedLatent) -> tuple[CodedLatent, Ints]:
+        """What a file would hold of a latent, and the table ids of its symbols, without coding it."""
+        self._check(source)
+        prediction = self.prior.predict(source.hyper_symbols, *source.latent.shape[1:])
+        symbols = self._rounded(source.latent - prediction.means)
+        coded = CodedLatent(source.hyper_symbols, symbols, prediction.means, source.side_information)
+        return coded, prediction.table_ids
+
     def _rounded(self, centered: Floats) -> Ints:
         rounded = np.rint(centered)
         # Also where the latent is not a number.
@@ -194,9 +202,7 @@ class LatentCoding:
         side_tables = tuple(SymbolTables.from_state(_part(side, f"{plane}.")) for plane in range(_num_planes(side)))
         context_coded = post_filter = None
         if "context_coded" in description:
-            context_coded = ContextCoded.from_parts(
-                description["context_coded"], _part(state, _CONTEXT), prior.tables
-            )
+            context_coded = ContextCoded.from_parts(description["context_coded"], _part(state, _CONTEXT), prior.tables)
         if "post_filter" in description:
             post_filter = PostFilter.from_parts(description["post_filter"], _part(state, _POST_FILTER))
         coding = cls(prior, side_tables, context_coded, post_filter)

@@ -137,6 +137,11 @@ class LearnedCodec:
             pixels = self.coding.post_filter.apply(pixels, flags)
         return Image.fromarray(pixels)
 
+    def reconstruct(self, pixels: Pixels) -> Pixels:
+        """What a file of uint8 [H, W, 3] would be decoded to, without a post-filter and without the file."""
+        coded, _ = self.coding.quantize(self.analyze([pixels])[0])
+        return np.ascontiguousarray(self._synthesize(coded)[: pixels.shape[0], : pixels.shape[1]])
+
     def decode_latent(self, data: bytes) -> CodedLatent:
         """What the bytes hold, before any float."""
         return self._decode(data)[1]

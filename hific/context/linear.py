@@ -15,6 +15,7 @@ of it is integers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +25,14 @@ from numpy.typing import NDArray
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints
 from hific.context.causal_context import UNIT
-from hific.context.context_model import Features, State, Windows, check_frequencies
+from hific.context.context_model import Features, State, Windows, check_frequencies, cross_entropy
 
 POSITIONS_PER_BIN = 8
 NUM_ACTIVITIES = 6
-# How many symbols the coarser cell is worth where a finer one is blended with it.
-BACK_OFF = 12
+# How many symbols a coarser cell is worth where a finer one is blended with it: the one of least bits on held-out
+# windows. The last all but leaves the tables alone.
+BACK_OFFS = (12, 24, 48, 192, 768, 1 << 13)
+BACK_OFF_WITHOUT_HELD_OUT = 48
 # Training symbols that give a cell frequencies of its own.
 FEWEST_SYMBOLS = 4
 # Each symbol counts at the positions around its own too: at a distance of -2 to 2, in these parts.
@@ -105,27 +108,42 @@ class LinearModel:
 
 @dataclass(frozen=True)
 class LinearFit:
-    """Counts. Held-out windows are not needed: a photo's linear predictions are by weights of others already."""
+    """Counts, and of `BACK_OFFS` the best."""
 
     kind = "linear"
 
     def __call__(self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int) -> LinearModel:
+        num_tables, num_bins = table_frequencies.shape
         num_positions = _num_positions(table_frequencies)
-        thresholds = _thresholds(training.features, len(table_frequencies))
+        thresholds = _thresholds(training.features, num_tables)
         numbers = cell_numbers(training.features, thresholds, num_positions)
-        cells: list[Cells] = []
-        frequencies: list[Ints] = []
-        for divisor in _DIVISORS:
-            stride = _DIVISORS[0] // divisor
-            found, counts = _spread_counts(
-                numbers // divisor, training.bins, num_positions, table_frequencies.shape[1], stride
-            )
-            coarser = table_frequencies[found // (stride * num_positions)]
-            for level, (of_level, of_cells) in enumerate(zip(cells, frequencies, strict=True)):
-                _overlay(coarser, found * divisor // _DIVISORS[level], of_level, of_cells)
-            cells.append(found)
-            frequencies.append(normalize_counts(counts * TOTAL + BACK_OFF * sum(SPREAD) * coarser.astype(np.int64)))
-        return LinearModel(table_frequencies, thresholds, tuple(cells), tuple(frequencies))
+        counted = [
+            _spread_counts(numbers // divisor, training.bins, num_positions, num_bins, _DIVISORS[0] // divisor)
+            for divisor in _DIVISORS
+        ]
+        cells = tuple(cells for cells, _ in counted)
+        counts = [counts for _, counts in counted]
+        back_offs = BACK_OFFS if len(held_out.bins) else (BACK_OFF_WITHOUT_HELD_OUT,)
+        models = [
+            LinearModel(table_frequencies, thresholds, cells, _blended(cells, counts, table_frequencies, back_off))
+            for back_off in back_offs
+        ]
+        return min(models, key=lambda model: cross_entropy(model.frequencies(held_out.features), held_out.bins))
+
+
+def _blended(
+    cells: Sequence[Cells], counts: Sequence[NDArray[np.int64]], table_frequencies: Ints, back_off: int
+) -> tuple[Ints, ...]:
+    """Frequencies of the cells of each level, int32 [R, bins], of their counts and the next coarser."""
+    frequencies: list[Ints] = []
+    for divisor, of_level, counts_of_level in zip(_DIVISORS, cells, counts, strict=True):
+        numbers = of_level * divisor
+        coarser = table_frequencies[numbers // (_DIVISORS[0] * _num_positions(table_frequencies))]
+        for coarser_divisor, coarser_cells, of_cells in zip(_DIVISORS, cells, frequencies, strict=False):
+            _overlay(coarser, numbers // coarser_divisor, coarser_cells, of_cells)
+        prior = back_off * sum(SPREAD) * coarser.astype(np.int64)
+        frequencies.append(normalize_counts(counts_of_level * TOTAL + prior))
+    return tuple(frequencies)
 
 
 def cell_numbers(features: Features, thresholds: Ints, num_positions: int) -> Cells:

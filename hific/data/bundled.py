@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hific.data.source import Split, require_files
+from hific.errors import OptionError
 
 # package: the folder inside it that holds photos
 FOLDERS = {"skimage": "data", "sklearn": "datasets/images"}
@@ -33,10 +34,15 @@ ORIGIN = "the wheels of scikit-image and scikit-learn: pip install --force-reins
 class BundledPhotos:
     """Seven photos to train on, one to validate, two to test: enough to see that everything works, no more.
 
-    The installed files are opened directly; scikit-image's own accessors would fetch what they do not find.
+    The installed files are opened directly; scikit-image's own accessors would fetch what they do not find. OptionError
+    for a root: somebody's photos would stay unread.
     """
 
     name = "bundled"
+
+    def __init__(self, root: object = None) -> None:
+        if root is not None:
+            raise OptionError(f"data=bundled brings its own photos and takes no root: data=folder data.root={root}")
 
     def files(self, split: Split) -> list[Path]:
         paths = [_folder(package) / name for package, name in PHOTOS[split]]

@@ -18,17 +18,18 @@ from hific.data.datasets import PhotoReader, ResumableLoader, TrainingCrops, Who
 from hific.data.sample_order import PositionBatchSampler
 from hific.data.source import ImageSource, Split, scan_headers
 from hific.data.transforms import RandomCrop, center_crop, downscale
-from hific.errors import DataNotFoundError
+from hific.errors import DataNotFoundError, OptionError
 
 MOST_WORKERS = 4
+FEW_PHOTOS = 5
 
 
 class ImageDataModule(LightningDataModule):
     """Training crops in a resumable order; whole photos, cropped to the center, for validation and test.
 
-    Batches leave the workers as uint8 and arrive in the module as float32 in [0, 1]: [batch_size, 3, crop, crop] in
-    training, [1, 3, H, W] with H and W at most `eval_crop` (None: whole photos) in validation and test, in the order
-    of the source. Photos with a side below `crop` are left out of training and counted in the log; files whose header
+    Batches leave the workers as uint8 and arrive in the module as float32 in [0, 1]: [global_batch_size / ranks, 3,
+    crop, crop] in training, [1, 3, H, W] with H and W at most `eval_crop` (None: whole photos) in validation and test,
+    in the order of the source. Photos with a side below `crop` are left out of training and counted in the log; files whose header
     cannot be read are named in a warning and left out; those found damaged later are named in the log and replaced by
     the next photo.
 
@@ -42,12 +43,13 @@ class ImageDataModule(LightningDataModule):
     Arguments besides those of `RandomCrop`:
         source: where the files are and which split is which.
         root: the place that a configuration names once and hands to its source; used here for messages only.
-        batch_size: crops a rank and batch.
-        double_batch_from: the batch from which on batches hold twice `batch_size` crops: HiFiC's second stage gives one
-            half to the discriminator alone. None for never.
+        global_batch_size: crops a batch, of all ranks together, which have equal shares of it.
+        double_batch_from: the batch from which on batches hold twice `global_batch_size` crops: HiFiC's second stage
+            gives one half to the discriminator alone. None for never.
         epoch_batches: batches an epoch; None for one pass over the photos, rounded up. Small sets are passed over
             several times in an epoch, large ones may be parted into many.
         clahe: equalize each photo first, as the paper does, in every split.
+        max_val_photos: that are validated on, spread evenly over the split; None for all. Testing takes all.
         num_workers: processes that load; None for as many as there are processors, at most 4; 0 for none.
         prefetch_batches: batches that each worker holds ready.
         cache_mb: decoded training photos that each process keeps, in MiB.
@@ -62,7 +64,7 @@ class ImageDataModule(LightningDataModule):
         source: ImageSource,
         *,
         crop: int,
-        batch_size: int,
+        global_batch_size: int,
         seed: int,
         root: str | Path | Sequence[str] | dict[str, str] | None = None,
         double_batch_from: int | None = None,
@@ -72,19 +74,28 @@ class ImageDataModule(LightningDataModule):
         flip: bool = True,
         clahe: bool = False,
         eval_crop: int | None = 512,
+        max_val_photos: int | None = None,
         num_workers: int | None = None,
         prefetch_batches: int = 4,
         cache_mb: int = 128,
         pin_memory: bool | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or seed < 0 or (epoch_batches is not None and epoch_batches < 1):
-            raise ValueError(f"batch_size {batch_size}, epoch_batches {epoch_batches} or seed {seed} is too small")
+        _check_counts(
+            global_batch_size=(global_batch_size, 1),
+            seed=(seed, 0),
+            epoch_batches=(epoch_batches, 1),
+            eval_crop=(eval_crop, 1),
+            max_val_photos=(max_val_photos, 1),
+            num_workers=(num_workers, 0),
+            prefetch_batches=(prefetch_batches, 1),
+            cache_mb=(cache_mb, 0),
+        )
         self.source, self.root = source, root
         self.transform = RandomCrop(crop, min_scale, max_scale, flip)
-        self.batch_size, self.seed, self.epoch_batches = batch_size, seed, epoch_batches
+        self.global_batch_size, self.seed, self.epoch_batches = global_batch_size, seed, epoch_batches
         self.double_batch_from = double_batch_from
-        self.clahe, self.eval_crop = clahe, eval_crop
+        self.clahe, self.eval_crop, self.max_val_photos = clahe, eval_crop, max_val_photos
         self.num_workers = _default_workers() if num_workers is None else num_workers
         self.prefetch_batches, self.cache_mb, self.pin_memory = prefetch_batches, cache_mb, pin_memory
         self._photos: dict[Split, tuple[Path, ...]] = {}
@@ -94,14 +105,19 @@ class ImageDataModule(LightningDataModule):
         for split in splits.get(stage, ()):
             if split not in self._photos:
                 self._photos[split] = self._usable_photos(split)
+        if stage == "fit" and len(self._photos["train"]) < FEW_PHOTOS:
+            rank_zero_warn(
+                f"only {len(self._photos['train'])} photos to train on and {len(self._photos['val'])} to validate on: "
+                "data=folder takes its splits from folders named train, val and test where there are some"
+            )
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         reader = PhotoReader(self._photos["train"], clahe=self.clahe, cache_mb=self.cache_mb)
         dataset = TrainingCrops(reader, self.transform, seed=self.seed)
         rank, world_size = self._rank_and_world_size()
-        num_batches = self.epoch_batches or -(-len(dataset) // (self.batch_size * world_size))
+        num_batches = self.epoch_batches or -(-len(dataset) // self.global_batch_size)
         sampler = PositionBatchSampler(
-            self.batch_size,
+            self.batch_size_of_rank(world_size),
             num_batches,
             self._batches_done,
             rank=rank,
@@ -123,6 +139,15 @@ class ImageDataModule(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Tensor] | list[DataLoader[Tensor]]:
         return self._whole_photos("test")
+
+    def batch_size_of_rank(self, world_size: int) -> int:
+        """Crops a rank and batch. OptionError where the ranks cannot have equal shares."""
+        if self.global_batch_size % world_size:
+            raise OptionError(
+                f"data.global_batch_size={self.global_batch_size} does not divide into {world_size} equal parts: "
+                "trainer.devices= (times trainer.num_nodes) is a divisor of it"
+            )
+        return self.global_batch_size // world_size
 
     def whole_train_photos(self, count: int) -> Iterable[Tensor]:
         """Up to `count` training photos, float32 [1, 3, H, W] in [0, 1], the center of at most `eval_crop` a side.
@@ -154,7 +179,10 @@ class ImageDataModule(LightningDataModule):
         return scan.usable
 
     def _whole_photos(self, split: Split) -> DataLoader[Tensor] | list[DataLoader[Tensor]]:
-        dataset = WholePhotos(PhotoReader(self._photos[split], clahe=self.clahe), most=self.eval_crop)
+        photos = self._photos[split]
+        if split == "val" and self.max_val_photos is not None:
+            photos = spread_evenly(photos, self.max_val_photos)
+        dataset = WholePhotos(PhotoReader(photos, clahe=self.clahe), most=self.eval_crop)
         if not len(dataset):
             return []
         rank, world_size = self._rank_and_world_size()
@@ -204,6 +232,19 @@ class _WholeTrainPhotos:
             image = self.reader.read((turn % photos) * len(self.reader) // photos)
             scaled = downscale(image, (1.0, 0.75, 0.5)[(turn + turn // photos) % 3])
             yield torch.from_numpy(center_crop(scaled, self.eval_crop).copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def spread_evenly(photos: Sequence[Path], most: int) -> tuple[Path, ...]:
+    """At most so many, from first to last, always the same."""
+    count = min(most, len(photos))
+    return tuple(photos[index * len(photos) // count] for index in range(count))
+
+
+def _check_counts(**options: tuple[int | None, int]) -> None:
+    """Each a value, or None, and the least that it may be."""
+    for name, (value, least) in options.items():
+        if value is not None and value < least:
+            raise OptionError(f"data.{name}={value} is {least} or more")
 
 
 def _default_workers() -> int:

@@ -17,7 +17,7 @@ from hific.entropy.integer_hyper_synthesis import ACTIVATION_LIMIT, HYPER_LIMIT,
 
 # How far above its peak in training an activation may go unclamped; 16 of its 20 bits lie below the peak.
 HEADROOM = 16.0
-# Of a model that has seen nothing, whose peaks are 0.
+# Of a model that has seen nothing, whose activation range is 0.
 UNSEEN_PEAK = 4.0
 # What is below 2**-40 of a weight or an activation is nothing.
 _MOST_BITS = 40
@@ -27,12 +27,12 @@ Parameters = tuple[Tensor, Tensor]
 
 
 def quantize_hyper_synthesis(
-    up1: Parameters, up2: Parameters, head: Parameters, peaks: Sequence[float] | Tensor
+    up1: Parameters, up2: Parameters, head: Parameters, activation_range: Sequence[float] | Tensor
 ) -> IntegerHyperSynthesis:
     """From the parameters of two transposed 5x5 convolutions and a 3x3 one, on any device, and the largest activation
     behind each of the first two, 0 where unknown. Raises ValueError where any is not finite.
     """
-    first_peak, second_peak = (float(peak) for peak in peaks)
+    first_peak, second_peak = (float(peak) for peak in activation_range)
     layer1, weight_bits1 = _quantized(*up1, 0, HYPER_LIMIT)
     # No finer than the sums that they are rounded from.
     bits1 = min(_activation_bits(first_peak), weight_bits1)

@@ -47,16 +47,17 @@ class ContextFit:
     """What a context coder is made of.
 
     Args:
-        model: makes the context model: `LinearFit`, `XGBoostFit`, `KNNFit` or `AdaptiveFit`.
+        fit: makes the context model: `LinearFit`, `XGBoostFit`, `KNNFit` or `AdaptiveFit`.
         order, side, location: see `ContextOptions`.
         num_groups, reach: the same; None chooses by the channels. Few, as CompressNet's, are coded one by one and
             looked at from afar, many in 4 groups and from next to each other.
         max_bin_width: of the bins of wide tables, see `SymbolBins`.
         windows_per_photo: the paper's Y; None for all, up to `max_windows` of all photos.
         seed: of the choice of windows.
+        num_photos: whole photos that are learned from, at most.
     """
 
-    model: ContextModelFit
+    fit: ContextModelFit
     num_groups: int | None = None
     order: Order = "phases"
     reach: int | None = None
@@ -66,12 +67,18 @@ class ContextFit:
     windows_per_photo: int | None = None
     max_windows: int = 1_000_000
     seed: int = 0
+    num_photos: int = 384
 
     def __post_init__(self) -> None:
         check_bins(MOST_LARGEST, self.max_bin_width)
         self.options(num_channels=max(self.num_groups or 1, FEW_CHANNELS))
         if (self.windows_per_photo is not None and self.windows_per_photo < 1) or self.max_windows < 1:
             raise ValueError(f"windows_per_photo={self.windows_per_photo} and max_windows={self.max_windows} are 1 up")
+
+    @property
+    def kind(self) -> str:
+        """Of the context model."""
+        return self.fit.kind
 
     def options(self, num_channels: int) -> ContextOptions:
         few = num_channels <= FEW_CHANNELS
@@ -94,11 +101,11 @@ class ContextFit:
             _together([one for one, is_held in zip(windows, held, strict=True) if is_held == kept], options)
             for kept in (False, True)
         )
-        model = self.model(training, held_out, symbol_bins.frequencies, options.side**2 - 1)
+        model = self.fit(training, held_out, symbol_bins.frequencies, options.side**2 - 1)
         _report_gain(model, held_out, symbol_bins.frequencies, len(training.bins))
         linear_prediction = (halves[0] + halves[1]).solve()
         return ContextCoded(
-            tables, options, largest, symbol_bins.max_bin_width, linear_prediction, self.model.kind, model
+            tables, options, largest, symbol_bins.max_bin_width, linear_prediction, self.fit.kind, model
         )
 
     def _windows(

@@ -60,6 +60,7 @@ class PostFilterFit(TreeGrowth):
         pixels_per_photo: that are learned from, in patches of 16 x 16.
         rounds: as of `TreeGrowth`; 0 rounds leave the linear filter alone.
         seed: of the choice of patches, and XGBoost's.
+        num_photos: whole photos that are learned from, at most.
         others: see `TreeGrowth`.
     """
 
@@ -70,11 +71,17 @@ class PostFilterFit(TreeGrowth):
     learning_rate: float = 0.1
     min_child_weight: float = 500.0
     max_bin: int = 64
+    num_photos: int = 384
 
     def __post_init__(self) -> None:
         self.options  # noqa: B018  raises what is wrong with them
         if self.pixels_per_photo < PATCH**2 or self.rounds < 0:
             raise ValueError(f"pixels_per_photo={self.pixels_per_photo} is {PATCH**2} up, rounds={self.rounds} 0 up")
+
+    @property
+    def kind(self) -> str:
+        """Of the post-filter."""
+        return "xgboost" if self.rounds else "linear"
 
     @property
     def options(self) -> PostFilterOptions:

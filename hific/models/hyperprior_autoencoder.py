@@ -20,11 +20,10 @@ from hific.models.outputs import Hyperprior, HyperpriorOutput
 from hific.networks.hific_analysis import HificAnalysis
 from hific.networks.hific_synthesis import HificSynthesis
 from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
-from hific.networks.linear_start import start_linear
+from hific.networks.klt_initialization import initialize_klt
 from hific.ops.quantize import additive_noise, round_straight_through
 
 Quantization = Literal["ste", "noise"]
-Start = Literal["random", "linear"]
 # Of what a checkpoint may ask for.
 MOST_CHANNELS, MOST_BLOCKS = 1 << 14, 256
 
@@ -41,8 +40,6 @@ class HyperpriorAutoencoder(nn.Module):
         activation: of the synthesis.
         quantization: what the synthesis sees in training: rounded latents with a straight-through gradient (`ste`), or
             latents with the noise that the rate sees (`noise`).
-        start: of the untrained weights: `random`, or `linear`, with which the networks are a linear transform coder
-            (networks/linear_start.py; without normalization only). No part of what a checkpoint says of itself.
 
     Images are float [B, 3, H, W] in [0, 1], H and W multiples of 16.
     """
@@ -60,7 +57,6 @@ class HyperpriorAutoencoder(nn.Module):
         normalization: Normalization = "channel",
         activation: Activation = "relu",
         quantization: Quantization = "ste",
-        start: Start = "random",
     ) -> None:
         super().__init__()
         channels = (*widths, latent_channels, hyper_channels)
@@ -74,8 +70,6 @@ class HyperpriorAutoencoder(nn.Module):
             raise OptionError(f"residual_blocks={residual_blocks} lies in 0..{MOST_BLOCKS}")
         if quantization not in get_args(Quantization):
             raise OptionError(f"quantization={quantization!r} is none of {', '.join(get_args(Quantization))}")
-        if start not in get_args(Start):
-            raise OptionError(f"start={start!r} is none of {', '.join(get_args(Start))}")
         self.arguments: dict[str, Any] = {
             "widths": [int(width) for width in widths],
             "latent_channels": int(latent_channels),
@@ -95,8 +89,12 @@ class HyperpriorAutoencoder(nn.Module):
         self.mean_synthesis = HyperSynthesis(hyper_channels, latent_channels)
         self.scale_synthesis = HyperSynthesis(hyper_channels, latent_channels)
         self.prior = FactorizedPrior(hyper_channels)
-        scales = start_linear(self.analysis, self.synthesis) if start == "linear" else torch.ones(latent_channels)
-        self.scale_synthesis.start_at(scales)
+        self.scale_synthesis.start_at(torch.ones(latent_channels))
+
+    def initialize_klt(self) -> None:
+        """Makes the untrained networks a linear transform coder (networks/klt_initialization.py), in place. OptionError
+        where they have a normalization."""
+        self.scale_synthesis.start_at(initialize_klt(self.analysis, self.synthesis))
 
     @property
     def hyperprior_parts(self) -> list[nn.Module]:

@@ -28,19 +28,19 @@ class HyperAnalysis(nn.Sequential):
 class HyperSynthesis(nn.Module):
     """Rounded hyper-latent to means, or to scales.
 
-    `peaks`: the largest activation behind each of the two ReLUs, a running maximum of training passes that forgets
-    slowly. The integer form of this network takes the ranges of its activations from there. A plain attribute: ranges
-    are stored beside the weights, not among them.
+    `activation_range`: a buffer, float32 [2], the largest activation behind each of the two ReLUs: a running maximum of
+    training passes that forgets slowly. The integer form of this network scales its activations by it.
     """
 
     FORGET = 0.999
+    activation_range: Tensor
 
     def __init__(self, hyper_channels: int, latent_channels: int) -> None:
         super().__init__()
         self.up1 = nn.ConvTranspose2d(hyper_channels, hyper_channels, 5, stride=2, padding=2, output_padding=1)
         self.up2 = nn.ConvTranspose2d(hyper_channels, hyper_channels, 5, stride=2, padding=2, output_padding=1)
         self.head = nn.Conv2d(hyper_channels, latent_channels, 3, padding=1)
-        self.peaks = torch.zeros(2)
+        self.register_buffer("activation_range", torch.zeros(2))
         self.start_at(torch.zeros(latent_channels))
 
     @torch.no_grad()
@@ -52,20 +52,21 @@ class HyperSynthesis(nn.Module):
     def forward(self, hyper_latent_hat: Tensor) -> Tensor:
         first, second = self._activations(hyper_latent_hat)
         if self.training:
-            with torch.no_grad():
-                self.peaks = torch.maximum(self.peaks.to(first.device) * self.FORGET, _peaks(first, second))
+            self._widen(self.activation_range * self.FORGET, first, second)
         output: Tensor = self.head(second)
         return output
 
+    def widen_activation_range(self, hyper_latent_hat: Tensor) -> None:
+        """Takes the activations of one pass into `activation_range`, and forgets none."""
+        with torch.no_grad():
+            self._widen(self.activation_range, *self._activations(hyper_latent_hat))
+
     @torch.no_grad()
-    def widen_peaks(self, hyper_latent_hat: Tensor) -> None:
-        """Takes the activations of one pass into `peaks`, and forgets none."""
-        self.peaks = torch.maximum(self.peaks.to(hyper_latent_hat.device), _peaks(*self._activations(hyper_latent_hat)))
+    def _widen(self, before: Tensor, first: Tensor, second: Tensor) -> None:
+        # In place: DDP and checkpoints know the buffer by its storage.
+        largest = torch.stack((first.detach().amax(), second.detach().amax())).to(before)
+        self.activation_range.copy_(torch.maximum(before, largest))
 
     def _activations(self, hyper_latent_hat: Tensor) -> tuple[Tensor, Tensor]:
         first = torch.relu(self.up1(hyper_latent_hat))
         return first, torch.relu(self.up2(first))
-
-
-def _peaks(first: Tensor, second: Tensor) -> Tensor:
-    return torch.stack((first.detach().amax(), second.detach().amax())).float()

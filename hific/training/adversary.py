@@ -1,22 +1,27 @@
-"""The adversary: a discriminator with its losses, so that a training step stays readable."""
+"""The adversary: a discriminator D with its losses, its optimizer and its own step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from hific.errors import OptionError
 from hific.losses.adversarial import GanLoss, discriminator_loss, feature_matching_loss, generator_loss
+from hific.training.finite import check_finite
+from hific.training.optimization import OptimizerFactory
 
 
 class Adversary(nn.Module):
-    """Judges reconstructions.
+    """Judges reconstructions, and learns to.
 
     Args:
         discriminator: image [B, 3, H, W] in [-1, 1], and the latent that conditions it or None -> (logit maps,
             feature maps).
+        optimizer: parameters -> optimizer of D.
         gan_loss: see losses/adversarial.py.
         weight: of the generator's GAN loss; 0 trains without a discriminator.
         feature_matching_weight: 10 in gc; 0 elsewhere.
@@ -27,13 +32,20 @@ class Adversary(nn.Module):
     def __init__(
         self,
         discriminator: nn.Module,
+        optimizer: OptimizerFactory,
         gan_loss: GanLoss = "vanilla",
         weight: float = 1.0,
         feature_matching_weight: float = 0.0,
         start: float = 0.0,
     ) -> None:
         super().__init__()
+        if min(weight, feature_matching_weight) < 0 or not 0 <= start <= 1:
+            raise OptionError(
+                f"adversary: weight={weight} and feature_matching_weight={feature_matching_weight} are 0 or more, "
+                f"start={start} lies in 0..1"
+            )
         self.discriminator = discriminator
+        self.optimizer_factory = optimizer
         self.gan_loss: GanLoss = gan_loss
         self.weight = weight
         self.feature_matching_weight = feature_matching_weight
@@ -47,6 +59,28 @@ class Adversary(nn.Module):
     def active(self, progress: float) -> bool:
         """Whether it plays at this share of the training."""
         return self.enabled and progress >= self.start
+
+    def make_optimizer(self) -> Optimizer:
+        return self.optimizer_factory(self.parameters())
+
+    def step(
+        self,
+        image: Tensor,
+        reconstruction: Tensor,
+        latent_hat: Tensor | None = None,
+        *,
+        optimizer: Optimizer,
+        backward: Callable[[Tensor], None],
+        batch_number: int,
+    ) -> dict[str, Tensor]:
+        """D learns to tell images from reconstructions, both [B, 3, H, W] in [-1, 1]. Returns what to log; raises
+        NonFiniteError, naming `batch_number`, before a bad value reaches the weights."""
+        loss, logs = self.discriminator_terms(image, reconstruction, latent_hat)
+        check_finite({"discriminator": loss}, batch_number)
+        optimizer.zero_grad()
+        backward(loss)
+        optimizer.step()
+        return {"discriminator": loss.detach(), **logs}
 
     def discriminator_terms(
         self, image: Tensor, reconstruction: Tensor, latent_hat: Tensor | None = None

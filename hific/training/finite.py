@@ -18,5 +18,5 @@ def check_finite(terms: Mapping[str, Tensor], step: int) -> None:
         bad = [f"{name} = {value}" for name, value, ok in zip(terms, values.tolist(), finite, strict=True) if not ok]
         raise NonFiniteError(
             f"at step {step}: {', '.join(bad)}. The weights are still those of the last good step; the last checkpoint "
-            "is usable. A lower learning rate (model.optimizer.lr) or model.gradient_clip usually helps."
+            "is usable. A lower recipe.learning_rate or recipe.gradient_clip usually helps."
         )

@@ -16,12 +16,10 @@ from hific.io.checkpoint_file import DAMAGE
 log = logging.getLogger(__name__)
 
 
-def load_matching_weights(module: nn.Module, path: str | Path) -> dict[str, Any]:
-    """Takes over the weights of equal name and shape from a checkpoint; optimizers and counters start anew.
+def load_matching_weights(module: nn.Module, path: str | Path) -> None:
+    """Loads the weights of equal name and shape from a checkpoint; optimizers and counters start anew.
 
     What does not fit (another rate's latent convolutions, say) keeps its fresh initialization and is logged by name.
-
-    Returns the checkpoint.
 
     Raises:
         OptionError: there is no such file, or not one weight fits.
@@ -30,16 +28,15 @@ def load_matching_weights(module: nn.Module, path: str | Path) -> dict[str, Any]
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         state = checkpoint["state_dict"]
     except FileNotFoundError:
-        raise OptionError(f"model.init_from={path}: there is no such file") from None
+        raise OptionError(f"init_from={path}: there is no such file") from None
     except (pickle.UnpicklingError, *DAMAGE) as error:
-        raise OptionError(f"model.init_from={path} is damaged, or no checkpoint") from error
+        raise OptionError(f"init_from={path} is damaged, or no checkpoint") from error
     own = module.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     if len(fitting) < len(own) / 2:
-        log.warning("model.init_from=%s is of a very different model: most weights start afresh", path)
+        log.warning("init_from=%s is of a very different model: most weights start afresh", path)
     if not fitting:
-        raise OptionError(f"model.init_from={path}: none of its {len(state)} weights has a place in this model")
+        raise OptionError(f"init_from={path}: none of its {len(state)} weights has a place in this model")
     module.load_state_dict(fitting, strict=False)
     fresh = sorted(set(own) - set(fitting))
     log.info("took %d of %d weights from %s; fresh: %s", len(fitting), len(own), path, ", ".join(fresh) or "none")
-    return checkpoint

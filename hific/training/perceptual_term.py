@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from hific.errors import WeightsNotFoundError
+from hific.errors import OptionError, WeightsNotFoundError
 from hific.losses.perceptual import AlexNetPerceptualLoss, FrozenFeatureLoss, LPIPSLoss
 
 log = logging.getLogger(__name__)
@@ -19,9 +19,17 @@ def perceptual_term(
 ) -> FrozenFeatureLoss | None:
     """`conv4`: the paper's (eq. 3); `lpips_alex`; or none.
 
-    Where the pretrained weights are not found, that is an error if they are `required`; else a warning, and the
-    model trains without the term (its checkpoint and every report made of it say so).
+    Where the pretrained weights are not found, that is an error if they are `required` or a folder is named; else a
+    warning, and the model trains without the term (its checkpoint and every report made of it say so).
+
+    Raises:
+        OptionError: no such kind, or no such folder.
+        WeightsNotFoundError: see above.
     """
+    if kind not in get_args(PerceptualKind):
+        raise OptionError(f"perceptual={kind} is none of {', '.join(get_args(PerceptualKind))}")
+    if weights_dir is not None and not Path(weights_dir).expanduser().is_dir():
+        raise OptionError(f"weights.dir={weights_dir}: there is no such folder")
     if kind == "none":
         return None
     try:
@@ -29,7 +37,7 @@ def perceptual_term(
             return AlexNetPerceptualLoss(weights_dir, download=download)
         return LPIPSLoss("alex", weights_dir, download=download)
     except WeightsNotFoundError as error:
-        if required:
+        if required or weights_dir is not None:
             raise
         log.warning("training without the perceptual term, reconstructions will be blurrier: %s", error)
         return None

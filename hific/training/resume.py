@@ -32,13 +32,13 @@ def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) ->
         different = [f"{key} {theirs.get(key)} there, {ours[key]} here" for key in ours if theirs.get(key) != ours[key]]
         raise OptionError(
             f"ckpt_path={path} is of another run ({'; '.join(different)}): repeat the options of its run, which are "
-            f"in {Path(path).parent / '.hydra' / 'overrides.yaml'}; to start from other weights use model.init_from="
+            f"in {Path(path).parent / '.hydra' / 'overrides.yaml'}; to start from other weights use init_from="
         )
     steps = int(checkpoint["global_step"])
     if 0 <= max_steps <= steps:
         raise OptionError(
             f"ckpt_path={path} has {steps} batches behind it, and {max_steps} are to be trained: raise "
-            "trainer.max_steps (model.stage2_steps for HiFiC)"
+            "recipe.steps (recipe.stage2_steps for HiFiC)"
         )
     return steps
 

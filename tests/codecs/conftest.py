@@ -17,6 +17,7 @@ from hific.codecs.load import checkpoint_entry, load_codec
 MakeCheckpoint = Callable[..., Path]
 MakeCodec = Callable[..., LearnedCodec]
 
+
 @pytest.fixture
 def make_system(make_checkpoint: MakeCheckpoint, make_hific_checkpoint: MakeCheckpoint) -> MakeCheckpoint:
     """`make(system, seed=..., ...)`: the checkpoint of one of SWITCHES, or of `hific`."""

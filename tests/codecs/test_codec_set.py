@@ -67,7 +67,9 @@ def test_files_go_to_the_codec_that_made_them(codecs: list[LearnedCodec]) -> Non
         assert not isinstance(noticed.value, WrongModelError), "damage is told as such"
 
 
-def test_a_limit_on_pixels_leaves_out_whom_it_concerns(make_checkpoint: MakeCheckpoint, codecs: list[LearnedCodec]) -> None:
+def test_a_limit_on_pixels_leaves_out_whom_it_concerns(
+    make_checkpoint: MakeCheckpoint, codecs: list[LearnedCodec]
+) -> None:
     small = load_codec(make_checkpoint("small.ckpt"), max_pixels=5000)
     image = noise(100, 70)
     data, codec = CodecSet([small, codecs[0]]).compress_within(image, 10**6)

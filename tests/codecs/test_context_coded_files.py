@@ -1,4 +1,4 @@
-"""Files that a context model codes: every kind over the same networks, other models', libraries that predict otherwise."""
+"""Files that a context model codes: each kind over the same networks, other models, libraries that predict otherwise."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def test_it_is_the_codecs_own_choice_and_changes_nothing_but_the_bytes(
     data, plain_data = codec.compress(image), plain.compress(image)
     assert [read_info(one).coder for one in (data, plain_data)] == ["context_coded", "tables"]
     assert equal(codec.decode_latent(data), codec.decode_latent(plain_data))
-    assert codec.decompress(data).tobytes() == plain.decompress(data).tobytes() == plain.decompress(plain_data).tobytes()
+    assert (
+        codec.decompress(data).tobytes() == plain.decompress(data).tobytes() == plain.decompress(plain_data).tobytes()
+    )
     labels = [one.label for one in codec.variants() if not one.is_control]
     assert labels == [*(["fixed_length"] if system == "sae" else []), "tables", kind]
 

@@ -68,7 +68,9 @@ def same(one: CodedLatent, other: CodedLatent) -> bool:
 @by_case
 @given(seeds, lengths, lengths)
 @settings(max_examples=12, deadline=None, derandomize=True)
-def test_decoding_returns_what_was_encoded(prior: str, coder: str, kind: str, seed: int, height: int, width: int) -> None:
+def test_decoding_returns_what_was_encoded(
+    prior: str, coder: str, kind: str, seed: int, height: int, width: int
+) -> None:
     """Also far beyond tables and bins, where a table was sure of 0, and whatever the coder."""
     coding, source = coding_of(prior, kind), message(prior, seed, height, width)
     decoded = decode(coding, coder, source, encode(coding, coder, source))
@@ -518,7 +520,10 @@ def test_the_self_check_notices_tables_that_return_other_values(monkeypatch: pyt
     original = SymbolTables.code
     hyper, channel = hyper_coding(), channel_coding()
     assert isinstance(hyper.prior, HyperPrior)
-    cases = [(hyper, hyper_message(1, 8, 8), hyper.prior.hyper_tables), (hyper, hyper_message(1, 8, 8), hyper.prior.tables)]
+    cases = [
+        (hyper, hyper_message(1, 8, 8), hyper.prior.hyper_tables),
+        (hyper, hyper_message(1, 8, 8), hyper.prior.tables),
+    ]
     cases += [(channel, channel_message(1, 8, 8), tables) for tables in channel.side_tables]
     for coding, source, broken in cases:
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from context_cases import RecordingCoder, laplace_tables, level_latent, level_tables
-from windows_of_models import FREQUENCIES, LARGEST, OTHERS, TRAINING, fit, windows_of
+from windows_of_models import FREQUENCIES, LARGEST, OTHERS, TRAINING, fit
 
 from benchmarks.correlated_latents import correlated_crops, correlated_latent, independent_latent
-from hific.context.context_model import Features, Windows
+from hific.coding.frequency_table import TOTAL
+from hific.context.context_model import Features, Windows, cross_entropy
 from hific.context.linear import NUM_ACTIVITIES, POSITIONS_PER_BIN, LinearFit, LinearModel
+from hific.context.symbol_bins import SymbolBins
 from hific.fitting.context_model import ContextFit
 
+NO_WINDOWS = Windows(TRAINING.features[:0], TRAINING.bins[:0])
 
-def fit_linear(training: Windows = TRAINING) -> LinearModel:
-    model = fit("linear", training=training)
+
+def fit_linear(training: Windows = TRAINING, held_out: Windows = NO_WINDOWS) -> LinearModel:
+    model = fit("linear", training=training, held_out=held_out)
     assert isinstance(model, LinearModel)
     return model
 
@@ -38,15 +42,15 @@ def test_without_windows_like_it_a_symbol_is_coded_as_its_table_says() -> None:
 
 
 def test_cells_learn_what_happens_in_them() -> None:
-    """Bin 1 where the prediction says 1.0, bin 4 where it says -1.0; in pass 7, whatever it says, bin 0."""
-    features = np.concatenate([features_of(0, 64), features_of(0, -64), features_of(0, 64, coding_pass=7)])
-    windows = Windows(np.repeat(features, 200, axis=0), np.repeat(np.array([1, 4, 0], np.int32), 200))
-    model = fit_linear(windows)
+    """Bin 1 where the prediction says 1.0, bin 4 where it says -1.0; but in pass 7 bin 0."""
+    features = np.concatenate([features_of(2, 64), features_of(2, -64), features_of(2, 64, coding_pass=7)])
+    model = fit_linear(Windows(np.repeat(features, 400, axis=0), np.repeat(np.array([1, 4, 0], np.int32), 400)))
     assert model.frequencies(features).argmax(axis=1).tolist() == [1, 4, 0]
-    # A pass that never came takes what the others know of the position, and a value an eighth of a bin off the same.
-    others = np.concatenate([features_of(0, 64, coding_pass=3), features_of(0, -64 + 8), features_of(0, 64 - 8)])
-    assert set(model.frequencies(others).argmax(axis=1)[:1].tolist()) <= {0, 1}
-    assert model.frequencies(others).argmax(axis=1).tolist()[1:] == [4, 1]
+    # A value that is an eighth of a bin off is as good; a pass that never came takes what all know of the position.
+    near = np.concatenate([features_of(2, 64 - 8), features_of(2, -64 + 8)])
+    assert model.frequencies(near).argmax(axis=1).tolist() == [1, 4]
+    elsewhere = model.frequencies(features_of(2, 64, coding_pass=3))[0]
+    assert elsewhere[:2].sum() > 0.8 * TOTAL and elsewhere[:2].min() > 0.3 * TOTAL
 
 
 def test_one_window_moves_frequencies_by_little() -> None:
@@ -89,20 +93,28 @@ def spent(training: list[np.ndarray], test: list[np.ndarray]) -> float:
 
 
 def test_correlated_latents_take_far_fewer_bits_than_tables() -> None:
-    training = correlated_crops(120, num_channels=4)
+    training = correlated_crops(60, num_channels=4)
     assert spent(training, [correlated_latent(seed, num_channels=4) for seed in range(3)]) < 0.75
 
 
-@pytest.mark.parametrize("number", [3, 20, 100])
+@pytest.mark.parametrize("number", [3, 20, 50])
 def test_without_structure_little_is_lost_however_few_the_latents(number: int) -> None:
     training = [independent_latent(seed, 4, 8, 8) for seed in range(number)]
     assert spent(training, [independent_latent(seed, 4) for seed in range(5000, 5003)]) < 1.02
 
 
-def test_with_many_tables_rare_ones_are_safe() -> None:
-    """Of 64 scales, most are never seen in training."""
-    assert laplace_tables(tuple(np.geomspace(0.2, 20, 64))).sizes.max() > 100
-    windows = windows_of(3, 60)
-    model = fit_linear(windows)
-    for table in range(len(FREQUENCIES)):
-        assert model.frequencies(features_of(table, 0)).min() >= 1
+def test_with_many_tables_and_few_windows_that_say_nothing_little_is_lost() -> None:
+    """Of 64 scales, each with dozens of windows only; symbols are drawn as their tables say."""
+    frequencies = SymbolBins(laplace_tables(tuple(np.geomspace(0.2, 4, 64))), 8).frequencies
+    rng = np.random.default_rng(0)
+
+    def windows(number: int) -> Windows:
+        features = rng.integers(-3, 4, (number, 15)).astype(np.int16)
+        features[:, 0], features[:, 3] = rng.integers(0, 64, number), rng.integers(0, 28, number)
+        features[:, 1:3] = rng.integers(-100, 100, (number, 2))
+        drawn = rng.random((number, 1)) * TOTAL > frequencies[features[:, 0]].cumsum(axis=1)
+        return Windows(features, drawn.sum(axis=1).astype(np.int32))
+
+    model, others = LinearFit()(windows(4000), windows(1000), frequencies, 8), windows(5000)
+    alone = cross_entropy(frequencies[others.features[:, 0]], others.bins)
+    assert cross_entropy(model.frequencies(others.features), others.bins) < 1.003 * alone

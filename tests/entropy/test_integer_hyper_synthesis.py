@@ -49,12 +49,14 @@ def parameters(network: HyperSynthesis) -> list[tuple[torch.Tensor, torch.Tensor
     return [(layer.weight, layer.bias) for layer in (network.up1, network.up2, network.head)]
 
 
-def quantized(network: HyperSynthesis, peaks: list[float] | None = None) -> IntegerHyperSynthesis:
-    return quantize_hyper_synthesis(*parameters(network), network.peaks if peaks is None else peaks)
+def quantized(network: HyperSynthesis, activation_range: list[float] | None = None) -> IntegerHyperSynthesis:
+    return quantize_hyper_synthesis(
+        *parameters(network), network.activation_range if activation_range is None else activation_range
+    )
 
 
 def float_outputs(network: HyperSynthesis, symbols: Symbols) -> NDArray[np.float64]:
-    """In float64; a pass in training mode, which notes the peaks."""
+    """In float64; a pass in training mode, which notes the activation range."""
     with torch.no_grad():
         return network.double()(torch.from_numpy(symbols).double()[None])[0].numpy()
 
@@ -187,18 +189,18 @@ def test_hyper_symbols_beyond_the_limit_count_as_the_limit() -> None:
     np.testing.assert_array_equal(synthesis.means(symbols, 20, 28), synthesis.means(clamped, 20, 28))
 
 
-def test_a_fresh_network_without_peaks_is_near_the_float_one_too() -> None:
+def test_a_fresh_network_without_an_activation_range_is_near_the_float_one_too() -> None:
     network, symbols = make_network(gain=1.0), make_symbols()
     synthesis = quantized(network, [0.0, 0.0])
     expected = float_outputs(network, symbols)
-    assert float(network.peaks.max()) < 16 * UNSEEN_PEAK
+    assert float(network.activation_range.max()) < 16 * UNSEEN_PEAK
     assert np.abs(synthesis.means(symbols, 20, 28) - expected).max() < 2e-3
 
 
-def test_activations_may_be_well_above_their_peaks() -> None:
+def test_activations_may_be_well_above_their_range() -> None:
     network, symbols = make_network(), make_symbols()
     expected = float_outputs(network, symbols)
-    synthesis = quantized(network, (network.peaks / 12).tolist())
+    synthesis = quantized(network, (network.activation_range / 12).tolist())
     assert np.abs(synthesis.means(symbols, 20, 28) - expected).max() < 1e-3 * expected.std() + 2.0**-MEAN_BITS
 
 
@@ -220,15 +222,15 @@ def test_any_finite_network_has_an_exact_form(weight_gain: float, bias: float, p
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-@pytest.mark.parametrize("where", ["weight", "bias", "peaks"])
+@pytest.mark.parametrize("where", ["weight", "bias", "activation_range"])
 def test_what_is_not_finite_is_refused(where: str, value: float) -> None:
     network = make_network()
-    peaks = [1.0, value] if where == "peaks" else [1.0, 1.0]
-    if where != "peaks":
+    activation_range = [1.0, value] if where == "activation_range" else [1.0, 1.0]
+    if where != "activation_range":
         with torch.no_grad():
             getattr(network.up2, where)[0] = value
     with pytest.raises(ValueError, match="diverged"):
-        quantized(network, peaks)
+        quantized(network, activation_range)
 
 
 def test_thresholds_are_integers_within_the_sums() -> None:

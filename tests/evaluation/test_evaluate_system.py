@@ -164,9 +164,7 @@ def test_an_oracle_has_the_bytes_of_its_base_and_says_that_they_do_not_decode_to
     codec: Any = Fingerprinted("jpeg", 40)
     variants = [Variant(codec, "base"), Variant(codec, "oracle", reconstruct=Image.fromarray, is_control=True)]
     systems = [variant_under_test("label", one) for one in variants]
-    (real, _), (row, _) = (
-        evaluate_system(one, images, metrics(MSE()), EvaluationFolder(tmp_path)) for one in systems
-    )
+    (real, _), (row, _) = (evaluate_system(one, images, metrics(MSE()), EvaluationFolder(tmp_path)) for one in systems)
     assert (real.system, real.setting, real.note) == ("label, base", "base", "")
     assert (row.system, row.setting, row.fingerprint) == ("label, oracle", "oracle", "ab")
     assert row.num_bytes == real.num_bytes

@@ -47,9 +47,9 @@ def encode(coder: LatentCoder, latent: TrainingLatent) -> bytes:
 
 
 def decode(
-    coder: LatentCoder, stream: bytes, table_ids: Ints, decoder_class: type[RangeDecoder] = RangeDecoder
+    coder: LatentCoder, stream: bytes, table_ids: Ints, make_decoder: Callable[[bytes], RangeDecoder] = RangeDecoder
 ) -> Ints:
-    decoder = decoder_class(stream)
+    decoder = make_decoder(stream)
     decoded = coder.code(decoder, np.zeros(table_ids.shape, np.int32), table_ids)
     decoder.finish()
     return decoded

@@ -23,7 +23,9 @@ def test_is_the_training_loss(weights_dir: Path, photo: np.ndarray, coded_photo:
 
 def test_smallest_image(weights_dir: Path, photo: np.ndarray, coded_photo: np.ndarray) -> None:
     metric = PerceptualLoss(weights_dir)
-    assert isinstance(metric(photo[:SMALLEST_CONV4, :SMALLEST_CONV4], coded_photo[:SMALLEST_CONV4, :SMALLEST_CONV4]), float)
+    assert isinstance(
+        metric(photo[:SMALLEST_CONV4, :SMALLEST_CONV4], coded_photo[:SMALLEST_CONV4, :SMALLEST_CONV4]), float
+    )
     assert isinstance(metric(photo[: SMALLEST_CONV4 - 1], coded_photo[: SMALLEST_CONV4 - 1]), Absent)
 
 

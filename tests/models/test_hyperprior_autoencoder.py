@@ -104,14 +104,14 @@ def test_autocast_leaves_the_rate_in_float32() -> None:
     assert output.reconstruction.dtype == torch.float32
 
 
-def test_peaks_follow_training_and_stay_in_use() -> None:
+def test_activation_ranges_follow_training_and_stay_in_use() -> None:
     model, image = tiny(), torch.rand(1, 3, 64, 64)
     model.train()(image)
-    peaks = model.mean_synthesis.peaks.clone()
-    assert (peaks > 0).all()
+    before = model.mean_synthesis.activation_range.clone()
+    assert (before > 0).all()
     model.eval()(10 * image)
-    assert torch.equal(model.mean_synthesis.peaks, peaks)
-    assert not any("peaks" in name for name in model.state_dict())
+    assert torch.equal(model.mean_synthesis.activation_range, before)
+    assert "mean_synthesis.activation_range" in model.state_dict()
     assert math.isfinite(float(model(image).estimated_bpp_quantized))
 
 

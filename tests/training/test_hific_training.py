@@ -20,7 +20,7 @@ from hific.coding.container import unpack
 
 Composed = Callable[..., DictConfig]
 Train = Callable[[DictConfig], Any]
-TWO_STAGES = ["model=hific", "model.stage1_steps=4", "model.stage2_steps=4", "size.val_check_interval=8"]
+TWO_STAGES = ["model=hific", "recipe.stage1_steps=4", "recipe.stage2_steps=4", "recipe.val_check_interval=8"]
 NOTES: list[dict[str, Any]] = []
 
 
@@ -56,7 +56,7 @@ NOTING = [f"+callbacks.notes._target_={__name__}.Notes"]
 @pytest.mark.parametrize("rate", ["low", "medium", "high"])
 def test_both_stages_run_and_the_checkpoint_codes(rate: str, composed: Composed, train: Train, tmp_path: Path) -> None:
     metrics = train(
-        composed(*TWO_STAGES, f"rate={rate}", "model.weights.phase_pattern=1", "model.weights.local_color=1")
+        composed(*TWO_STAGES, f"rate={rate}", "recipe.phase_pattern_weight=1", "recipe.local_color_weight=1")
     ).metrics
     assert np.isfinite(list(metrics.values())).all()
     assert min(metrics["train/phase_pattern"], metrics["train/local_color"]) > 0
@@ -72,11 +72,12 @@ def test_both_stages_run_and_the_checkpoint_codes(rate: str, composed: Composed,
 
 def test_stages_have_their_own_schedules_and_counts(composed: Composed, train: Train) -> None:
     """Batches are counted, not optimizer steps; stage 2 forgets moments and learning rates, and warms up again."""
-    quick = ["model.stage1_steps=4", "model.stage2_steps=4", "model.rate_target.warmup=0.25"]
-    quick += ["model.rate_target.integral=0"]
-    quick += ["model.hyperprior_lr_factor=4.0", "size.hific.schedule._target_=hific.training.schedule.StepSchedule"]
-    quick += ["~size.hific.schedule.warmup", "+size.hific.schedule.at=0.5", "+size.hific.schedule.factor=0.1"]
-    train(composed("model=hific", "size.val_check_interval=8", *quick, *NOTING))
+    quick = ["recipe.stage1_steps=4", "recipe.stage2_steps=4", "recipe.rate_warmup=0.25"]
+    quick += ["recipe.rate_integral=0"]
+    quick += ["recipe.hyperprior_lr_factor=4.0", "recipe.schedule._target_=hific.training.schedule.StepSchedule"]
+    quick += ["~recipe.schedule.warmup", "~recipe.schedule.floor"]
+    quick += ["+recipe.schedule.at=0.5", "+recipe.schedule.factor=0.1"]
+    train(composed("model=hific", "recipe.val_check_interval=8", *quick, *NOTING))
     lr = 3e-4
     assert [note["images"] for note in NOTES] == [2, 2, 2, 2, 4, 4, 4, 4]
     assert [note["global_step"] for note in NOTES] == list(range(1, 9))
@@ -94,8 +95,8 @@ def test_stages_have_their_own_schedules_and_counts(composed: Composed, train: T
 def test_resumed_equals_unbroken_in_either_stage_and_between(
     stop_after: int, composed: Composed, train: Train, tmp_path: Path
 ) -> None:
-    common = [*TWO_STAGES, "model.ema_decay=0.5", "model.rate_target.averaged_over=3", "model.rate_target.integral=0.1"]
-    common += ["~callbacks.tables"]  # which would make peaks anew
+    common = [*TWO_STAGES, "model.ema_decay=0.5", "recipe.rate_averaged_over=3", "recipe.rate_integral=0.1"]
+    common += ["~callbacks.tables"]  # which would make activation ranges anew
     train(composed(*common, output="unbroken"))
     stop = [f"+callbacks.extra._target_={StopAfter.__module__}.StopAfter", f"+callbacks.extra.batches={stop_after}"]
     train(composed(*common, *stop, output="broken"))
@@ -103,14 +104,14 @@ def test_resumed_equals_unbroken_in_either_stage_and_between(
     assert load(broken)["global_step"] == stop_after
     train(composed(*common, f"ckpt_path={broken}", output="resumed"))
     one, two = (load(tmp_path / name / "last.ckpt") for name in ("unbroken", "resumed"))
-    for part in ("state_dict", "optimizer_states", "peaks", "rate_target", "hific"):
+    for part in ("state_dict", "optimizer_states", "rate_target", "hific"):
         assert_equal_state(one[part], two[part], part)
 
 
 def test_stage_2_alone_starts_from_stage_1s_weights(composed: Composed, train: Train, tmp_path: Path) -> None:
-    train(composed("model=hific", "model.stage1_steps=2", "model.stage2_steps=0", output="stage1"))
+    train(composed("model=hific", "recipe.stage1_steps=2", "recipe.stage2_steps=0", output="stage1"))
     first = tmp_path / "stage1" / "last.ckpt"
-    alone = ["model=hific", "model.stage1_steps=0", "model.stage2_steps=2", f"model.init_from={first}"]
+    alone = ["model=hific", "recipe.stage1_steps=0", "recipe.stage2_steps=2", f"init_from={first}"]
     module = instantiate(composed(*alone).model)
     weights = load(first)["state_dict"]
     assert torch.equal(module.model.synthesis.tail.weight, weights["model.synthesis.tail.weight"])
@@ -124,11 +125,11 @@ def test_a_frozen_analysis_keeps_its_streams(
     normalization: str, composed: Composed, train: Train, tmp_path: Path
 ) -> None:
     """Weights, statistics and integer networks: files of stages 2 and 1 differ in the fingerprint only."""
-    common = ["model=hific", f"model.model.normalization={normalization}", "model.model.start=random"]
-    train(composed(*common, "model.stage1_steps=2", "model.stage2_steps=0", output="stage1"))
+    common = ["model=hific", f"recipe.normalization={normalization}", "recipe.initialization=random"]
+    train(composed(*common, "recipe.stage1_steps=2", "recipe.stage2_steps=0", output="stage1"))
     first = tmp_path / "stage1" / "last.ckpt"
-    alone = ["model.stage1_steps=0", "model.stage2_steps=2", "model.freeze_analysis=true"]
-    train(composed(*common, *alone, f"model.init_from={first}", output="frozen"))
+    alone = ["recipe.stage1_steps=0", "recipe.stage2_steps=2", "model.freeze_analysis=true"]
+    train(composed(*common, *alone, f"init_from={first}", output="frozen"))
     before, after = load(first)["state_dict"], load(tmp_path / "frozen" / "last.ckpt")["state_dict"]
     assert not torch.equal(before["model.synthesis.tail.weight"], after["model.synthesis.tail.weight"])
     image = np.random.default_rng(0).integers(0, 256, (128, 96, 3), dtype=np.uint8)
@@ -139,22 +140,26 @@ def test_a_frozen_analysis_keeps_its_streams(
 
 
 def test_fitting_the_coding_leaves_batch_statistics_alone(composed: Composed) -> None:
-    module = instantiate(composed("model=hific", "model.model.normalization=batch", "model.model.start=random").model)
+    module = instantiate(composed("model=hific", "recipe.normalization=batch", "recipe.initialization=random").model)
     monkey = torch.rand(1, 3, 64, 64)
     before = {name: value.clone() for name, value in module.model.state_dict().items()}
     module.model.train()
     pl_trainer = SimpleNamespace(global_step=0)
     type(module).global_step = property(lambda self: pl_trainer.global_step)
     try:
-        module.fit_coding([monkey])
+        module.fit_coding(lambda count: [monkey], 1)
     finally:
         del type(module).global_step
-    assert module.model.training and (module.model.mean_synthesis.peaks > 0).any()
-    assert all(torch.equal(value, before[name]) for name, value in module.model.state_dict().items())
+    assert module.model.training and (module.model.mean_synthesis.activation_range > 0).any()
+    after = module.model.state_dict()
+    assert {name for name in after if not torch.equal(after[name], before[name])} == {
+        "mean_synthesis.activation_range",
+        "scale_synthesis.activation_range",
+    }
 
 
 def test_the_averaged_synthesis_is_what_decodes(composed: Composed, train: Train, tmp_path: Path) -> None:
-    train(composed("model=hific", "model.ema_decay=0.9", "model.stage1_steps=3", "model.stage2_steps=0"))
+    train(composed("model=hific", "model.ema_decay=0.9", "recipe.stage1_steps=3", "recipe.stage2_steps=0"))
     path = tmp_path / "run" / "last.ckpt"
     state, codec = load(path)["state_dict"], hific.load_codec(path)
     averaged = codec.model.synthesis.tail.weight
@@ -180,14 +185,14 @@ def test_d_learns_on_other_images_than_the_generator(composed: Composed) -> None
 
 
 ABLATIONS = {
-    "normalization": [f"model.model.start=random model.model.normalization={kind}" for kind in ("instance", "batch")],
+    "normalization": [f"recipe.initialization=random recipe.normalization={kind}" for kind in ("instance", "batch")],
     "discriminator": [
         "model.adversary.discriminator.conditional=false",
         "model.adversary.discriminator.normalization=instance",
         "model.adversary.discriminator.scales=2",
     ],
     "activation": ["model.model.activation=leaky_relu", "model.adversary.discriminator.activation=relu"],
-    "strategy": ["model.stage1_steps=0"],
+    "strategy": ["recipe.stage1_steps=0"],
     "quantization": ["model.model.quantization=noise"],
     "rate target": ["model.rate_target.enabled=false"],
 }
@@ -195,7 +200,7 @@ ABLATIONS = {
 
 @pytest.mark.parametrize("overrides", [overrides for group in ABLATIONS.values() for overrides in group])
 def test_ablations_train_and_code(overrides: str, composed: Composed, train: Train, tmp_path: Path) -> None:
-    train(composed("model=hific", "model.stage1_steps=1", "model.stage2_steps=1", *overrides.split()))
+    train(composed("model=hific", "recipe.stage1_steps=1", "recipe.stage2_steps=1", *overrides.split()))
     codec = hific.load_codec(tmp_path / "run" / "last.ckpt")
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert codec.decompress(codec.compress(image)).size == (64, 64)
@@ -203,14 +208,14 @@ def test_ablations_train_and_code(overrides: str, composed: Composed, train: Tra
 
 def test_nothing_to_train_is_refused(composed: Composed) -> None:
     with pytest.raises(Exception, match="leave nothing to train"):
-        instantiate(composed("model=hific", "model.stage1_steps=0", "model.stage2_steps=0").model)
+        instantiate(composed("model=hific", "recipe.stage1_steps=0", "recipe.stage2_steps=0").model)
 
 
 @pytest.mark.parametrize(("local", "of_all_ranks", "weight"), [(0.1, 0.5, 8.0), (0.5, 0.1, 0.0625)])
 def test_the_controller_goes_by_all_ranks_images(
     local: float, of_all_ranks: float, weight: float, composed: Composed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = instantiate(composed("model=hific", "rate=low", "model.rate_target.integral=0").model)
+    module = instantiate(composed("model=hific", "rate=low", "recipe.rate_integral=0").model)
     logged: dict[str, Any] = {}
     asked: list[tuple[float, str]] = []
 

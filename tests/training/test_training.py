@@ -53,7 +53,7 @@ def callback(name: str, batches: int) -> list[str]:
 def test_every_system_trains_and_its_checkpoint_codes(
     model: str, rate: str, composed: Composed, train: Train, tmp_path: Path
 ) -> None:
-    short = ["size.max_steps=2", "size.val_check_interval=2", "size.compressnet.phase_pattern_weight=1"]
+    short = ["recipe.steps=2", "recipe.val_check_interval=2", "recipe.phase_pattern_weight=1"]
     metrics = train(composed(f"model={model}", f"rate={rate}", *short)).metrics
     assert np.isfinite(list(metrics.values())).all() and metrics["train/phase_pattern"] > 0
     codec = hific.load_codec(tmp_path / "run" / "last.ckpt")
@@ -75,7 +75,7 @@ def test_global_step_counts_batches(composed: Composed, train: Train, tmp_path: 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_resumed_equals_unbroken(workers: int, composed: Composed, train: Train, tmp_path: Path) -> None:
     """Stopped after batch 3 of 6, in the middle of the first epoch of 4."""
-    common = ["model=sae_spn", f"data.num_workers={workers}", "size.max_steps=6"]
+    common = ["model=sae_spn", f"data.num_workers={workers}", "recipe.steps=6"]
     train(composed(*common, output="unbroken"))
     train(composed(*common, *callback("StopAfter", 3), output="broken"))
     broken = tmp_path / "broken" / "last.ckpt"
@@ -102,7 +102,7 @@ def test_the_last_checkpoint_has_the_tables_fitted_at_the_end(
     every_n_steps: int, composed: Composed, train: Train, tmp_path: Path
 ) -> None:
     """Also where the last batch was one to save after: whole photos make other tables than the crops' history."""
-    common = ["model=sae", "size.max_steps=6"]
+    common = ["model=sae", "recipe.steps=6"]
     train(composed(*common, f"callbacks.last.every_n_steps={every_n_steps}"))
     train(composed(*common, "~callbacks.tables", output="unfitted"))
     fitted, unfitted = (load(tmp_path / name / "last.ckpt")["hific"]["coding"] for name in ("run", "unfitted"))
@@ -143,7 +143,7 @@ def test_nothing_of_the_generator_reaches_d_and_back(composed: Composed) -> None
 def test_frozen_perceptual_weights_are_not_in_the_checkpoint(
     composed: Composed, train: Train, tmp_path: Path, weights_dir: Path
 ) -> None:
-    overrides = ["size.compressnet.perceptual=lpips_alex", f"weights.dir={weights_dir}", "size.max_steps=1"]
+    overrides = ["recipe.perceptual=lpips_alex", f"weights.dir={weights_dir}", "recipe.steps=1"]
     train(composed("model=sae", "data.crop=64", *overrides))
     checkpoint = load(tmp_path / "run" / "last.ckpt")
     assert not any("perceptual" in name for name in checkpoint["state_dict"])
@@ -155,35 +155,35 @@ def test_missing_weights_are_a_warning_only_where_allowed(
 ) -> None:
     monkeypatch.delenv("HIFIC_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", "/nonexistent")
-    wanted = ["model=sae", "size.compressnet.perceptual=conv4"]
-    assert instantiate(composed(*wanted).model).perceptual is None
+    wanted = ["model=sae", "recipe.perceptual=conv4"]
+    assert instantiate(composed(*wanted).model).objective.perceptual is None
     assert "without the perceptual term" in caplog.text
     with pytest.raises(Exception, match="HIFIC_WEIGHTS"):
-        instantiate(composed(*wanted, "size.weights_required=true").model)
+        instantiate(composed(*wanted, "recipe.perceptual_required=true").model)
 
 
 def test_init_from_takes_what_fits(composed: Composed, train: Train, tmp_path: Path) -> None:
-    train(composed("model=sae", "rate=low", "size.max_steps=1"))
+    train(composed("model=sae", "rate=low", "recipe.steps=1"))
     path = tmp_path / "run" / "last.ckpt"
-    module = instantiate(composed("model=sae_spn", "rate=high", f"model.init_from={path}").model)
+    module = instantiate(composed("model=sae_spn", "rate=high", f"init_from={path}").model)
     weights = load(path)["state_dict"]
     assert torch.equal(module.model.synthesis.head.weight, weights["model.synthesis.head.weight"])
     assert module.model.analysis.head.weight.shape != weights["model.analysis.head.weight"].shape
     with pytest.raises(Exception, match="no such file"):
-        instantiate(composed("model=sae", "model.init_from=absent.ckpt").model)
+        instantiate(composed("model=sae", "init_from=absent.ckpt").model)
     (tmp_path / "photo.ckpt").write_bytes(b"no checkpoint")
     with pytest.raises(Exception, match="damaged, or no checkpoint"):
-        instantiate(composed("model=sae", f"model.init_from={tmp_path / 'photo.ckpt'}").model)
+        instantiate(composed("model=sae", f"init_from={tmp_path / 'photo.ckpt'}").model)
 
 
 def test_a_checkpoint_to_go_on_from_is_checked_first(composed: Composed, train: Train, tmp_path: Path) -> None:
-    train(composed("model=sae", "rate=low", "size.max_steps=2"))
+    train(composed("model=sae", "rate=low", "recipe.steps=2"))
     path = tmp_path / "run" / "last.ckpt"
     (tmp_path / "photo.ckpt").write_bytes(b"no checkpoint")
     for overrides, message in [
         (["model=sae", "rate=high", f"ckpt_path={path}"], "latent_channels 4 there, 8 here"),
         (["model=sae_spn", "rate=low", f"ckpt_path={path}"], "name sae there, sae_spn here"),
-        (["model=sae", "rate=low", "size.max_steps=2", f"ckpt_path={path}"], "2 batches behind it"),
+        (["model=sae", "rate=low", "recipe.steps=2", f"ckpt_path={path}"], "2 batches behind it"),
         (["model=sae", f"ckpt_path={tmp_path / 'run'}"], "last.ckpt is there"),
         (["model=sae", f"ckpt_path={tmp_path / 'photo.ckpt'}"], "damaged, or no checkpoint"),
     ]:

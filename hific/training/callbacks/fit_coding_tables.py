@@ -11,13 +11,14 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from hific.data.image_datamodule import ImageDataModule
-from hific.training.adversarial_module import AdversarialModule
+from hific.training.coding_module import CodingModule
 
 log = logging.getLogger(__name__)
 
 
 class FitCodingTables(Callback):
-    """Shows the finished model `num_photos` whole training photos, on whose latents last.ckpt's tables are fitted.
+    """Shows the finished model whole training photos, on whose latents last.ckpt's coding is fitted: tables on up to
+    `num_photos`, a context model and a post-filter on as many as they ask for.
 
     Checkpoints on the way are fitted on the latents of training crops, which costs nothing but knows too much of
     borders and of earlier weights: on a demo model whole photos gave .36 bits a symbol, its history .68. Stands before
@@ -37,10 +38,12 @@ class FitCodingTables(Callback):
         datamodule = getattr(trainer, "datamodule", None)
         if trainer.fast_dev_run or not isinstance(datamodule, ImageDataModule):
             return
-        if not isinstance(pl_module, AdversarialModule):
-            raise TypeError(f"FitCodingTables serves AdversarialModule, not {type(pl_module).__name__}")
-        log.info("fitting what files are coded with on up to %d whole training photos", self.num_photos)
-        pl_module.fit_coding(_OnDevice(datamodule.whole_train_photos(self.num_photos), pl_module.device))
+        if not isinstance(pl_module, CodingModule):
+            raise TypeError(f"FitCodingTables serves CodingModule, not {type(pl_module).__name__}")
+        count = max(self.num_photos, pl_module.fitting.num_photos)
+        log.info("fitting what files are coded with to up to %d whole training photos", count)
+        whole, device = datamodule.whole_train_photos, pl_module.device
+        pl_module.fit_coding(lambda count: _OnDevice(whole(count), device), self.num_photos)
 
 
 @dataclass(frozen=True)

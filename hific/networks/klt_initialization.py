@@ -1,4 +1,4 @@
-"""A start to train from: an auto-encoder whose untrained networks are a linear transform coder.
+"""KLT initialization: an auto-encoder whose untrained networks are a linear transform coder.
 
 Before its first batch it compresses as a block transform would, and training makes it better than that. On photos at
 size=small it starts at 26 dB; networks that start at random have learned 22 dB after 1000 batches.
@@ -35,7 +35,7 @@ TAPS = ((1, 1), (1, 2), (2, 1), (2, 2))
 
 
 @torch.no_grad()
-def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> Tensor:
+def initialize_klt(analysis: HificAnalysis, synthesis: HificSynthesis) -> Tensor:
     """Sets the weights of both, in place.
 
     Returns: about the standard deviations of latents in photos, [C].
@@ -44,7 +44,9 @@ def start_linear(analysis: HificAnalysis, synthesis: HificSynthesis) -> Tensor:
         OptionError: layers with a normalization, which no linear function passes, or too few channels for the colors.
     """
     if any(not isinstance(block[1], nn.Identity) for block in (analysis.stem, *synthesis.ups)):
-        raise OptionError("start=linear goes with normalization=none alone: model.model.start=random with others")
+        raise OptionError(
+            "initialization=klt and lapped go with normalization=none alone: recipe.initialization=random with others"
+        )
     downs = [block[0] for block in analysis.downs]
     ups = [block[0] for block in reversed(synthesis.ups)]
     (colors, *transforms), variances = layered_klt([conv.out_channels // 2 for conv in (analysis.stem[0], *downs)])
@@ -99,7 +101,7 @@ def layered_klt(channels: Sequence[int]) -> tuple[list[Tensor], Tensor]:
         OptionError: fewer than 3 at full resolution.
     """
     if channels[0] < 3:
-        raise OptionError("start=linear takes 6 channels at full resolution or more")
+        raise OptionError("initialization=klt and lapped take 6 channels at full resolution or more")
     color_covariance = torch.full((3, 3), COLOR_CORRELATION, dtype=torch.float64).fill_diagonal_(1)
     side = 2 ** (len(channels) - 1)
     distance = torch.arange(side, dtype=torch.float64)

@@ -1,6 +1,7 @@
-"""Fits to photos what a linear start leaves open: how far a latent reaches into its neighbors' blocks.
+"""Lapped-transform initialization: fits to photos what the KLT initialization leaves open, how far a latent reaches into
+its neighbors' blocks.
 
-The linear start codes blocks of 16x16 pixels, each for itself. At low rates these are seen, and training takes
+The KLT codes blocks of 16x16 pixels, each for itself. At low rates these are seen, and training takes
 thousands of batches to forget them. The analysis's and the synthesis's head, 3x3 each at 1/16 of the resolution, can
 make a lapped transform of it (Malvar 1992), whose functions overlap. No model of images that we tried says which one
 (experiments/hific_small); the features of photos do, in a minute: least rate and squared error, by gradient descent on
@@ -18,7 +19,7 @@ from torch.nn.functional import conv2d
 from hific.entropy.densities import SMALLEST_SCALE, estimated_bpp
 from hific.entropy.factorized_prior import LIKELIHOOD_FLOOR
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.networks.linear_start import GAIN
+from hific.networks.klt_initialization import GAIN
 from hific.ops.quantize import additive_noise, round_straight_through
 
 # Of a bit per pixel, beside `mse_weight`: about where the controller of the rate settles.
@@ -27,8 +28,8 @@ CROPS_A_STEP, CROP = 8, 16  # latents a side
 LEARNING_RATE, LEARNING_RATE_OF_SCALES = 2e-3, 2e-2
 
 
-def is_linear_start(model: nn.Module) -> bool:
-    """Whether nothing has touched the weights since `start_linear`: both heads see no neighbor yet."""
+def is_klt_initialized(model: nn.Module) -> bool:
+    """Whether nothing has touched the weights since `initialize_klt`: both heads see no neighbor yet."""
     if not isinstance(model, HyperpriorAutoencoder):
         return False
     center = torch.zeros(3, 3, dtype=torch.bool)
@@ -36,7 +37,7 @@ def is_linear_start(model: nn.Module) -> bool:
     return all(bool((head.weight[..., ~center] == 0).all()) for head in _heads(model))
 
 
-def fit_lapped_start(
+def initialize_lapped(
     model: HyperpriorAutoencoder, photos: Iterable[Tensor], *, mse_weight: float, steps: int, seed: int
 ) -> None:
     """Sets the weights of both heads, and the scales that the hyperprior starts with, in place.
@@ -50,7 +51,7 @@ def fit_lapped_start(
         # In the layout of channels_last, in which a step takes half as long.
         features = [model.analyze(photo).contiguous(memory_format=torch.channels_last) for photo in photos]
     if not features:
-        raise ValueError("a lapped start is fitted to one photo or more")
+        raise ValueError("a lapped transform is fitted to one photo or more")
     transform = _LappedTransform(_deviations(features))
     transform.to(features[0].device)
     generator = torch.Generator().manual_seed(seed)
@@ -69,14 +70,14 @@ def fit_lapped_start(
         assert isinstance(loss, Tensor)
         loss.backward()
         optimizer.step()
-    _take_over(model, transform)
+    _load_from(model, transform)
     with torch.no_grad():
         model.scale_synthesis.start_at(_deviations([transform.latent(one) for one in features]))
 
 
 class _LappedTransform(nn.Module):
-    """Features [1, C, h, w] of the linear start to as many latents, and back; each latent a Laplacian's, whatever is
-    around it."""
+    """Features [1, C, h, w] of the KLT initialization to as many latents, and back; each latent a Laplacian's, whatever
+    is around it."""
 
     def __init__(self, deviations: Tensor) -> None:
         super().__init__()
@@ -126,7 +127,7 @@ def _crop(features: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def _take_over(model: HyperpriorAutoencoder, transform: _LappedTransform) -> None:
+def _load_from(model: HyperpriorAutoencoder, transform: _LappedTransform) -> None:
     analysis, synthesis = _heads(model)
     of_analysis, of_synthesis = transform.kernels
     analysis.weight.copy_(torch.einsum("ocyx,ci->oiyx", of_analysis, analysis.weight[:, :, 1, 1]))

@@ -1,4 +1,4 @@
-"""The lapped start: fewer bits and less error than the blocks it begins from, once, and only where it belongs."""
+"""Lapped-transform initialization: fewer bits and less error than the blocks it begins from, once, where it belongs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from training.test_training import StopAfter
 from hific.data.bundled import BundledPhotos
 from hific.io.read_image import read_image
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.models.lapped_start import fit_lapped_start, is_linear_start
-from hific.training.callbacks import lapped_start
+from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
+from hific.training.callbacks import lapped_initialization
 
 MSE_WEIGHT = 0.075 / 32
 
 
-def make_model(**options: str) -> HyperpriorAutoencoder:
+def make_model(*, klt: bool = True) -> HyperpriorAutoencoder:
     torch.manual_seed(0)
-    common = {"normalization": "none", "start": "linear", **options}
-    return HyperpriorAutoencoder(
+    model = HyperpriorAutoencoder(
         widths=[8, 16, 32, 48, 64],
         latent_channels=32,
         hyper_channels=8,
         residual_blocks=1,
-        **common,  # type: ignore[arg-type]
-    ).eval()
+        normalization="none",
+    )
+    if klt:
+        model.initialize_klt()
+    return model.eval()
 
 
 def photos(split: str = "train", side: int = 256) -> list[Tensor]:
@@ -54,7 +56,7 @@ def measured(model: HyperpriorAutoencoder) -> tuple[float, float]:
 def test_it_takes_less_than_blocks_in_sum_on_photos_that_it_never_saw() -> None:
     model = make_model()
     blocks = measured(model)
-    fit_lapped_start(model, photos(), mse_weight=MSE_WEIGHT, steps=150, seed=0)
+    initialize_lapped(model, photos(), mse_weight=MSE_WEIGHT, steps=150, seed=0)
     lapped = measured(model)
     loss = [2 * bpp + MSE_WEIGHT * 255**2 * error for bpp, error in (blocks, lapped)]
     assert lapped[0] < 0.8 * blocks[0] and loss[1] < 0.97 * loss[0], (blocks, lapped)
@@ -64,7 +66,7 @@ def test_it_takes_less_than_blocks_in_sum_on_photos_that_it_never_saw() -> None:
 def test_the_networks_stay_affine() -> None:
     model = make_model()
     with torch.enable_grad():
-        fit_lapped_start(model, photos()[:2], mse_weight=MSE_WEIGHT, steps=5, seed=0)
+        initialize_lapped(model, photos()[:2], mse_weight=MSE_WEIGHT, steps=5, seed=0)
     x, y = torch.rand(2, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     for network, one, other in (
         (model.analysis, x, y),
@@ -76,7 +78,7 @@ def test_the_networks_stay_affine() -> None:
 
 def test_scales_start_at_what_latents_are() -> None:
     model = make_model()
-    fit_lapped_start(model, photos(), mse_weight=MSE_WEIGHT, steps=5, seed=0)
+    initialize_lapped(model, photos(), mse_weight=MSE_WEIGHT, steps=5, seed=0)
     with torch.no_grad():
         latents = torch.cat([model.analyze(photo).flatten(2)[0] for photo in photos()], 1)
     torch.testing.assert_close(model.scale_synthesis.head.bias, latents.std(1).clamp(min=0.11), rtol=1e-3, atol=1e-3)
@@ -84,25 +86,25 @@ def test_scales_start_at_what_latents_are() -> None:
 
 def test_of_no_photos_it_says_so() -> None:
     with pytest.raises(ValueError, match="one photo"):
-        fit_lapped_start(make_model(), [], mse_weight=MSE_WEIGHT, steps=1, seed=0)
+        initialize_lapped(make_model(), [], mse_weight=MSE_WEIGHT, steps=1, seed=0)
 
 
 def test_it_is_the_same_each_time_and_leaves_global_chance_alone() -> None:
     models = [make_model(), make_model()]
     state = torch.get_rng_state()
     for model in models:
-        fit_lapped_start(model, photos()[:2], mse_weight=MSE_WEIGHT, steps=3, seed=0)
+        initialize_lapped(model, photos()[:2], mse_weight=MSE_WEIGHT, steps=3, seed=0)
     assert torch.equal(torch.get_rng_state(), state)
     for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
         assert torch.equal(one, other)
 
 
-def test_only_an_untouched_linear_start_is_one() -> None:
+def test_only_an_untouched_klt_is_one() -> None:
     model = make_model()
-    assert is_linear_start(model) and not is_linear_start(make_model(start="random"))
-    assert not is_linear_start(torch.nn.Linear(2, 2))
-    fit_lapped_start(model, photos()[:1], mse_weight=MSE_WEIGHT, steps=1, seed=0)
-    assert not is_linear_start(model)
+    assert is_klt_initialized(model) and not is_klt_initialized(make_model(klt=False))
+    assert not is_klt_initialized(torch.nn.Linear(2, 2))
+    initialize_lapped(model, photos()[:1], mse_weight=MSE_WEIGHT, steps=1, seed=0)
+    assert not is_klt_initialized(model)
 
 
 def test_training_begins_with_it_once(
@@ -111,15 +113,15 @@ def test_training_begins_with_it_once(
     """And neither a resumed training nor one from another's weights does it again."""
     calls: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lapped_start, "fit_lapped_start", lambda *_, **rest: calls.append(rest["steps"]))
-        common = ["model=hific", "model.stage2_steps=0"]
+        patch.setattr(lapped_initialization, "initialize_lapped", lambda *_, **rest: calls.append(rest["steps"]))
+        common = ["model=hific", "recipe.stage2_steps=0"]
         stop = [f"+callbacks.extra._target_={StopAfter.__module__}.StopAfter", "+callbacks.extra.batches=1"]
-        train(composed(*common, "model.stage1_steps=2", *stop, output="first"))
+        train(composed(*common, "recipe.stage1_steps=2", *stop, output="first"))
         assert calls == [3]
         last = tmp_path / "first" / "last.ckpt"
-        train(composed(*common, "model.stage1_steps=2", f"ckpt_path={last}", output="resumed"))
-        train(composed(*common, "model.stage1_steps=1", f"model.init_from={last}", output="from"))
-        train(composed(*common, "model.stage1_steps=1", "callbacks.start.steps=0", output="blocks"))
-        train(composed(*common, "model.stage1_steps=1", "model.model.start=random", output="random"))
+        train(composed(*common, "recipe.stage1_steps=2", f"ckpt_path={last}", output="resumed"))
+        train(composed(*common, "recipe.stage1_steps=1", f"init_from={last}", output="from"))
+        train(composed(*common, "recipe.stage1_steps=1", "recipe.initialization=klt", output="blocks"))
+        train(composed(*common, "recipe.stage1_steps=1", "recipe.initialization=random", output="random"))
         train(composed("model=sae", output="sae"))
     assert calls == [3]

@@ -9,30 +9,36 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from PIL import Image
 
 import hific
 from hific.cli import main
+from hific.cli.base_checkpoint import with_choices_of_base
 from hific.coding.container import read_info
 from hific.errors import OptionError, WrongModelError
 
 Composed = Callable[..., DictConfig]
 Train = Callable[[DictConfig], Any]
-TWO_STAGES = ["model.stage1_steps=2", "model.stage2_steps=2", "size.val_check_interval=4"]
-FEW = ["callbacks.tables.num_photos=4", "neighbor.xgboost.predictor.rounds=4"]
+TWO_STAGES = ["recipe.stage1_steps=2", "recipe.stage2_steps=2", "recipe.val_check_interval=4"]
+FEW = ["callbacks.tables.num_photos=4"]
+FEW_XGBOOST = [*FEW, "context_model.num_photos=4", "context_model.fit.rounds=4"]
+FEW_PHOTOS = [*FEW, "postfilter.num_photos=4"]
+FEW_OF = {"xgboost": FEW_XGBOOST, "knn": [*FEW, "context_model.num_photos=4"]}
 IMAGE = np.random.default_rng(0).integers(0, 256, (70, 50, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(("model", "kind"), [("hific_xgboost", "xgboost"), ("hific_knn", "knn")])
 def test_from_scratch_and_over_a_base(model: str, kind: str, composed: Composed, train: Train, tmp_path: Path) -> None:
-    train(composed(f"model={model}", *TWO_STAGES, *FEW, output="whole"))
+    few = FEW_OF[kind]
+    train(composed(f"model={model}", *TWO_STAGES, *few, output="whole"))
     whole = hific.load_codec(tmp_path / "whole" / "last.ckpt")
     assert whole.name == model and whole.coding == "neighbor" and whole.coding_tables.neighbor.kind == kind
 
     train(composed("model=hific", *TWO_STAGES, "callbacks.tables.num_photos=4", output="plain"))
     plain_path = tmp_path / "plain" / "last.ckpt"
-    train(composed(f"model={model}", *FEW, f"model.base_checkpoint={plain_path}", output="fitted"))
+    train(composed(f"model={model}", *few, f"base_checkpoint={plain_path}", output="fitted"))
     fitted_path = tmp_path / "fitted" / "last.ckpt"
     fitted, plain = hific.load_codec(fitted_path), hific.load_codec(plain_path)
     assert fitted.training["base"] == plain.fingerprint.hex() != fitted.fingerprint.hex()
@@ -51,7 +57,7 @@ def test_from_scratch_and_over_a_base(model: str, kind: str, composed: Composed,
 
 
 def test_compressnet_is_coded_by_neighbors_at_the_same_pixels(composed: Composed, train: Train, tmp_path: Path) -> None:
-    train(composed("model=sae_spn", "model.coding=xgboost", *FEW))
+    train(composed("model=sae_spn", "context_model=xgboost", *FEW_XGBOOST))
     path = tmp_path / "run" / "last.ckpt"
     images = []
     for coding in ("packed", "static", "context", "neighbor"):
@@ -67,7 +73,7 @@ def test_compressnet_is_coded_by_neighbors_at_the_same_pixels(composed: Composed
 def test_compressnet_over_a_base_keeps_its_symbols(rate: str, composed: Composed, train: Train, tmp_path: Path) -> None:
     train(composed("model=sae", f"rate={rate}", output="plain"))
     plain_path = tmp_path / "plain" / "last.ckpt"
-    over_base = ("model=sae", f"rate={rate}", f"model.base_checkpoint={plain_path}", "model.coding=xgboost", *FEW)
+    over_base = ("model=sae", f"rate={rate}", f"base_checkpoint={plain_path}", "context_model=xgboost", *FEW_XGBOOST)
     train(composed(*over_base, output="fitted"))
     plain, fitted = hific.load_codec(plain_path), hific.load_codec(tmp_path / "fitted" / "last.ckpt")
     assert fitted.coding == "neighbor" and fitted.training["steps"] == plain.training["steps"] == 6
@@ -76,23 +82,20 @@ def test_compressnet_over_a_base_keeps_its_symbols(rate: str, composed: Composed
     for coding in ("packed", "static", "context"):
         one, other = (codec.with_options(coding=coding).compress(IMAGE) for codec in (plain, fitted))
         assert one[8:-4] == other[8:-4], "all but fingerprint and checksum are the base's"
-    with pytest.raises(Exception, match="no batches are trained") as told:
-        train(composed(*over_base, "trainer.max_steps=2", output="other"))
-    assert isinstance(told.value.__cause__ or told.value, OptionError)
 
 
-@pytest.mark.parametrize("refine", ["linear", "xgboost"])
-def test_refinement_is_fitted_and_only_ever_closer(
-    refine: str, composed: Composed, train: Train, tmp_path: Path
+@pytest.mark.parametrize("postfilter", ["linear", "xgboost"])
+def test_a_postfilter_is_fitted_and_only_ever_closer(
+    postfilter: str, composed: Composed, train: Train, tmp_path: Path
 ) -> None:
     # A learning rate that leaves the reconstruction far off, as two batches from a random start do not always.
-    far_off = ["model.model.normalization=channel", "model.model.start=random", "size.hific.learning_rate=3e-2"]
+    far_off = ["recipe.normalization=channel", "recipe.initialization=random", "recipe.learning_rate=3e-2"]
     train(composed("model=hific", *TWO_STAGES, *far_off, output="plain"))
-    base = f"model.base_checkpoint={tmp_path / 'plain' / 'last.ckpt'}"
-    train(composed("model=hific", base, *far_off, f"model.refine={refine}", *FEW, output="refined"))
+    base = f"base_checkpoint={tmp_path / 'plain' / 'last.ckpt'}"
+    train(composed("model=hific", base, f"postfilter={postfilter}", *FEW_PHOTOS, output="refined"))
     path = tmp_path / "refined" / "last.ckpt"
     plain, refined = hific.load_codec(path, refine=False), hific.load_codec(path)
-    assert refined.training["refine"] == refine and (plain.setting, refined.setting) == (
+    assert refined.training["postfilter"] == postfilter and (plain.setting, refined.setting) == (
         "hyperprior",
         "hyperprior, refined",
     )
@@ -109,7 +112,7 @@ def test_refinement_is_fitted_and_only_ever_closer(
 
 
 def test_both_stages_from_scratch(composed: Composed, train: Train, tmp_path: Path) -> None:
-    train(composed("model=hific_xgboost", "model.refine=linear", *TWO_STAGES, *FEW))
+    train(composed("model=hific_xgboost", "postfilter=linear", *TWO_STAGES, *FEW_XGBOOST, *FEW_PHOTOS))
     path = tmp_path / "run" / "last.ckpt"
     codec = hific.load_codec(path)
     assert codec.setting == "neighbor, refined"
@@ -123,7 +126,7 @@ def test_both_stages_from_scratch(composed: Composed, train: Train, tmp_path: Pa
 def test_nothing_to_fit_to_a_base_is_told(composed: Composed, train: Train, tmp_path: Path) -> None:
     train(composed("model=hific", *TWO_STAGES))
     with pytest.raises(Exception, match="nothing to fit to base_checkpoint") as told:
-        train(composed("model=hific", f"model.base_checkpoint={tmp_path / 'run' / 'last.ckpt'}", output="other"))
+        train(composed("model=hific", f"base_checkpoint={tmp_path / 'run' / 'last.ckpt'}", output="other"))
     assert isinstance(told.value.__cause__ or told.value, OptionError)
 
 
@@ -136,7 +139,7 @@ def _squared_error(pixels: np.ndarray[Any, Any]) -> int:
 
 
 def test_an_edited_predictor_is_refused(composed: Composed, train: Train, tmp_path: Path) -> None:
-    train(composed("model=hific_xgboost", *TWO_STAGES, *FEW))
+    train(composed("model=hific_xgboost", *TWO_STAGES, *FEW_XGBOOST))
     path = tmp_path / "run" / "last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     margins = checkpoint["hific"]["coding"]["neighbor.predictor.margins"]
@@ -146,14 +149,46 @@ def test_an_edited_predictor_is_refused(composed: Composed, train: Train, tmp_pa
         hific.load_codec(path)
 
 
-def test_a_base_of_another_size_and_steps_over_a_base_are_told(
-    composed: Composed, train: Train, tmp_path: Path
+def test_a_base_brings_its_size_and_rate_and_needs_no_perceptual_weights(
+    composed: Composed, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(composed("model=hific", *TWO_STAGES))
-    base = f"model.base_checkpoint={tmp_path / 'run' / 'last.ckpt'}"
-    with pytest.raises(Exception, match="of another model or size") as told:
-        train(composed("model=hific_xgboost", base, "size.hific.residual_blocks=2", output="other"))
-    assert isinstance(told.value.__cause__ or told.value, OptionError)
-    with pytest.raises(Exception, match="base_checkpoint stays as it is") as told:
-        train(composed("model=hific_xgboost", base, "model.stage1_steps=1", output="other"))
-    assert isinstance(told.value.__cause__ or told.value, OptionError)
+    train(composed("model=hific", "size=small", "rate=high", *TWO_STAGES))
+    base = f"base_checkpoint={tmp_path / 'run' / 'last.ckpt'}"
+    assert with_choices_of_base(["model=hific_xgboost", base])[2:] == ["size=small", "rate=high"]
+    monkeypatch.setattr("hific.losses.perceptual.load_lpips", None)
+    needing = ["recipe.perceptual=lpips_alex", "recipe.perceptual_required=true"]
+    train(composed("model=hific_xgboost", base, *needing, *FEW_XGBOOST, "test=true", output="fitted"))
+    fitted = hific.load_codec(tmp_path / "fitted" / "last.ckpt").training
+    assert (fitted["size"], fitted["rate"], fitted["steps"]) == ("small", "high", 4)
+    for wrong, message in [
+        ("size=tiny", "size=tiny: base_checkpoint is of size=small"),
+        ("recipe.stage1_steps=1", "no batches are trained"),
+    ]:
+        with pytest.raises(OptionError, match=message):
+            with_choices_of_base([base, wrong])
+    with pytest.raises(OptionError, match="another system"):
+        train(composed("model=sae", base, "context_model=xgboost", output="other"))
+
+
+def test_a_base_and_another_beginning_exclude_each_other(composed: Composed, train: Train) -> None:
+    with pytest.raises(OptionError, match="init_from and base_checkpoint exclude each other"):
+        train(composed("model=hific_xgboost", "base_checkpoint=a.ckpt", "init_from=b.ckpt"))
+
+
+def test_a_postfilter_for_compressnet_is_refused(composed: Composed) -> None:
+    with pytest.raises(Exception, match="postfilter=linear is for HiFiC"):
+        instantiate(composed("model=sae", "postfilter=linear").model)
+
+
+def test_each_is_fitted_to_as_many_photos_as_it_asks_for(composed: Composed) -> None:
+    """And what hific_xgboost adds does not change what HiFiC is: its activation ranges see the same photos."""
+    asked: list[int] = []
+
+    def photos(count: int) -> list[torch.Tensor]:
+        asked.append(count)
+        return [torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
+
+    few = ["context_model.num_photos=5", "context_model.fit.rounds=1", "postfilter.num_photos=6"]
+    module = instantiate(composed("model=hific_xgboost", "postfilter=linear", *few).model)
+    module.fit_coding(photos, 4)
+    assert asked == [4, 5, 6]

@@ -1,4 +1,4 @@
-"""A start as a linear transform coder: linear, close to the image, and free to learn."""
+"""A KLT initialization as a linear transform coder: linear, close to the image, and free to learn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hific.io.read_image import read_image
 from hific.layers.blocks import Activation
 from hific.networks.hific_analysis import HificAnalysis
 from hific.networks.hific_synthesis import HificSynthesis
-from hific.networks.linear_start import layered_klt, start_linear
+from hific.networks.klt_initialization import initialize_klt, layered_klt
 
 TINY = (6, 8, 12, 16, 24)
 SMALL = (16, 32, 64, 128, 192)
@@ -26,7 +26,7 @@ def started(
     torch.manual_seed(0)
     analysis = HificAnalysis(widths, latents, "none")
     synthesis = HificSynthesis(widths, latents, 2, "none", activation)
-    start_linear(analysis, synthesis)
+    initialize_klt(analysis, synthesis)
     return analysis.eval(), synthesis.eval()
 
 
@@ -92,7 +92,7 @@ def test_transforms_are_orthonormal_and_ordered() -> None:
 def test_deviations_are_about_those_of_photos() -> None:
     torch.manual_seed(0)
     analysis, synthesis = HificAnalysis(SMALL, 120, "none"), HificSynthesis(SMALL, 120, 2, "none")
-    said = start_linear(analysis, synthesis)
+    said = initialize_klt(analysis, synthesis)
     with torch.no_grad():
         latents = torch.cat([analysis(image).flatten(2)[0] for image in photos()], 1)
     ratios = (latents.std(1) / said)[:96]
@@ -127,6 +127,6 @@ def test_all_weights_still_learn() -> None:
 
 def test_what_cannot_start_so_is_refused() -> None:
     with pytest.raises(OptionError, match="normalization=none"):
-        start_linear(HificAnalysis(TINY, 12), HificSynthesis(TINY, 12, 1))
+        initialize_klt(HificAnalysis(TINY, 12), HificSynthesis(TINY, 12, 1))
     with pytest.raises(OptionError, match="6 channels"):
-        start_linear(HificAnalysis((4, *TINY[1:]), 12, "none"), HificSynthesis((4, *TINY[1:]), 12, 1, "none"))
+        initialize_klt(HificAnalysis((4, *TINY[1:]), 12, "none"), HificSynthesis((4, *TINY[1:]), 12, 1, "none"))

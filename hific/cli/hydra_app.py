@@ -1,0 +1,86 @@
+"""Runs an entry point of Hydra so that whatever is wrong with its options ends in one line, and status 1."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+
+from hific.errors import OptionError, exit_on_user_error
+
+
+def run_app(main: Callable[[], object], conf: Path, *others: type[BaseException]) -> None:
+    """Calls a function of `hydra.main`. conf: the folder of its configuration; others: exceptions of libraries whose
+    messages are for the user too."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or it would print, advise and exit by itself
+    with exit_on_user_error(*others):
+        try:
+            check_groups(sys.argv[1:], conf)
+            main()
+        except (HydraException, OmegaConfBaseException) as error:
+            line = one_line(error)
+            if line is None:
+                raise
+            raise OptionError(line) from error
+
+
+def check_groups(arguments: Sequence[str], conf: Path) -> None:
+    """Raises OptionError for `GROUP=CHOICE` without such a choice. (Hydra knows that too, but not of null and 3.)"""
+    for override in _parsed(arguments):
+        group = conf / override.key_or_group
+        if override.package is not None or override.is_delete() or not group.is_dir():
+            continue
+        choices = sorted(path.stem for path in group.glob("*.yaml"))
+        for chosen in _chosen(override):
+            if chosen not in choices:
+                said = "null" if chosen is None else chosen
+                raise OptionError(f"{override.key_or_group}={said} is none of {', '.join(choices)}")
+
+
+def _parsed(arguments: Sequence[str]) -> list[Override]:
+    return OverridesParser.create().parse_overrides(
+        [one for one in arguments if "=" in one.lstrip("~") and not one.startswith("-")]
+    )
+
+
+def _chosen(override: Override) -> list[object]:
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    value = override.value()
+    return list(value) if isinstance(value, list) else [value]
+
+
+def one_line(error: BaseException) -> str | None:
+    """What a user should read of an exception of Hydra or OmegaConf; None where it is no user's fault."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}={name} is none of {', '.join(error.options)}"
+    if isinstance(error, InstantiationException):
+        cause = error.__cause__
+        return _first_line(cause) if isinstance(cause, (ValueError, OSError)) else None
+    inner = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
+    if isinstance(inner, OmegaConfBaseException):
+        return _of_omegaconf(inner)
+    return " ".join(str(error).split("See https")[0].split())
+
+
+def _of_omegaconf(error: OmegaConfBaseException) -> str:
+    name, parent = error.full_key, error.parent_node
+    message = _first_line(error)
+    if "not in struct" in message and isinstance(parent, DictConfig):
+        place = name.rpartition(".")[0]
+        return f"{name}: no such option; {place or 'there'} has {', '.join(sorted(map(str, parent)))}"
+    if isinstance(error, InterpolationResolutionError):
+        return f"{name} is taken from another option that is not there: {message}"
+    return f"{name}: {message}" if name else message
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,137 @@
+"""What is fitted to a trained model, when training has ended: by the first rank, to what all ranks have of photos."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from hific.codecs.families import family_of
+from hific.codecs.family import Identity
+from hific.codecs.latent_coding import LatentCoding
+from hific.codecs.learned_codec import LearnedCodec
+from hific.codecs.pixels import Pixels, from_unit_range
+from hific.errors import OptionError
+from hific.fitting.context_model import ContextFit
+from hific.fitting.photos import is_large_enough, training_latent, training_patches
+from hific.fitting.postfilter import PostFilterFit
+
+Item = TypeVar("Item")
+Fitted = TypeVar("Fitted")
+Photos = Callable[[int], Iterable[Tensor]]
+"""Up to so many whole photos [1, 3, H, W] in [0, 1], on the model's device; to be gone through once or again."""
+
+
+def nothing(num_photos: int = 0) -> None:
+    """What `context_model=none` and `postfilter=none` are made by."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """context_model: latents are coded by it; postfilter: decoded images are corrected by it. Each may be none."""
+
+    context_model: ContextFit | None = None
+    postfilter: PostFilterFit | None = None
+
+    @property
+    def info(self) -> dict[str, str]:
+        """What there is, as plain values for reports."""
+        chosen = {"context_model": self.context_model, "postfilter": self.postfilter}
+        return {option: fit.kind for option, fit in chosen.items() if fit is not None}
+
+    @property
+    def num_photos(self) -> int:
+        """The most that any of them takes."""
+        return max((fit.num_photos for fit in (self.context_model, self.postfilter) if fit is not None), default=0)
+
+
+class FittedCoding(NamedTuple):
+    """What files are coded with; seconds: that fitting the context model and the post-filter took, 0 without."""
+
+    coding: LatentCoding
+    seconds: float = 0.0
+
+    @property
+    def info(self) -> dict[str, float]:
+        return {"fit_seconds": round(self.seconds, 1)} if self.seconds else {}
+
+
+def fit_over(model: nn.Module, coding: LatentCoding, fitting: Fitting, photos: Photos) -> FittedCoding:
+    """`coding` with a context model and a post-filter where there are any to fit, from what files of the model, in eval
+    mode, would hold of photos. On other ranks than the first, without them.
+    """
+    codec = LearnedCodec(family_of(model), model, coding, Identity("the model that is fitted", bytes(32)))
+    watch = Stopwatch()
+    if (context := fitting.context_model) is not None:
+        tables, channels = coding.prior.tables, coding.prior.latent_channels
+        latents = [training_latent(codec, pixels) for pixels in share_of_rank(_pixels(photos(context.num_photos)))]
+        with watch:
+            coded = fit_to_all("context_model", partial(context, tables=tables, num_channels=channels), latents)
+        coding = replace(coding, context_coded=coded)
+    if (postfilter := fitting.postfilter) is not None:
+        large = (pixels for pixels in _pixels(photos(postfilter.num_photos)) if is_large_enough(pixels))
+        patches = [training_patches(codec, postfilter, *one) for one in share_of_rank(enumerate(large))]
+        with watch:
+            post_filter = fit_to_all("postfilter", postfilter, patches)
+        coding = replace(coding, post_filter=post_filter)
+    return FittedCoding(coding, watch.seconds)
+
+
+def _pixels(photos: Iterable[Tensor]) -> Iterable[Pixels]:
+    return (from_unit_range(photo) for photo in photos)
+
+
+def fit_to_all(option: str, fit: Callable[[Sequence[Item]], Fitted], items: Sequence[Item]) -> Fitted | None:
+    """`fit` of the `items` of all ranks, one a photo; None on other ranks than the first. OptionError where they are
+    fewer than two.
+    """
+    gathered = _in_turn(_of_all_ranks(list(items)))
+    fitted = None
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        if len(gathered) < 2:
+            raise OptionError(
+                f"{option} is fitted to two training photos or more, not {len(gathered)}: "
+                f"{option}.num_photos or data.root has too few"
+            )
+        fitted = fit(gathered)
+    if dist.is_initialized():
+        dist.barrier()
+    return fitted
+
+
+class Stopwatch:
+    """Seconds spent inside `with`, in sum."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._start
+
+
+def share_of_rank(items: Iterable[Item]) -> Iterable[Item]:
+    """Every so manyth of the items, all of them without DDP."""
+    rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    return (item for index, item in enumerate(items) if index % ranks == rank)
+
+
+def _of_all_ranks(items: list[Item]) -> list[list[Item]]:
+    if not dist.is_initialized():
+        return [items]
+    gathered: list[list[Any]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(gathered, items)
+    return gathered
+
+
+def _in_turn(by_rank: list[list[Item]]) -> list[Item]:
+    """The order that one rank alone would have had."""
+    longest = max(map(len, by_rank))
+    return [items[index] for index in range(longest) for items in by_rank if index < len(items)]
