@@ -1,33 +1,41 @@
-"""Speed and size of the codings: bits per symbol, and how long fitting, encoding and decoding take.
+"""Speed and size of the latent coders: bits per symbol, and how long fitting, encoding and decoding take.
 
     python benchmarks/coding_speed.py [--repeats 5]
 
 Prints tables and asserts nothing. The latents are synthetic (`correlated_latents.py`): what a trained model's latents
 save depends on the model. Fitted to 300 crops of 8 to 16 symbols a side, tested on images of 768x512 pixels, which
-are 8x32x48 symbols. Encoding is timed without its self-check; decoding includes the check that the stream is canonical.
+are 8x32x48 symbols. Encoding is timed without a self-check; decoding includes the check that the stream is canonical.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 from correlated_latents import correlated_crops, correlated_latent, independent_latent
 from numpy.typing import NDArray
 
-from hific.codecs.compressnet_coding import Coding, CompressNetCoding
+from hific.codecs.channel_prior import channel_ids
+from hific.codecs.latent_coding import LatentCoding, UncodedLatent
 from hific.coding.frequency_table import normalize_counts
 from hific.coding.range_coder import RangeDecoder, RangeEncoder
+from hific.context.adaptive import AdaptiveFit
+from hific.context.context_model import ContextModelFit
+from hific.context.knn import KNNFit
+from hific.context.linear import LinearFit
+from hific.context.xgboost import XGBoostFit
+from hific.fitting.channel_tables import fit_channel_tables
+from hific.fitting.context_model import ContextFit, TrainingLatent
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 Symbols = NDArray[np.int32]
-Encoded = tuple[list[bytes], bytes]
 
-CODINGS: tuple[Coding, ...] = ("packed", "static", "context")
+FITS: tuple[ContextModelFit, ...] = (LinearFit(), XGBoostFit(), KNNFit(), AdaptiveFit())
 SWITCH_SHAPES = [(60, 256, 384), (120, 128, 192), (240, 64, 96), (480, 32, 48)]
 
 
@@ -36,7 +44,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="each time is the best of so many")
     repeats = parser.parse_args().repeats
     print("Latents: 300 training crops, 8 images of 8x32x48\n")
-    print("| latents | coding | bits a symbol | encode ms an image | decode ms an image |\n|---|---|--:|--:|--:|")
+    print("| latents | coder | bits a symbol | encode ms an image | decode ms an image |\n|---|---|--:|--:|--:|")
     latents(repeats)
     print("\nFit\n\n| symbols | crops | s |\n|--:|---|--:|")
     fits()
@@ -44,7 +52,7 @@ def main() -> None:
         "\nCoder alone, 1,000,000 symbols\n\n| tables | symbols | call | encode ms | decode ms |\n|--:|--:|---|--:|--:|"
     )
     coder(repeats)
-    print("\nSwitches of a 768x512 image\n\n| coding | symbols | bytes | encode s | decode s |\n|---|--:|--:|--:|--:|")
+    print("\nSwitches of a 768x512 image\n\n| coder | symbols | bytes | encode s | decode s |\n|---|--:|--:|--:|--:|")
     switches(repeats)
 
 
@@ -57,30 +65,51 @@ def latents(repeats: int) -> None:
         ),
     }
     for kind, (training, test) in kinds.items():
-        tables = CompressNetCoding.fit(training)
-        images = [latent.astype(np.int32) for latent in test]
-        for name in CODINGS:
-            encoding, encoded = best(repeats, encode_all, tables, name, images)
-            decoding, _ = best(repeats, decode_all, tables, name, images, encoded)
-            num_bytes = sum(sum(map(len, parts)) + len(stream) for parts, stream in encoded)
-            bits = 8 * num_bytes / sum(image.size for image in images)
-            times = f"{1000 * encoding / len(images):.1f} | {1000 * decoding / len(images):.1f}"
-            print(f"| {kind} | {name} | {bits:.3f} | {times} |", flush=True)
+        coding = fit_channel_tables(training, num_channels=8)
+        sources = [source_of(latent) for latent in test]
+        for label, (one, name) in coders_of(coding, training).items():
+            encoding, encoded = best(repeats, encode_all, one, name, sources)
+            decoding, _ = best(repeats, decode_all, one, name, sources, encoded)
+            bits = 8 * sum(map(len, encoded)) / sum(source.latent.size for source in sources)
+            times = f"{1000 * encoding / len(sources):.1f} | {1000 * decoding / len(sources):.1f}"
+            print(f"| {kind} | {label} | {bits:.3f} | {times} |", flush=True)
 
 
-def encode_all(tables: CompressNetCoding, name: Coding, images: list[Symbols]) -> list[Encoded]:
-    return [tables.encode(name, image, self_check=False) for image in images]
+def coders_of(coding: LatentCoding, training: Sequence[Symbols]) -> dict[str, tuple[LatentCoding, str]]:
+    """By their labels: codings, and what they call their coder."""
+    found = {name: (coding, name) for name in coding.coders}
+    symbols = [TrainingLatent(latent.astype(np.int32) - 2, channel_ids(latent.shape)) for latent in training]
+    for fit in FITS:
+        context_coded = ContextFit(fit)(symbols, coding.prior.tables, coding.prior.latent_channels)
+        found[fit.kind] = (replace(coding, context_coded=context_coded), "context_coded")
+    return found
 
 
-def decode_all(tables: CompressNetCoding, name: Coding, images: list[Symbols], encoded: list[Encoded]) -> None:
-    for image, (parts, stream) in zip(images, encoded, strict=True):
-        tables.decode(name, image.shape, None, parts, stream)
+def source_of(latent: NDArray[np.integer], *maps: NDArray[np.int8]) -> UncodedLatent:
+    return UncodedLatent(latent.astype(np.float32) - 2, np.zeros((0, 0, 0), np.int32), maps)
+
+
+def encode_all(coding: LatentCoding, name: str, sources: list[UncodedLatent]) -> list[bytes]:
+    streams = []
+    for source in sources:
+        encoder = RangeEncoder()
+        coding.code(encoder, coding.coders[name], source)
+        streams.append(encoder.get_bytes())
+    return streams
+
+
+def decode_all(coding: LatentCoding, name: str, sources: list[UncodedLatent], streams: list[bytes]) -> None:
+    """Takes the shapes of `sources`."""
+    for source, stream in zip(sources, streams, strict=True):
+        decoder = RangeDecoder(stream)
+        coding.code(decoder, coding.coders[name], source)
+        decoder.finish()
 
 
 def fits() -> None:
     for size, number in ((8, 600), (8, 4000), (16, 1000), (32, 250)):
         crops = [independent_latent(seed, 8, size, size) for seed in range(number)]
-        seconds, _ = best(1, CompressNetCoding.fit, crops)
+        seconds, _ = best(1, fit_channel_tables, crops, num_channels=8)
         print(f"| {8 * size * size * number} | {size}x{size} | {seconds:.2f} |", flush=True)
 
 
@@ -121,19 +150,13 @@ def switches(repeats: int) -> None:
     rng = np.random.default_rng(0)
     maps = [rng.integers(0, 4, shape).astype(np.int8) for shape in SWITCH_SHAPES]
     counts = [np.stack([np.bincount(plane.ravel(), minlength=4) for plane in scale]) for scale in maps]
-    tables = CompressNetCoding.fit([], counts, num_channels=8)
-    symbols = correlated_latent(0).astype(np.int32)
-    for name in CODINGS:
-        encoding, (parts, stream) = best(repeats, encode_unchecked, tables, name, symbols, maps)
-        decoding, _ = best(repeats, tables.decode, name, symbols.shape, SWITCH_SHAPES, parts, stream)
-        num_bytes = sum(map(len, parts)) + len(stream)
+    coding = fit_channel_tables([], counts, num_channels=8)
+    source = source_of(correlated_latent(0), *maps)
+    for name in coding.coders:
+        encoding, streams = best(repeats, encode_all, coding, name, [source])
+        decoding, _ = best(repeats, decode_all, coding, name, [source], streams)
+        num_bytes = len(streams[0])
         print(f"| {name} | {sum(m.size for m in maps)} | {num_bytes} | {encoding:.2f} | {decoding:.2f} |", flush=True)
-
-
-def encode_unchecked(
-    tables: CompressNetCoding, name: Coding, symbols: Symbols, maps: list[NDArray[np.int8]]
-) -> Encoded:
-    return tables.encode(name, symbols, maps, self_check=False)
 
 
 def best(repeats: int, action: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> tuple[float, Result]:

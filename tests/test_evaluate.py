@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -13,12 +14,15 @@ import pytest
 import skimage.data
 import torch
 from hydra import compose, initialize_config_dir
+from photos import photo
 from PIL import Image
+from small_codecs import with_context
 
 from hific.codecs.load import checkpoint_entry, load_codec
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.row_files import read_rows
 from hific.fitting.channel_tables import fit_channel_tables
+from hific.fitting.postfilter import PostFilterFit
 from hific.models.compressnet import CompressNet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -123,6 +127,29 @@ def test_models_of_different_families_stand_side_by_side(
         evaluate(f"checkpoint={paths}", "names=[sae,hific]", "coders=[fixed_length]")
     last = evaluate(f"checkpoint={paths}", "names=[sae,hific]", "coders=last", "classical=[]", "controls=false")
     assert {row.system for row in last} == {"sae, tables", "hific, tables"}
+
+
+def test_a_fitted_model_has_rows_for_its_context_model_and_its_post_filter(
+    evaluate: Evaluate, make_hific_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Classical codecs are matched to the last coder's bytes, without the post-filter."""
+    path = make_hific_checkpoint()
+    codec = load_codec(path)
+    images = [photo(96, 80, seed) for seed in range(4)]
+    fit = PostFilterFit(side=3, tile=16, rounds=0, pixels_per_photo=256)
+    decoded = [np.asarray(codec.decompress(codec.compress(image))) for image in images]
+    patches = [fit.patches(index, *pair) for index, pair in enumerate(zip(decoded, images, strict=True))]
+    coding = replace(with_context(codec, images, "adaptive"), post_filter=fit(patches))
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["hific"] = checkpoint_entry("fitted", codec.model, coding, {})
+    torch.save(checkpoint, path)
+    rows = evaluate(f"checkpoint={path}", "classical=[webp]", "num_images=1")
+    face = {row.system: row for row in rows if not row.is_set}
+    plain, filtered = "fitted, adaptive", "fitted, adaptive, post-filter"
+    assert list(face) == ["fitted, tables", plain, filtered, "webp"]
+    assert face["fitted, tables"].metrics["psnr"] == face[plain].metrics["psnr"] <= face[filtered].metrics["psnr"]
+    assert face[plain].num_bytes <= face[filtered].num_bytes and face["webp"].max_bytes == face[plain].num_bytes
+    assert 0 < face[filtered].metrics["post_filtered_share"] <= 1 and "estimated_bpp" in face[plain].metrics
 
 
 def test_a_run_without_perceptual_term_is_a_warning(evaluate: Evaluate, checkpoints: Path, tmp_path: Path) -> None:

@@ -117,8 +117,8 @@ def controls(codec: LearnedCodec) -> Sequence[Variant]:
     """Of models that predict switches: top-left, random, and the encoder's own, which no file holds."""
     if codec.model.switches != "predicted":
         return ()
-    sources = [codec.with_options(switch_source=source) for source in ("top_left", "random")]
-    found = [Variant(one, f"{one.setting}, {one.options.switch_source} switches", is_control=True) for one in sources]
+    others = {source: codec.with_options(switch_source=source) for source in ("top_left", "random")}
+    found = [Variant(one, f"{one.setting}, {source} switches", is_control=True) for source, one in others.items()]
     oracle = partial(oracle_reconstruction, codec)
     return [*found, Variant(codec, f"{codec.setting}, oracle switches", reconstruct=oracle, is_control=True)]
 

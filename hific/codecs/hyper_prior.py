@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from hific.coding.range_coder import RangeCoder
 from hific.coding.symbol_tables import SymbolTables
@@ -134,5 +135,10 @@ def clip_hyper_symbols(hyper_latent: Floats) -> Ints:
 
 
 def _quantized(synthesis: HyperSynthesis) -> IntegerHyperSynthesis:
-    up1, up2, head = ((layer.weight, layer.bias) for layer in (synthesis.up1, synthesis.up2, synthesis.head))
+    up1, up2, head = (_parameters(layer) for layer in (synthesis.up1, synthesis.up2, synthesis.head))
     return quantize_hyper_synthesis(up1, up2, head, synthesis.activation_range)
+
+
+def _parameters(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
+    assert layer.bias is not None
+    return layer.weight, layer.bias

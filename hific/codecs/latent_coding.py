@@ -149,7 +149,7 @@ class LatentCoding:
 
     def quantize(self, source: UncodedLatent) -> tuple[CodedLatent, Ints]:
         """What a file would hold of a latent, and the table ids of its symbols, without coding it."""
-        self._check_shapes(source)
+        self._check(source)
         prediction = self.prior.predict(source.hyper_symbols, *source.latent.shape[1:])
         symbols = self._rounded(source.latent - prediction.means)
         coded = CodedLatent(source.hyper_symbols, symbols, prediction.means, source.side_information)

@@ -81,6 +81,18 @@ def test_decoding_goes_by_the_file_whatever_coder_was_asked_for(make_codec: Make
     assert len(pixels) == 1
 
 
+@every_system
+def test_what_a_file_would_hold_is_known_without_coding_it(make_codec: MakeCodec, system: str) -> None:
+    codec, image = make_codec(system), photo(80, 63)
+    data = codec.compress(image)
+    (source,) = codec.analyze([image])
+    quantized, table_ids = codec.coding.quantize(source)
+    assert equal(quantized, codec.decode_latent(data))
+    prediction = codec.coding.prior.predict(quantized.hyper_symbols, *quantized.symbols.shape[1:])
+    assert np.array_equal(table_ids, prediction.table_ids)
+    assert np.array_equal(codec.reconstruct(image), np.asarray(codec.decompress(data)))
+
+
 def test_transmitted_switches_are_in_the_bytes(make_codec: MakeCodec) -> None:
     image = photo(64, 64)
     without, with_switches = (make_codec(system, coder="fixed_length") for system in ("sae", "swwae"))
