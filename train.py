@@ -57,7 +57,7 @@ def make_module(config: DictConfig) -> CodingModule:
 
 
 def make_trainer(config: DictConfig, module: CodingModule) -> Trainer:
-    parts = {name: list(instantiate(config[name]).values()) for name in ("logger", "callbacks")}
+    parts = {name: list(instantiate(config.get(name) or {}).values()) for name in ("logger", "callbacks")}
     trainer: Trainer = instantiate(config.trainer, max_steps=module.steps, **parts)
     if trainer.world_size > 1 and config.trainer.strategy == "auto":
         trainer = instantiate(config.trainer, max_steps=module.steps, strategy=STRATEGY_OF_SEVERAL, **parts)

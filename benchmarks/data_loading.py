@@ -55,7 +55,7 @@ def seconds_per_batch(source: ImageSource, arguments: argparse.Namespace, worker
     data = ImageDataModule(
         source,
         crop=arguments.crop,
-        batch_size=arguments.batch_size,
+        global_batch_size=arguments.batch_size,
         seed=0,
         epoch_batches=arguments.warm_up + arguments.batches,
         min_scale=arguments.scale[0],

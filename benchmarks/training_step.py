@@ -71,7 +71,7 @@ def training_step(
     name: str, size: str, batch_size: int, crop: int, dtype: torch.dtype
 ) -> tuple[Callable[[], None], int]:
     """Forward and backward of the model and its adversary, without pretrained weights; and the model's parameters."""
-    overrides = [f"model={name}", f"size={size}", "size.compressnet.perceptual=none", "output_dir=outputs"]
+    overrides = [f"model={name}", f"size={size}", "recipe.perceptual=none", "output_dir=outputs"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(config)

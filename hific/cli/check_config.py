@@ -20,7 +20,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from hific.errors import OptionError
 
 HYDRAS_OWN = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
-REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+REFERENCE = re.compile(r"\$\{(\w[\w.]*)\}")
 NAMES: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
@@ -78,11 +78,18 @@ def _hints(called: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _name_of(node: DictConfig, name: str, key: str) -> str:
-    """What a user sets to change it: itself, or what it is taken from."""
-    raw = node._get_node(key)
-    text = raw._value() if raw is not None and not isinstance(raw, list) else None  # type: ignore[union-attr]
-    reference = REFERENCE.fullmatch(text) if isinstance(text, str) else None
-    return f"{name}.{key}" if reference is None or reference[1].startswith(".") else reference[1]
+    """What a user sets to change it: itself, or what it is taken from in the end."""
+    option, child = f"{name}.{key}", node._get_node(key)
+    while child is not None and not isinstance(child, list):
+        raw = child._value()
+        reference = REFERENCE.fullmatch(raw) if isinstance(raw, str) else None
+        if reference is None:
+            break
+        option = reference[1]
+        *parents, last = option.split(".")
+        parent = OmegaConf.select(node._get_root(), ".".join(parents)) if parents else node._get_root()
+        child = parent._get_node(last) if isinstance(parent, DictConfig) else None
+    return option
 
 
 def _check_value(name: str, value: Any, hint: Any) -> None:

@@ -45,9 +45,14 @@ def check_groups(arguments: Sequence[str], conf: Path) -> None:
 
 
 def _parsed(arguments: Sequence[str]) -> list[Override]:
-    return OverridesParser.create().parse_overrides(
-        [one for one in arguments if "=" in one.lstrip("~") and not one.startswith("-")]
-    )
+    parser, found = OverridesParser.create(), []
+    for argument in arguments:
+        if "=" in argument and not argument.startswith("-"):
+            try:
+                found.append(parser.parse_override(argument))
+            except HydraException as error:
+                raise OptionError(f"{argument}: cannot be read as an option ({_first_line(error)})") from error
+    return found
 
 
 def _chosen(override: Override) -> list[object]:

@@ -107,8 +107,8 @@ class ImageDataModule(LightningDataModule):
                 self._photos[split] = self._usable_photos(split)
         if stage == "fit" and len(self._photos["train"]) < FEW_PHOTOS:
             rank_zero_warn(
-                f"only {len(self._photos['train'])} photos to train on and {len(self._photos['val'])} to validate on: "
-                "data=folder takes its splits from folders named train, val and test where there are some"
+                f"only {len(self._photos['train'])} photos to train on, {len(self._photos['val'])} to validate on and "
+                f"{self._num_test_photos()} to test on: folders train, val and test split photos as you like"
             )
 
     def train_dataloader(self) -> DataLoader[Tensor]:
@@ -159,6 +159,12 @@ class ImageDataModule(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
         return batch.to(torch.float32).div_(255) if batch.dtype == torch.uint8 else batch
+
+    def _num_test_photos(self) -> int:
+        try:
+            return len(self.source.files("test"))
+        except DataNotFoundError:
+            return 0
 
     def _usable_photos(self, split: Split) -> tuple[Path, ...]:
         files = self.source.files(split)

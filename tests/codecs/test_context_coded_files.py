@@ -1,4 +1,4 @@
-"""Files that a context model codes: each kind over the same networks, other models, libraries that predict otherwise."""
+"""Files that a context model codes: each kind over the same networks, other libraries that predict otherwise."""
 
 from __future__ import annotations
 

@@ -26,12 +26,9 @@ Compose = Callable[..., DictConfig]
 def compose_data(tmp_path: Path) -> Compose:
     """Composes a primary configuration that has of the others' groups only what data/ interpolates."""
     Path(tmp_path, "primary.yaml").write_text(
-        f"defaults: [data: bundled, model: sae, _self_]\nhydra: {{searchpath: ['file://{CONF}']}}\n"
-        "seed: 7\nsize: {compressnet: {crop: 32, batch_size: 4}, hific: {crop: 64, batch_size: 3}}\n"
+        f"defaults: [data: bundled, _self_]\nhydra: {{searchpath: ['file://{CONF}']}}\n"
+        "seed: 7\nrecipe: {crop: 32, batch_size: 4, double_batch_from: 5}\n"
     )
-    Path(tmp_path, "model").mkdir()
-    Path(tmp_path, "model", "sae.yaml").write_text("name: sae\n")
-    Path(tmp_path, "model", "hific.yaml").write_text("name: hific\nstage1_steps: 5\n")
 
     def composed(*overrides: str) -> DictConfig:
         with initialize_config_dir(str(tmp_path), version_base="1.3"):
@@ -44,18 +41,10 @@ def compose_data(tmp_path: Path) -> Compose:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "data").glob("*.yaml")))
 def test_every_set_is_a_datamodule_at_the_size_of_the_run(name: str, compose_data: Compose) -> None:
-    if name == "image_datamodule":
-        return
     roots = {"bundled": [], "cityscapes_clic": ["data.root.cityscapes=/c", "data.root.clic=/l"]}
     data = instantiate(compose_data(f"data={name}", *roots.get(name, ["data.root=/photos"])).data)
     assert isinstance(data, ImageDataModule)
-    assert (data.transform.crop, data.batch_size, data.seed) == (32, 4, 7)
-
-
-def test_hific_has_a_size_of_its_own_and_batches_that_double(compose_data: Compose) -> None:
-    data = instantiate(compose_data("model=hific").data)
-    assert (data.transform.crop, data.batch_size, data.double_batch_from) == (64, 3, 5)
-    assert instantiate(compose_data().data).double_batch_from is None
+    assert (data.transform.crop, data.global_batch_size, data.double_batch_from, data.seed) == (32, 4, 5, 7)
 
 
 def test_the_root_is_named_once_and_reaches_the_source(compose_data: Compose) -> None:
@@ -78,6 +67,6 @@ def test_a_root_that_is_not_given_is_asked_for(compose_data: Compose) -> None:
         instantiate(compose_data("data=kodak").data)
 
 
-def test_crop_and_batch_size_can_be_set_for_the_data_alone(compose_data: Compose) -> None:
-    data = instantiate(compose_data("data.crop=48", "data.batch_size=2", "data.clahe=true").data)
-    assert (data.transform.crop, data.batch_size, data.clahe) == (48, 2, True)
+def test_crop_and_batch_can_be_set_for_the_data_alone(compose_data: Compose) -> None:
+    data = instantiate(compose_data("data.crop=48", "data.global_batch_size=2", "data.clahe=true").data)
+    assert (data.transform.crop, data.global_batch_size, data.clahe) == (48, 2, True)

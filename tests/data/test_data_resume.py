@@ -59,7 +59,7 @@ def fit(
     data = ImageDataModule(
         ImageFolder(folder),
         crop=16,
-        batch_size=batch_size,
+        global_batch_size=batch_size,
         seed=5,
         epoch_batches=EPOCH_BATCHES,
         min_scale=0.5,

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from hific.data.bundled import BundledPhotos
 from hific.data.folder import ImageFolder
-from hific.data.image_datamodule import ImageDataModule
+from hific.data.image_datamodule import ImageDataModule, spread_evenly
 from hific.data.source import ImageSource, Split
-from hific.errors import DataNotFoundError
+from hific.errors import DataNotFoundError, OptionError
 from hific.io.read_image import read_image
 
 WritePhotos = Callable[..., list[Path]]
@@ -34,7 +34,7 @@ class Listed:
 
 
 def datamodule(source: ImageSource, **options: Any) -> ImageDataModule:
-    return ImageDataModule(source, **{"crop": 32, "batch_size": 4, "seed": 0, "num_workers": 0} | options)
+    return ImageDataModule(source, **{"crop": 32, "global_batch_size": 4, "seed": 0, "num_workers": 0} | options)
 
 
 def train_batches(source: ImageSource, **options: Any) -> list[Tensor]:
@@ -59,7 +59,7 @@ def test_workers_change_nothing(write_photos: WritePhotos) -> None:
     assert not torch.equal(alone[0], train_batches(source, min_scale=0.5, epoch_batches=6, seed=1)[0])
 
 
-@pytest.mark.parametrize(("epoch_batches", "world_size", "length"), [(None, 1, 3), (None, 2, 2), (50, 1, 50)])
+@pytest.mark.parametrize(("epoch_batches", "world_size", "length"), [(None, 1, 3), (None, 2, 3), (50, 1, 50)])
 def test_an_epoch_is_one_pass_rounded_up_unless_set(
     epoch_batches: int | None, world_size: int, length: int, write_photos: WritePhotos
 ) -> None:
@@ -180,7 +180,7 @@ def test_a_set_to_train_on_needs_no_other_split(write_photos: WritePhotos, tmp_p
     assert {split: len(shapes) for split, shapes in module.shapes.items()} == {"train": 2, "val": 0, "test": 0}
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"epoch_batches": 0}, {"seed": -1}, {"crop": 0}])
+@pytest.mark.parametrize("wrong", [{"global_batch_size": 0}, {"epoch_batches": 0}, {"seed": -1}, {"crop": 0}])
 def test_impossible_options_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError):
         datamodule(Listed(), **wrong)
@@ -196,3 +196,25 @@ def test_whole_training_photos_are_spread_over_the_set_and_the_scales(write_phot
     assert len(everything) == 30
     # Each of the ten photos at each of the three scales.
     assert len({photo.mean().item() for photo in everything}) == 30
+
+
+def test_ranks_have_equal_shares_of_a_batch() -> None:
+    data = datamodule(Listed(), global_batch_size=8)
+    assert [data.batch_size_of_rank(ranks) for ranks in (1, 2, 8)] == [8, 4, 1]
+    with pytest.raises(OptionError, match="global_batch_size=8 does not divide into 3"):
+        data.batch_size_of_rank(3)
+
+
+def test_validation_is_capped_and_testing_is_not(write_photos: WritePhotos) -> None:
+    paths = write_photos(*(f"{number}.png" for number in range(10)))
+    data = datamodule(Listed(val=paths, test=paths), max_val_photos=4)
+    data.setup("validate")
+    data.setup("test")
+    assert (len(data.val_dataloader()), len(data.test_dataloader())) == (4, 10)
+    assert spread_evenly(paths, 4) == tuple(paths[index] for index in (0, 2, 5, 7))
+    assert spread_evenly(paths, 20) == tuple(paths)
+
+
+def test_few_photos_are_said(write_photos: WritePhotos) -> None:
+    with pytest.warns(UserWarning, match="only 2 photos to train on, 1 to validate on and 0 to test on"):
+        datamodule(Listed(train=write_photos("0.png", "1.png"), val=write_photos("2.png"))).setup("fit")

@@ -59,14 +59,14 @@ def test_real_and_fake_are_judged_beside_the_same_latents() -> None:
         torch.rand(2, 3, 32, 32),
         torch.randn(2, 4, 2, 2),
     )
-    Adversary(recorder).discriminator_terms(image, fake, latent)
+    Adversary(recorder, torch.optim.Adam).discriminator_terms(image, fake, latent)
     (first, condition1), (second, condition2) = recorder.seen
     assert torch.equal(first, image) and torch.equal(second, fake)
     assert torch.equal(condition1, latent) and torch.equal(condition2, latent)
 
 
 def test_the_latent_learns_nothing_from_d_directly() -> None:
-    adversary, image = Adversary(Recorder()), torch.rand(2, 3, 32, 32)
+    adversary, image = Adversary(Recorder(), torch.optim.Adam), torch.rand(2, 3, 32, 32)
     reconstruction = torch.rand(2, 3, 32, 32, requires_grad=True)
     latent = torch.randn(2, 4, 2, 2, requires_grad=True)
     sum(adversary.generator_terms(image, reconstruction, latent).values()).backward()

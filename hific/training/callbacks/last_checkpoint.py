@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from hific.errors import OptionError
 from hific.training.adversarial_module import AdversarialModule
 
 
@@ -14,6 +15,8 @@ class LastCheckpoint(Callback):
     """Overwrites `dirpath`/last.ckpt; the file is complete at every moment (Lightning writes beside and renames)."""
 
     def __init__(self, dirpath: str | Path, every_n_steps: int = 500) -> None:
+        if every_n_steps < 1:
+            raise OptionError(f"callbacks.last.every_n_steps={every_n_steps} is 1 or more")
         self.folder = Path(dirpath)
         self.every_n_steps = every_n_steps
 
