@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.content import Content, evaluation_content, file_id, training_content
-from experiments.old_names import todays_names
 from experiments.study import LAST, CheckpointOf, Overrides, SizeOptions, Study, Variant, read_sizes
 from hific.errors import OptionError
 
@@ -81,7 +80,7 @@ def plan_trainings(study: Study, request: Request) -> dict[str, Training]:
                 before = (
                     None if variant.after is None else trainings[_label(study, variant.after.checkpoint.variant, seed)]
                 )
-                overrides = todays_names(_train_overrides(study, variant, seed, request))
+                overrides = _train_overrides(study, variant, seed, request)
                 trainings[label] = _training(label, overrides, variant, before, request.output)
     return trainings
 
@@ -93,7 +92,7 @@ def plan_evaluation(
     checkpoints: Mapping[str, CheckpointOf],
     trainings: Mapping[str, Training],
 ) -> Evaluation:
-    overrides = todays_names(_evaluate_overrides(study, request), study.family)
+    overrides = _evaluate_overrides(study, request)
     paths = [str(trainings[one.variant].checkpoint(one.file)) for one in checkpoints.values()]
     identities = {label: f"{trainings[one.variant].identity} {one.file}" for label, one in checkpoints.items()}
     content = evaluation_content(overrides, identities)
@@ -121,7 +120,7 @@ def _training(label: str, overrides: Overrides, variant: Variant, before: Traini
     if variant.after is not None and before is not None:
         option, file = variant.after.beginning, variant.after.checkpoint.file
         after = {option: f"{before.identity} {file}"}
-        begun = todays_names([f"{option}={before.checkpoint(file)}"])
+        begun = (f"{option}={before.checkpoint(file)}",)
     try:
         content = training_content(overrides, after)
     except OptionError as error:

@@ -18,10 +18,10 @@ from hific.evaluation.text_table import Table
 from hific.io.checkpoint_file import read_checkpoint
 from hific.io.write_whole import write_whole
 
-FILTERED_SHARE = "refined_share"
+FILTERED_SHARE = "post_filtered_share"
 QUALITY = ("psnr", "lpips_alex", "lpips_squeeze")
 # Names of what is fitted, in a checkpoint's coding.
-FITTED_PARTS = ("context_coded.", "post_filter.", "neighbor.", "refinement.")
+FITTED_PARTS = ("context_coded.", "post_filter.")
 LAST_SYSTEM = ", last"
 Rows = Sequence[Measurement]
 
@@ -48,7 +48,7 @@ def write_tables(tables: Mapping[str, TableOf], folder: Path, checkpoints: Mappi
 
 def read_fitted(checkpoint: Path) -> Fitted:
     entry = read_checkpoint(checkpoint)["hific"]
-    arrays = [tensor for part, tensor in entry["coding"].items() if part.startswith(FITTED_PARTS)]
+    arrays = [tensor for part, tensor in entry["tables"].items() if part.startswith(FITTED_PARTS)]
     return Fitted(entry["training"].get("fit_seconds"), sum(one.numel() * one.element_size() for one in arrays))
 
 

@@ -36,8 +36,8 @@ def row(system: str, num_bytes: int, image: str = "a", psnr: float = 20.0, **met
     )
 
 
-def test_a_variant_is_compared_with_the_hyperprior_in_total_bytes() -> None:
-    sizes = {"hific, hyperprior": (100, 1000), "y_1, neighbor": (90, 900), "y_10, neighbor": (90, 600)}
+def test_a_variant_is_compared_with_tables_in_total_bytes() -> None:
+    sizes = {"hific, tables": (100, 1000), "y_1, xgboost": (90, 900), "y_10, xgboost": (90, 600)}
     rows = [
         row(system, num_bytes, image)
         for system, of_images in sizes.items()
@@ -60,15 +60,15 @@ def test_a_variant_is_compared_with_the_hyperprior_in_total_bytes() -> None:
         ("y_1", "495", "0.4950", "-10.00", "0.500", "2.000", "12.3", "2.0"),
         ("y_10", "345", "0.3450", "-37.27", "0.500", "2.000", "5.0", "0.5"),
     )
-    assert [one.system for one in systems_of(rows, "y_1")] == ["y_1, neighbor"]
+    assert [one.system for one in systems_of(rows, "y_1")] == ["y_1, xgboost"]
 
 
 def test_a_post_filter_is_compared_with_the_same_image_without_it() -> None:
     rows = [
-        row("hific, hyperprior", 100, lpips_alex=0.5),
-        row("entropy, neighbor", 90, lpips_alex=0.5),
-        row("both, neighbor", 90, lpips_alex=0.5),
-        row("both, neighbor, refined", 95, psnr=21.0, lpips_alex=0.4, refined_share=0.75),
+        row("hific, tables", 100, lpips_alex=0.5),
+        row("entropy, xgboost", 90, lpips_alex=0.5),
+        row("both, xgboost", 90, lpips_alex=0.5),
+        row("both, xgboost, post-filter", 95, psnr=21.0, lpips_alex=0.4, post_filtered_share=0.75),
     ]
     table = ablation_table(rows, dict.fromkeys(("hific", "entropy", "both"), Fitted(1.0, 1024)))
     assert table.header[-5:] == (
@@ -76,7 +76,7 @@ def test_a_post_filter_is_compared_with_the_same_image_without_it() -> None:
         "filtered: PSNR, dB ↑",
         "LPIPS-Alex ↓",
         "filtered: LPIPS-Alex ↓",
-        "refined share of tiles",
+        "share of filtered tiles",
     )
     assert [line[3] for line in table.body] == ["0.00", "-10.00", "-5.00"]
     assert [line[-5:] for line in table.body] == [
@@ -91,12 +91,12 @@ def three_rates() -> list[Measurement]:
     for factor, rate in enumerate(RATES, start=1):
         for image in ("a", "b"):
             rows += [
-                row(f"hific_{rate}, hyperprior", 100 * factor, image, estimated_bpp=1.0),
-                row(f"hific_knn_{rate}, neighbor", 95 * factor, image, estimated_bpp=1.1),
-                row(f"hific_xgboost_{rate}, neighbor", 91 * factor, image),
-                row(f"hific_xgboost_{rate}, neighbor, refined", 92 * factor, image, psnr=21.0),
+                row(f"hific_{rate}, tables", 100 * factor, image, estimated_bpp=1.0),
+                row(f"hific_knn_{rate}, xgboost", 95 * factor, image, estimated_bpp=1.1),
+                row(f"hific_xgboost_{rate}, xgboost", 91 * factor, image),
+                row(f"hific_xgboost_{rate}, xgboost, post-filter", 92 * factor, image, psnr=21.0),
             ]
-        whole = row(f"hific_{rate}, hyperprior", 200 * factor, WHOLE_SET)
+        whole = row(f"hific_{rate}, tables", 200 * factor, WHOLE_SET)
         rows.append(replace(whole, metrics={}, absent={"fid": "no Inception weights"}, num_images=2))
     return rows
 
@@ -112,10 +112,10 @@ def test_table_1_has_the_bytes_of_each_image_and_their_change() -> None:
 
 def test_table_1_is_of_the_same_pixels_or_there_is_none() -> None:
     rows = three_rates()
-    place = next(place for place, one in enumerate(rows) if one.system == "hific_knn_high, neighbor")
-    rows[place] = row("hific_knn_high, neighbor", 285, psnr=20.0000001)
+    place = next(place for place, one in enumerate(rows) if one.system == "hific_knn_high, xgboost")
+    rows[place] = row("hific_knn_high, xgboost", 285, psnr=20.0000001)
     with pytest.raises(
-        AssertionError, match="a: not the same decoded pixels of hific_high, hyperprior; hific_knn_high"
+        AssertionError, match="a: not the same decoded pixels of hific_high, tables; hific_knn_high"
     ):
         bytes_table(rows, BYTES)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from experiments.demo.__main__ import demonstrate
-from experiments.old_names import todays_names
 from experiments.study import read_sizes, read_study, study_names
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -57,6 +56,6 @@ def test_the_demo_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: p
     folder = tmp_path / "demo"
     folder.mkdir()
     (folder / "of before").touch()
-    assert demonstrate(folder, todays_names(smoke.train), smoke.evaluate) == 0
+    assert demonstrate(folder, smoke.train, smoke.evaluate) == 0
     assert all((folder / file).stat().st_size > 0 for file in REPORT) and not (folder / "of before").exists()
     assert f"hific compress photo.jpg --checkpoint {folder}/last.ckpt" in capfd.readouterr().out

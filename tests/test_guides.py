@@ -95,18 +95,11 @@ def test_a_guide_works_as_it_stands(name: str, suite: Path) -> None:
     photo = str(suite / "photos" / "2025" / "a.png")
     environment = {**os.environ, "PYTHONPATH": str(suite), "OMP_NUM_THREADS": "1", "HIFIC_WEIGHTS": ""}
     for command in GUIDES[name].commands:
-        words = [
-            {"PHOTO": photo}.get(word, word.replace("=PHOTOS", f"={suite / 'photos'}")) for word in shlex.split(command)
-        ]
-        words = {"python": [sys.executable], "hific": [sys.executable, "-m", "hific.cli"]}[words[0]] + words[1:]
-        few = (
-            [
-                "data.num_workers=0",
-                *(["recipe.initialization=klt"] if "model=hific" in words else []),
-                "callbacks.tables.num_photos=2",
-            ]
-            if "train.py" in words
-            else []
-        )
-        done = subprocess.run([*words, *few], cwd=suite, env=environment, capture_output=True, text=True, check=False)
+        program, *words = (photo if word == "PHOTO" else word for word in shlex.split(command))
+        words = [word.replace("=PHOTOS", f"={suite / 'photos'}") for word in words]
+        words = {"python": [sys.executable], "hific": [sys.executable, "-m", "hific.cli"]}[program] + words
+        if "train.py" in words:  # without what takes long
+            words += ["data.num_workers=0", "callbacks.tables.num_photos=2"]
+            words += ["recipe.initialization=klt"] if "model=hific" in words else []
+        done = subprocess.run(words, cwd=suite, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"

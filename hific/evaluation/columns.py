@@ -34,7 +34,7 @@ METRIC_COLUMNS = {
     "dists": MetricColumn("DISTS", 3, False),
     "perceptual_loss": MetricColumn("perceptual loss", 3, False),
     "estimated_bpp": MetricColumn("estimated bpp", 4),
-    "refined_share": MetricColumn("refined share of tiles", 3),
+    "post_filtered_share": MetricColumn("share of filtered tiles", 3),
     "switch_accuracy": MetricColumn("switch accuracy", 3, True),
     "fid": MetricColumn("FID", 1, False),
     "kid": MetricColumn("KID", 4, False),
