@@ -114,9 +114,7 @@ def test_table_1_is_of_the_same_pixels_or_there_is_none() -> None:
     rows = three_rates()
     place = next(place for place, one in enumerate(rows) if one.system == "hific_knn_high, xgboost")
     rows[place] = row("hific_knn_high, xgboost", 285, psnr=20.0000001)
-    with pytest.raises(
-        AssertionError, match="a: not the same decoded pixels of hific_high, tables; hific_knn_high"
-    ):
+    with pytest.raises(AssertionError, match="a: not the same decoded pixels of hific_high, tables; hific_knn_high"):
         bytes_table(rows, BYTES)
 
 

@@ -37,9 +37,9 @@ def check_config(config: DictConfig, options: type) -> None:
     hints = get_type_hints(options)
     for name, hint in hints.items():
         _check_value(name, config[name], hint)
-    for name in config:
-        if name not in hints and name != "hydra":
-            _check_node(str(name), config[name])
+    for key in map(str, config):
+        if key not in hints and key != "hydra":
+            _check_node(key, config[key])
 
 
 def _check_node(name: str, node: Any) -> None:
@@ -72,7 +72,7 @@ def _check_call(name: str, node: DictConfig) -> None:
 def _hints(called: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of the parameters; none where they cannot be resolved."""
     try:
-        return get_type_hints(called.__init__ if inspect.isclass(called) else called)  # type: ignore[misc]
+        return get_type_hints(called.__init__ if inspect.isclass(called) else called)
     except (NameError, TypeError, AttributeError):
         return {}
 

@@ -77,7 +77,7 @@ def one_line(error: BaseException) -> str | None:
 
 
 def _of_omegaconf(error: OmegaConfBaseException) -> str:
-    name, parent = error.full_key, error.parent_node
+    name, parent = error.full_key or "", error.parent_node
     message = _first_line(error)
     if "not in struct" in message and isinstance(parent, DictConfig):
         place = name.rpartition(".")[0]

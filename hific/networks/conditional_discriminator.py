@@ -9,7 +9,7 @@ Every convolution under spectral norm, also the latent's and the last (2,800,797
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +50,7 @@ class ConditionalPatchDiscriminator(nn.Module):
             raise OptionError(f"scales={scales}, widths={list(widths)}, normalization={normalization!r} make no D")
         self.condition = _condition(latent_channels, normalization, activation) if conditional else None
         inputs = 3 + (CONDITION_CHANNELS if conditional else 0)
-        self.scales = nn.ModuleList(_trunk(inputs, widths, normalization, activation) for _ in range(scales))
+        self.scales: Any = nn.ModuleList(_trunk(inputs, widths, normalization, activation) for _ in range(scales))
 
     def forward(self, image: Tensor, latent_hat: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """Logit maps, full resolution first, and the feature maps before each scale's last convolution."""
@@ -75,10 +75,10 @@ class ConditionalPatchDiscriminator(nn.Module):
             if index > 0:
                 judged = F.avg_pool2d(judged, 3, stride=2, padding=1, count_include_pad=False)
             hidden = judged
-            for layer in list(trunk)[:-1]:  # type: ignore[arg-type]
+            for layer in list(trunk)[:-1]:
                 hidden = layer(hidden)
             features.append(hidden)
-            logits.append(trunk[-1](hidden))  # type: ignore[index]
+            logits.append(trunk[-1](hidden))
         return logits, features
 
 

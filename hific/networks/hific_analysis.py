@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,11 @@ from hific.layers.fast_convolution import use_fast_convolutions
 
 class HificAnalysis(nn.Module):
     """Image to latent; H and W multiples of 16."""
+
+    # Of modules that are indexed below, which nn.Sequential's types do not know.
+    stem: Any
+    downs: Any
+    head: Any
 
     def __init__(self, widths: Sequence[int], latent_channels: int, normalization: Normalization = "channel") -> None:
         super().__init__()

@@ -9,6 +9,7 @@ x_hat [B, 3, 16h, 16w] is meant to lie in [0, 1], and is not forced to.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,12 @@ from hific.layers.fast_convolution import use_fast_convolutions
 
 class HificSynthesis(nn.Module):
     """Latent to image. `widths` as of the analysis, from full resolution down."""
+
+    # Of modules that are indexed below, which nn.Sequential's types do not know.
+    head: Any
+    blocks: Any
+    ups: Any
+    tail: Any
 
     def __init__(
         self,
@@ -76,7 +83,7 @@ class HificSynthesis(nn.Module):
             interpolate_(up[0].weight)
         with torch.no_grad():
             self.tail.weight.mul_(0.1)
-            self.tail.bias.fill_(0.45)  # type: ignore[union-attr]
+            self.tail.bias.fill_(0.45)
 
 
 def interpolate_(weight: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class LappedInitialization(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         datamodule = getattr(trainer, "datamodule", None)
         if (
-            trainer.fast_dev_run
+            trainer.fast_dev_run  # type: ignore[attr-defined]
             or not isinstance(datamodule, ImageDataModule)
             or not isinstance(pl_module, HificModule)
         ):
