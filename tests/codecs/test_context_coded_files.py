@@ -1,4 +1,4 @@
-"""Files that a context model codes: each kind over the same networks, other libraries that predict otherwise."""
+"""Files that a context model codes: each kind over the same networks, other models, libraries that differ."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_damage_is_an_error_and_behind_a_right_checksum_an_image_at_most(
 ) -> None:
     """Of the size that its header says; whoever forges a checksum gets noise or a BitstreamError, nothing else."""
     codec = load_codec(make_context(kind, system), max_pixels=10_000)
-    data, rng, outcomes = codec.compress(photo(48, 33)), np.random.default_rng(0), []
-    for trial in range(100):
+    data, rng, outcomes = codec.compress(photo(40, 24)), np.random.default_rng(0), []
+    for trial in range(60):
         if trial % 3:
             damaged = data[:HEADER_BYTES] + corrupted(data[HEADER_BYTES:], rng)
         else:
@@ -62,7 +62,7 @@ def test_damage_is_an_error_and_behind_a_right_checksum_an_image_at_most(
             with pytest.raises(BitstreamError):
                 codec.decompress(damaged)
         outcomes.append(_outcome(codec, with_fixed_checksum(damaged)))
-    assert set(outcomes) <= {"refused", "image"} and outcomes.count("refused") > 50
+    assert set(outcomes) <= {"refused", "image"} and outcomes.count("refused") > 30
 
 
 def _outcome(codec: LearnedCodec, data: bytes) -> str:
