@@ -16,18 +16,27 @@ from omegaconf import DictConfig, ListConfig, MissingMandatoryValue, OmegaConf
 from hific.codecs.load import load_codec
 from hific.data.source import ImageSource, Split
 from hific.errors import OptionError, exit_on_user_error
-from hific.evaluation.console import print_means
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.images import evaluation_images
-from hific.evaluation.learned import LabeledCodec, check_coders, label_codecs, size_check, weights_warnings
-from hific.evaluation.measurement import Measurement
+from hific.evaluation.measurement import Measurement, find_provenance
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import Zoom
-from hific.evaluation.provenance import find_provenance
 from hific.evaluation.report import ReportContext, training_warnings
-from hific.evaluation.request import byte_limits_wanted, check_device, check_file, check_folder, check_known
+from hific.evaluation.request import (
+    LabeledCodec,
+    byte_limits_wanted,
+    check_coders,
+    check_device,
+    check_file,
+    check_folder,
+    check_known,
+    label_codecs,
+    size_check,
+    weights_warnings,
+)
 from hific.evaluation.run import PanelOptions, matched_names, measure_all, write_results
+from hific.evaluation.tables import print_means
 from hific.metrics.default import default_image_metrics, default_set_metrics
 
 log = logging.getLogger("evaluate")

@@ -14,18 +14,16 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from hific.cli import INTERRUPTED
-from hific.cli.base_checkpoint import with_choices_of_base
 from hific.cli.hydra_app import run_app
-from hific.cli.train_options import check_options
+from hific.cli.train_options import check_options, with_choices_of_base
 from hific.data.image_datamodule import ImageDataModule
 from hific.errors import exit_on_user_error
 from hific.ops.keep_memory import keep_freed_memory
+from hific.training.beginnings import check_resume, keep_earlier_metrics
 from hific.training.callbacks.graceful_stop import GracefulStop
 from hific.training.coding_module import CodingModule
 from hific.training.fitted_module import FittedModule, check_same_system
-from hific.training.quiet import silence_known_messages
-from hific.training.resume import check_resume, keep_earlier_metrics
-from hific.training.slow_precision import warn_of_slow_precision
+from hific.training.messages import silence_known_messages, warn_of_slow_precision
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).parent / "conf"

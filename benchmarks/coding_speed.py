@@ -19,8 +19,8 @@ import numpy as np
 from correlated_latents import correlated_crops, correlated_latent, independent_latent
 from numpy.typing import NDArray
 
-from hific.codecs.channel_prior import channel_ids
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent
+from hific.codecs.priors import channel_ids
 from hific.coding.frequency_table import normalize_counts
 from hific.coding.range_coder import RangeDecoder, RangeEncoder
 from hific.context.adaptive import AdaptiveFit
@@ -28,8 +28,8 @@ from hific.context.context_model import ContextModelFit
 from hific.context.knn import KNNFit
 from hific.context.linear import LinearFit
 from hific.context.xgboost import XGBoostFit
-from hific.fitting.channel_tables import fit_channel_tables
 from hific.fitting.context_model import ContextFit, TrainingLatent
+from hific.fitting.tables import fit_channel_tables
 
 P = ParamSpec("P")
 Result = TypeVar("Result")

@@ -10,11 +10,10 @@ from pathlib import Path
 from experiments.study import TableOf
 from hific.errors import OptionError
 from hific.evaluation.columns import metric_column
+from hific.evaluation.folder import read_rows
 from hific.evaluation.means import SystemSummary, summarize
 from hific.evaluation.measurement import Measurement
-from hific.evaluation.row_files import read_rows
-from hific.evaluation.tables import mean_table, number_cell
-from hific.evaluation.text_table import Table
+from hific.evaluation.tables import Table, mean_table, number_cell
 from hific.io.checkpoint_file import read_checkpoint
 from hific.io.write_whole import write_whole
 

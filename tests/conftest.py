@@ -13,7 +13,7 @@ import torch
 
 from hific.codecs.hific import latent_coding
 from hific.codecs.load import checkpoint_entry
-from hific.fitting.channel_tables import fit_channel_tables
+from hific.fitting.tables import fit_channel_tables
 from hific.models.compressnet import CompressNet
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 

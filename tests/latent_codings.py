@@ -11,16 +11,15 @@ from context_cases import CASES, CHANNELS, any_latent, fitted, laplace_tables
 from numpy.typing import NDArray
 
 from benchmarks.correlated_latents import correlated_crops, correlated_latent
-from hific.codecs.channel_prior import channel_ids
-from hific.codecs.hyper_prior import HyperPrior, clip_hyper_symbols
 from hific.codecs.latent_coding import CodedLatent, LatentCoding, UncodedLatent
+from hific.codecs.priors import HyperPrior, channel_ids, clip_hyper_symbols
 from hific.coding.range_coder import RangeCoder, RangeDecoder, RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.context.context_model import ContextModelFit
 from hific.entropy.integer_convolution import IntegerConvolution
 from hific.entropy.integer_hyper_synthesis import ACTIVATION_LIMIT, HYPER_LIMIT, IntegerHyperSynthesis
-from hific.fitting.channel_tables import fit_channel_tables
 from hific.fitting.context_model import ContextFit, TrainingLatent
+from hific.fitting.tables import fit_channel_tables
 from hific.latent_coders.base import Prediction
 
 HYPER_CHANNELS = 3

@@ -23,7 +23,7 @@ from PIL import Image
 from hific.cli import main
 from hific.codecs.load import checkpoint_entry
 from hific.coding.container import Header, pack, read_info
-from hific.fitting.channel_tables import fit_channel_tables
+from hific.fitting.tables import fit_channel_tables
 from hific.io.read_image import ReadImage, read_image
 from hific.io.write_whole import write_whole
 from hific.models.compressnet import CompressNet

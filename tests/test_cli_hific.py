@@ -19,8 +19,8 @@ from PIL import Image
 from hific.cli import conversions, main
 from hific.cli.arguments import build_parser
 from hific.cli.conversions import Failed, Made
+from hific.cli.convert import read_ahead
 from hific.cli.plan import Input, Task
-from hific.cli.read_ahead import read_ahead
 from hific.codecs import pixel_limit
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec

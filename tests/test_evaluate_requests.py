@@ -18,7 +18,7 @@ from PIL import Image
 
 from hific.codecs.load import checkpoint_entry
 from hific.evaluation.measurement import Measurement
-from hific.fitting.channel_tables import fit_channel_tables
+from hific.fitting.tables import fit_channel_tables
 from hific.models.compressnet import CompressNet
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ import argparse
 import sys
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
@@ -18,11 +18,25 @@ from hific.cli.checkpoint import load_from_options
 from hific.cli.conversions import Compressor, Content, Conversion, Decompressor, Failed, Made
 from hific.cli.plan import Task, find_inputs, plan_tasks
 from hific.cli.precheck import admit
-from hific.cli.read_ahead import read_ahead
 from hific.cli.report import BatchReport
 from hific.errors import UsageError
 from hific.io.read_image import image_suffixes
 from hific.io.write_whole import write_whole
+
+
+def read_ahead(tasks: Sequence[Task], conversion: Conversion[Content]) -> Generator[tuple[Task, Content | Failed]]:
+    """The tasks in their order with what was read for each; close it to stop reading."""
+    pool = ThreadPoolExecutor(1)
+    early: Future[Content | Failed | None] | None = None
+    try:
+        for task, following in zip(tasks, [*tasks[1:], None], strict=True):
+            content = early.result() if early is not None else None
+            if content is None:
+                content = conversion.read(task)
+            early = pool.submit(conversion.read_early, following) if following is not None else None
+            yield task, content
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def run_convert(options: argparse.Namespace) -> int:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from hific.codecs.channel_prior import ChannelPrior
 from hific.codecs.families import CompressNetOptions
 from hific.codecs.family import Family, PaddedSize, Progress, Variant
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, check_memory
 from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
+from hific.codecs.priors import ChannelPrior
 from hific.errors import OptionError
 from hific.models.compressnet import CompressNet
 from hific.ops.geometry import pad_to_multiple, padded_size

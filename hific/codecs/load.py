@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,37 @@ from torch import Tensor, nn
 
 from hific.codecs.families import FAMILIES, choose_options, family_of, load_family
 from hific.codecs.family import Family, Identity
-from hific.codecs.fingerprint import model_fingerprint
 from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.errors import CheckpointError, OptionError
 from hific.io.checkpoint_file import CHECKPOINT_FORMAT, read_checkpoint
 from hific.ops.keep_memory import keep_freed_memory
+
+
+def model_fingerprint(
+    family: str, described: Any, weights: Mapping[str, Tensor], tables: Mapping[str, Tensor]
+) -> bytes:
+    """32 bytes over the family and what is described in plain values (as sorted JSON), the weights and the tables.
+
+    Entries are taken in the order of their names, each with name, dtype, shape and values, so neither the order of
+    a dict nor the device that holds a tensor shows. Raises TypeError where `described` is not plain JSON values.
+    """
+    digest = hashlib.sha256()
+    _add(digest, json.dumps([family, described], sort_keys=True, separators=(",", ":")).encode())
+    for group in (weights, tables):
+        _add(digest, str(len(group)).encode())
+        for name in sorted(group):
+            tensor = group[name].detach().cpu().contiguous()
+            _add(digest, f"{name} {str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}".encode())
+            _add(digest, tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.digest()
+
+
+def _add(digest: Any, part: Any) -> None:
+    # The length keeps neighbors apart: "ab" + "c" must not equal "a" + "bc".
+    digest.update(len(part).to_bytes(8, "little"))
+    digest.update(part)
+
 
 WEIGHTS_PREFIX = "model."
 AVERAGE_PREFIX, AVERAGED = "ema.average.", "synthesis."

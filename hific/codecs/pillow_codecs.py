@@ -141,7 +141,7 @@ def _upscale(small: Image.Image, scale: int, size_byte: int) -> Image.Image:
 
 @dataclass(frozen=True)
 class PillowFamily:
-    """A format with its ordered settings, for `hific.evaluation.match_rate`."""
+    """A format with its ordered settings, whose rate can be matched."""
 
     name: str
     scales: Sequence[int] = SCALES

@@ -16,7 +16,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from hific.coding.fixed_point import LOGIT_LIMIT, LOGIT_UNIT
+from hific.coding.frequency_table import LOGIT_LIMIT, LOGIT_UNIT
 from hific.errors import CheckpointError
 
 # Of the examples that tell whether the library does here what it did where the trees were grown.

@@ -19,7 +19,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from hific.coding.exact_trees import CHECKED_ROWS, TreeGrowth, differs, exact_sums, load_booster, rounded_leaves
-from hific.coding.fixed_point import LOGIT_UNIT, fixed_point_logits, frequencies_of
+from hific.coding.frequency_table import LOGIT_UNIT, fixed_point_logits, frequencies_of
 from hific.coding.range_coder import Ints
 from hific.context.context_model import Features, State, Windows
 

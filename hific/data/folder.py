@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from hific.data.source import Split, data_not_found, list_images
+from hific.data.source import ImageSource, Split, data_not_found, list_images
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 TREE = """
@@ -88,3 +88,14 @@ def _refuse_nested(roots: list[Path]) -> None:
         for other in resolved[:number] + resolved[number + 1 :]:
             if root.is_relative_to(other):
                 raise ValueError(f"folder: {root} is inside {other}: a photo could be in two splits")
+
+
+class CombinedSource:
+    """The files of each source in turn; every photo is drawn equally often, whichever set it is from."""
+
+    def __init__(self, sources: Sequence[ImageSource]) -> None:
+        self.sources = tuple(sources)
+        self.name = "+".join(source.name for source in self.sources)
+
+    def files(self, split: Split) -> list[Path]:
+        return [path for source in self.sources for path in source.files(split)]

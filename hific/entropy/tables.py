@@ -17,8 +17,7 @@ from torch import Tensor
 
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.symbol_tables import SymbolTables
-from hific.entropy.densities import SMALLEST_SCALE
-from hific.entropy.factorized_prior import FactorizedPrior
+from hific.entropy.densities import SMALLEST_SCALE, FactorizedPrior
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT
 
 NUM_SCALES = 64

@@ -17,9 +17,8 @@ import numpy as np
 from PIL import Image
 
 from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, Pixels
-from hific.evaluation.measurement import WHOLE_SET, Measurement
+from hific.evaluation.measurement import WHOLE_SET, Measurement, Provenance
 from hific.evaluation.metrics_of import Measured, Metrics
-from hific.evaluation.provenance import Provenance
 
 
 @dataclass(frozen=True)

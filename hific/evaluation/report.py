@@ -9,8 +9,7 @@ from typing import Any
 from hific.evaluation.columns import measured_key_metrics, metric_column, metric_names
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import Measurement
-from hific.evaluation.tables import image_table, main_table, mean_table, time_table
-from hific.evaluation.text_table import Table
+from hific.evaluation.tables import Table, image_table, main_table, mean_table, time_table
 
 
 def training_warnings(training: Mapping[str, Mapping[str, Any]]) -> list[str]:

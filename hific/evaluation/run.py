@@ -7,18 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hific.evaluation.codecs_under_test import CodecUnderTest, RateMatchedCodec
+from hific.evaluation.codecs_under_test import CodecFamily, CodecUnderTest, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
-from hific.evaluation.folder import ORIGINAL, EvaluationFolder
-from hific.evaluation.match_rate import CodecFamily
-from hific.evaluation.measurement import Measurement, byte_limits, systems
+from hific.evaluation.folder import ORIGINAL, EvaluationFolder, write_rows
+from hific.evaluation.measurement import Measurement, Provenance, byte_limits, systems
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import Zoom, encode_panel, panel_cells
 from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
-from hific.evaluation.provenance import Provenance
 from hific.evaluation.report import ReportContext, write_report
-from hific.evaluation.row_files import write_rows
 from hific.evaluation.tables import main_table
 from hific.io.write_whole import write_whole
 

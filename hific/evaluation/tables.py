@@ -1,14 +1,72 @@
-"""The tables of a report, from rows. Nothing is measured here."""
+"""Tables of rows: Markdown, LaTeX, CSV, and what the console shows. Drawn from rows alone."""
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from io import StringIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
 
 from hific.evaluation.columns import KEY_METRICS, absent_key_metrics, measured_key_metrics, metric_column
 from hific.evaluation.means import Mean, SystemSummary, summarize
 from hific.evaluation.measurement import Measurement
-from hific.evaluation.text_table import Table
+
+_NUMBER = re.compile(r"-?(\d|inf|absent)")
+_LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "Δ": r"$\Delta$",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """`body` rows are as long as `header`; columns of numbers are aligned to the right; `notes` go below."""
+
+    header: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def to_markdown(self) -> str:
+        rule = tuple("---:" if right else "---" for right in self._right_aligned())
+        lines = [
+            "| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |"
+            for row in (self.header, rule, *self.body)
+        ]
+        return "\n".join(lines + [""] + [f"{note}  " for note in self.notes]).rstrip() + "\n"
+
+    def to_latex(self) -> str:
+        lines = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in (self.header, *self.body)]
+        columns = "".join("r" if right else "l" for right in self._right_aligned())
+        top = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule"]
+        below = [rf"\par\smallskip\footnotesize {_latex(note)}" for note in self.notes]
+        return "\n".join([*top, *lines[1:], r"\bottomrule", r"\end{tabular}", *below]) + "\n"
+
+    def to_csv(self) -> str:
+        """Without the notes."""
+        text = StringIO()
+        csv.writer(text, lineterminator="\n").writerows((self.header, *self.body))
+        return text.getvalue()
+
+    def _right_aligned(self) -> list[bool]:
+        """Of each column whether it holds numbers (some may be absent)."""
+        columns = [[row[place] for row in self.body] for place in range(len(self.header))]
+        return [all(not cell or _NUMBER.match(cell) for cell in cells) for cells in columns]
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def mean_table(rows: Sequence[Measurement], metrics: Sequence[str] = KEY_METRICS) -> Table:
@@ -102,3 +160,28 @@ def _notes(summary: SystemSummary) -> str:
 
 def number_cell(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
+
+
+LEFT_OUT = ("images", "downscaling", "note")
+NARROWEST = 100
+"""Columns where the output is no terminal, whose width rich would take to be 80."""
+
+
+def print_means(rows: Sequence[Measurement], console: Console | None = None) -> None:
+    """To stdout: a line a system, then its notes."""
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, NARROWEST)
+    table = main_table(rows)
+    places = [place for place, name in enumerate(table.header) if name not in LEFT_OUT]
+    shown = RichTable(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for place in places:
+        heading = Text(table.header[place].replace("-", "-\n").replace(", ", ",\n"))
+        # only the names may be broken where the terminal is narrow
+        shown.add_column(heading, justify="left" if place == 0 else "right", no_wrap=place > 0, overflow="fold")
+    for row in table.body:
+        shown.add_row(*(Text(row[place]) for place in places))
+    console.print(shown)
+    notes = [f"{row[0]}: {row[-1]}" for row in table.body if table.header[-1] == "note" and row[-1]]
+    for note in (*notes, *table.notes):
+        console.print(Text(note))

@@ -9,10 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from hific.layers.blocks import Normalization
-from hific.layers.sub_pixel import Upsampling
+from hific.layers.resampling import Upsampling
 from hific.models.outputs import AnalysisOutput, CompressNetOutput, QuantizedLatent, SynthesisOutput
-from hific.networks.compressnet import SCALES, CompressNetAnalysis, CompressNetSynthesis, Downsampling
-from hific.networks.switch_prediction import SpnHead, switch_prediction
+from hific.networks.compressnet import (
+    SCALES,
+    CompressNetAnalysis,
+    CompressNetSynthesis,
+    Downsampling,
+    SpnHead,
+    switch_prediction,
+)
 from hific.ops.quantize import QuantizerGradient, nearest_symbols, quantize, symbols_to_latent
 
 Switches = Literal["none", "transmitted", "predicted"]

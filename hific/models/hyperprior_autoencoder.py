@@ -12,13 +12,11 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from hific.entropy.densities import estimated_bpp, gaussian_likelihoods
-from hific.entropy.factorized_prior import FactorizedPrior
+from hific.entropy.densities import FactorizedPrior, estimated_bpp, gaussian_likelihoods
 from hific.errors import OptionError
 from hific.layers.blocks import Activation, Normalization
 from hific.models.outputs import Hyperprior, HyperpriorOutput
-from hific.networks.hific_analysis import HificAnalysis
-from hific.networks.hific_synthesis import HificSynthesis
+from hific.networks.hific import HificAnalysis, HificSynthesis
 from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
 from hific.networks.klt_initialization import initialize_klt
 from hific.ops.quantize import additive_noise, round_straight_through

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from hific.entropy.densities import SMALLEST_SCALE, estimated_bpp
-from hific.entropy.factorized_prior import LIKELIHOOD_FLOOR
+from hific.entropy.densities import LIKELIHOOD_FLOOR, SMALLEST_SCALE, estimated_bpp
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.networks.klt_initialization import GAIN
 from hific.ops.quantize import additive_noise, round_straight_through

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from hific.errors import OptionError
-from hific.networks.hific_analysis import HificAnalysis
-from hific.networks.hific_synthesis import HificSynthesis
+from hific.networks.hific import HificAnalysis, HificSynthesis
 
 # Of neighboring pixels, and of two colors at one pixel, in photos.
 SPATIAL_CORRELATION, COLOR_CORRELATION = 0.95, 0.9

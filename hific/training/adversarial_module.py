@@ -13,11 +13,10 @@ from torch.optim import Optimizer
 
 from hific.errors import OptionError
 from hific.training.adversary import Adversary
+from hific.training.beginnings import load_matching_weights
 from hific.training.coding_module import CodingModule
-from hific.training.finite import check_finite
 from hific.training.fitting import FittedCoding, Fitting, Photos
-from hific.training.init_from import load_matching_weights
-from hific.training.optimization import Optimization
+from hific.training.optimization import Optimization, check_finite
 
 
 class Autoencoder(Protocol):

@@ -11,8 +11,7 @@ from torch.optim import Optimizer
 
 from hific.errors import OptionError
 from hific.losses.adversarial import GanLoss, discriminator_loss, feature_matching_loss, generator_loss
-from hific.training.finite import check_finite
-from hific.training.optimization import OptimizerFactory
+from hific.training.optimization import OptimizerFactory, check_finite
 
 
 class Adversary(nn.Module):

@@ -13,6 +13,11 @@ from torch import Tensor
 from hific.training.fitting import Fitting, Photos
 
 
+def to_256_levels(image: Tensor) -> Tensor:
+    """[0, 1] as an 8-bit file would hold it."""
+    return (image.clamp(0, 1) * 255).round() / 255
+
+
 class CodingModule(LightningModule, ABC):
     """name: the system's key in configuration and results; steps: batches to train; training_info: plain values that
     the checkpoint keeps."""

@@ -11,18 +11,17 @@ from torch import Tensor
 from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.load import checkpoint_entry
 from hific.errors import OptionError
-from hific.fitting.channel_tables import fit_channel_tables
-from hific.losses.switch_prediction import switch_accuracy
+from hific.fitting.tables import fit_channel_tables
+from hific.losses.compressnet_terms import switch_accuracy
 from hific.models.compressnet import CompressNet
 from hific.models.outputs import CompressNetOutput
 from hific.ops.geometry import pad_to_multiple
 from hific.training.adversarial_module import AdversarialModule
 from hific.training.adversary import Adversary
+from hific.training.coding_module import to_256_levels
 from hific.training.compressnet_objective import CompressNetObjective
-from hific.training.finite import check_finite
 from hific.training.fitting import Fitting, Photos, fit_over
-from hific.training.levels import to_256_levels
-from hific.training.optimization import Optimization
+from hific.training.optimization import Optimization, check_finite
 from hific.training.symbol_history import Latent, SymbolHistory, count_switches
 
 SWITCH_COUNT_INTERVAL = 16  # counting millions of switches is slow, and one batch in sixteen tells the same

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from hific.errors import OptionError
-from hific.losses.latent_spread import latent_spread_loss
-from hific.losses.layerwise import layerwise_loss
+from hific.losses.artifact_penalties import latent_spread_loss, phase_pattern_loss
+from hific.losses.compressnet_terms import layerwise_loss, switch_prediction_loss
 from hific.losses.perceptual import FrozenFeatureLoss
-from hific.losses.phase_pattern import phase_pattern_loss
-from hific.losses.switch_prediction import switch_prediction_loss
 from hific.models.compressnet import CompressNet
 from hific.models.outputs import CompressNetOutput
 from hific.ops.geometry import shifted_crop

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from hific.errors import OptionError
-from hific.losses.local_color import local_color_loss
+from hific.losses.artifact_penalties import local_color_loss, phase_pattern_loss
 from hific.losses.perceptual import FrozenFeatureLoss
-from hific.losses.phase_pattern import phase_pattern_loss
 from hific.ops.geometry import shifted_crop
 
 PERCEPTUAL_MINIMUM = 32  # pixels a side that LPIPS takes
@@ -20,8 +19,8 @@ PERCEPTUAL_MINIMUM = 32  # pixels a side that LPIPS takes
 class DistortionWeights:
     """mse: k_M, of the mean squared error on [0, 255]; perceptual: k_P, of LPIPS.
 
-    Artifact penalties, not in the paper, on [0, 255] too: phase_pattern (losses/phase_pattern.py), local_color
-    (losses/local_color.py).
+    Artifact penalties, not in the paper, on [0, 255] too: phase_pattern (losses/artifact_penalties.py), local_color
+    (losses/artifact_penalties.py).
     """
 
     mse: float = 0.075 * 2**-5

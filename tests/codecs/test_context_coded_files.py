@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from photos import photo
 from small_codecs import corrupted, equal, with_fixed_checksum
 
-from hific.codecs.fingerprint import model_fingerprint
 from hific.codecs.learned_codec import LearnedCodec
-from hific.codecs.load import WEIGHTS_PREFIX, load_codec
+from hific.codecs.load import WEIGHTS_PREFIX, load_codec, model_fingerprint
 from hific.coding.container import read_info
 from hific.errors import BitstreamError, CheckpointError, WrongModelError
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from context_cases import CHANNELS, KINDS, laplace_tables
 
-from hific.codecs.channel_prior import ChannelPrior
-from hific.codecs.hyper_prior import HyperPrior
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent
+from hific.codecs.priors import ChannelPrior, HyperPrior
 from hific.coding.container import CODECS, CODERS, Header, pack, unpack
 from hific.coding.range_coder import RangeDecoder, RangeEncoder
 from hific.context.symbol_bins import skip_mask

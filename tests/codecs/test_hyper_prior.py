@@ -11,8 +11,8 @@ from latent_codings import decode, encode
 from numpy.typing import NDArray
 
 from hific.codecs.hific import check, latent_coding
-from hific.codecs.hyper_prior import HyperPrior, clip_hyper_symbols
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent, holds
+from hific.codecs.priors import HyperPrior, clip_hyper_symbols
 from hific.coding.range_coder import RangeEncoder
 from hific.entropy.densities import SMALLEST_SCALE, gaussian_likelihoods
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT

@@ -18,8 +18,7 @@ import torch
 from photos import noise
 
 import hific
-from hific.codecs.fingerprint import model_fingerprint
-from hific.codecs.load import ENTRY_TYPES, checkpoint_entry, load_codec
+from hific.codecs.load import ENTRY_TYPES, checkpoint_entry, load_codec, model_fingerprint
 from hific.errors import BitstreamError, CheckpointError
 
 MakeCheckpoint = Callable[..., Path]

@@ -17,9 +17,9 @@ from small_codecs import corrupted, with_fixed_checksum
 from hific.codecs.families import HificOptions, load_family
 from hific.codecs.family import Identity
 from hific.codecs.hific import HificTransform, latent_coding
-from hific.codecs.hyper_prior import HyperPrior
 from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
+from hific.codecs.priors import HyperPrior
 from hific.coding.container import pack, read_info, unpack
 from hific.coding.range_coder import RangeDecoder, RangeEncoder
 from hific.errors import BitstreamError, CorruptedError, OptionError

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hific.codecs.tiles import spans, tiles
+from hific.codecs.hific import spans, tiles
 
 
 @given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 30))

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hific.coding.fixed_point import LOGIT_LIMIT, LOGIT_UNIT, fixed_point_logits, frequencies_of
-from hific.coding.frequency_table import TOTAL
+from hific.coding.frequency_table import LOGIT_LIMIT, LOGIT_UNIT, TOTAL, fixed_point_logits, frequencies_of
 from hific.coding.range_coder import Ints
 from hific.context.symbol_bins import SymbolBins
 

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hific.coding.exp_golomb import MAX_LENGTH, MAX_NUMBER, code_exp_golomb
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
-from hific.coding.symbol_tables import SymbolTables
+from hific.coding.symbol_tables import MAX_LENGTH, MAX_NUMBER, SymbolTables, code_exp_golomb
 from hific.errors import BitstreamError, CorruptedError
 
 INT32 = np.iinfo(np.int32)

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from windows_of_models import LARGEST, OTHERS, WINDOW, fit, windows_of
 
 from hific.coding.exact_trees import CHECKED_ROWS
-from hific.coding.fixed_point import LOGIT_LIMIT, LOGIT_UNIT
-from hific.coding.frequency_table import TOTAL
+from hific.coding.frequency_table import LOGIT_LIMIT, LOGIT_UNIT, TOTAL
 from hific.context import xgboost as xgboost_kind
 from hific.context.context_model import Windows, cross_entropy
 from hific.context.xgboost import XGBoostFit, XGBoostModel

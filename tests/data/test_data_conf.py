@@ -10,13 +10,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue
 
-from hific.data.cityscapes import Cityscapes
-from hific.data.clic import Clic
-from hific.data.combined import CombinedSource
-from hific.data.div2k import Div2k
-from hific.data.folder import ImageFolder
+from hific.data.folder import CombinedSource, ImageFolder
 from hific.data.image_datamodule import ImageDataModule
-from hific.data.kodak import Kodak
+from hific.data.published import Cityscapes, Clic, Div2k, Kodak
 
 CONF = Path(__file__).parents[2] / "conf"
 Compose = Callable[..., DictConfig]

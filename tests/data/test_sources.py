@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 
 from hific.data.bundled import BundledPhotos
-from hific.data.cityscapes import Cityscapes
-from hific.data.clic import Clic
-from hific.data.combined import CombinedSource
-from hific.data.div2k import Div2k
-from hific.data.kodak import Kodak
+from hific.data.folder import CombinedSource
+from hific.data.published import Cityscapes, Clic, Div2k, Kodak
 from hific.data.source import ImageSource, Split
 from hific.errors import DataNotFoundError
 from hific.io.read_image import read_image

@@ -9,8 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hific.entropy.densities import SMALLEST_SCALE, estimated_bpp, gaussian_likelihoods
-from hific.entropy.factorized_prior import LIKELIHOOD_FLOOR, FactorizedPrior
+from hific.entropy.densities import (
+    LIKELIHOOD_FLOOR,
+    SMALLEST_SCALE,
+    FactorizedPrior,
+    estimated_bpp,
+    gaussian_likelihoods,
+)
 from hific.ops.quantize import lower_bound
 
 

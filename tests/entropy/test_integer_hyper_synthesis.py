@@ -20,9 +20,10 @@ from hific.entropy.integer_hyper_synthesis import (
     HYPER_LIMIT,
     MEAN_BITS,
     MEAN_LIMIT,
+    UNSEEN_PEAK,
     IntegerHyperSynthesis,
+    quantize_hyper_synthesis,
 )
-from hific.entropy.quantize_hyper_synthesis import UNSEEN_PEAK, quantize_hyper_synthesis
 from hific.entropy.tables import scale_thresholds
 from hific.networks.hyperprior import HyperSynthesis
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hific.coding.frequency_table import TOTAL
 from hific.coding.range_coder import RangeDecoder, RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
-from hific.entropy.factorized_prior import FactorizedPrior
+from hific.entropy.densities import FactorizedPrior
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT
 from hific.entropy.tables import (
     MAX_HYPER_VALUES,

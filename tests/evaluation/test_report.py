@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hific.evaluation import provenance
+from hific.evaluation import measurement
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.report import ReportContext, training_warnings, write_report
 
@@ -69,20 +69,20 @@ def test_the_commit_is_of_the_checkout_that_holds_the_code(tmp_path: Path, monke
             ["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
         ).stdout
 
-    code = tmp_path / "provenance.py"
+    code = tmp_path / "measurement.py"
     code.write_text("1")
-    monkeypatch.setattr(provenance, "__file__", str(code))
-    assert provenance.find_commit() == "unknown"
+    monkeypatch.setattr(measurement, "__file__", str(code))
+    assert measurement.find_commit() == "unknown"
     git("init", "-q")
-    assert provenance.find_commit() == "unknown"  # in a repository, but not of it
-    git("add", "provenance.py")
+    assert measurement.find_commit() == "unknown"  # in a repository, but not of it
+    git("add", "measurement.py")
     git("commit", "-qm", "one", "--no-verify")
-    assert provenance.find_commit() == git("rev-parse", "--short=12", "HEAD").strip()
+    assert measurement.find_commit() == git("rev-parse", "--short=12", "HEAD").strip()
     code.write_text("2")
-    assert provenance.find_commit().endswith("+changes")
+    assert measurement.find_commit().endswith("+changes")
 
 
 def test_provenance_names_device_and_libraries() -> None:
-    found = provenance.find_provenance(config="{}")
+    found = measurement.find_provenance(config="{}")
     assert "torch " in found.libraries and "pillow " in found.libraries
     assert found.device and found.config == "{}"

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hific.evaluation.measurement import WHOLE_SET, Measurement, byte_limits, systems
-from hific.evaluation.provenance import Provenance
-from hific.evaluation.row_files import read_rows, to_table, write_rows
+from hific.evaluation.folder import read_rows, to_table, write_rows
+from hific.evaluation.measurement import WHOLE_SET, Measurement, Provenance, byte_limits, systems
 from hific.io import write_whole as writing
 
 MakeRow = Callable[..., Measurement]

@@ -14,11 +14,10 @@ from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
 from hific.errors import TooLargeError
 from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec
 from hific.evaluation.evaluate import EvaluationImage
-from hific.evaluation.folder import EvaluationFolder
+from hific.evaluation.folder import EvaluationFolder, read_rows
 from hific.evaluation.images import evaluation_images
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.report import ReportContext
-from hific.evaluation.row_files import read_rows
 from hific.evaluation.run import PanelOptions, measure_all, write_results
 from hific.metrics.fidelity import PSNR
 

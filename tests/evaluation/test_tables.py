@@ -10,8 +10,7 @@ import pytest
 from hific.evaluation.columns import METRIC_COLUMNS, metric_names
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import WHOLE_SET, Measurement
-from hific.evaluation.tables import image_table, main_table, mean_table, time_table
-from hific.evaluation.text_table import Table
+from hific.evaluation.tables import Table, image_table, main_table, mean_table, time_table
 from hific.metrics.default import default_image_metrics
 
 MakeRow = Callable[..., Measurement]

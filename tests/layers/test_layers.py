@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hific.layers.channel_norm import ChannelNorm
-from hific.layers.sub_pixel import SubPixelUpsampling, upsampling_layer
-from hific.layers.what_where import max_pool_with_switches, max_unpool, windows_2x2
+from hific.layers.resampling import (
+    SubPixelUpsampling,
+    max_pool_with_switches,
+    max_unpool,
+    upsampling_layer,
+    windows_2x2,
+)
 
 
 def reference_channel_norm(x: torch.Tensor, norm: ChannelNorm, eps: float = 1e-3) -> torch.Tensor:

@@ -9,11 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from hific.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
-from hific.losses.latent_spread import latent_spread_loss
-from hific.losses.layerwise import layerwise_loss
-from hific.losses.local_color import local_color_loss
-from hific.losses.phase_pattern import phase_pattern_loss
-from hific.losses.switch_prediction import switch_accuracy, switch_prediction_loss
+from hific.losses.artifact_penalties import latent_spread_loss, local_color_loss, phase_pattern_loss
+from hific.losses.compressnet_terms import layerwise_loss, switch_accuracy, switch_prediction_loss
 from hific.ops.quantize import soft_quantize
 
 

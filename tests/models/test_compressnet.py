@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hific.models.compressnet import CompressNet
-from hific.networks.patch_discriminator import MultiScaleDiscriminator, PatchDiscriminator
-from hific.networks.switch_prediction import LogitSwitchPrediction, ScalarSwitchPrediction
+from hific.networks.compressnet import LogitSwitchPrediction, ScalarSwitchPrediction
+from hific.networks.discriminators import MultiScaleDiscriminator, PatchDiscriminator
 
 PAPER = {"widths": (60, 120, 240, 480, 960), "residual_blocks": 9}
 TINY = {"widths": (4, 6, 8, 10, 12), "residual_blocks": 2, "latent_channels": 4}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hific.networks.conditional_discriminator import ConditionalPatchDiscriminator
+from hific.networks.discriminators import ConditionalPatchDiscriminator
 from hific.training.adversary import Adversary
 
 

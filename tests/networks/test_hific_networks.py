@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from hific.layers import fast_convolution
 from hific.layers.blocks import Normalization
-from hific.networks.hific_analysis import HificAnalysis
-from hific.networks.hific_synthesis import HificSynthesis
+from hific.networks.hific import HificAnalysis, HificSynthesis
 from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
 
 PAPER = (60, 120, 240, 480, 960)

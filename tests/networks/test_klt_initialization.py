@@ -12,8 +12,7 @@ from hific.data.bundled import BundledPhotos
 from hific.errors import OptionError
 from hific.io.read_image import read_image
 from hific.layers.blocks import Activation
-from hific.networks.hific_analysis import HificAnalysis
-from hific.networks.hific_synthesis import HificSynthesis
+from hific.networks.hific import HificAnalysis, HificSynthesis
 from hific.networks.klt_initialization import initialize_klt, layered_klt
 
 TINY = (6, 8, 12, 16, 24)

@@ -15,7 +15,7 @@ from PIL import Image
 
 import hific
 from hific.cli import main
-from hific.cli.base_checkpoint import with_choices_of_base
+from hific.cli.train_options import with_choices_of_base
 from hific.coding.container import read_info
 from hific.errors import OptionError, WrongModelError
 

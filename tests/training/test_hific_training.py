@@ -74,7 +74,7 @@ def test_stages_have_their_own_schedules_and_counts(composed: Composed, train: T
     """Batches are counted, not optimizer steps; stage 2 forgets moments and learning rates, and warms up again."""
     quick = ["recipe.stage1_steps=4", "recipe.stage2_steps=4", "recipe.rate_warmup=0.25"]
     quick += ["recipe.rate_integral=0"]
-    quick += ["recipe.hyperprior_lr_factor=4.0", "recipe.schedule._target_=hific.training.schedule.StepSchedule"]
+    quick += ["recipe.hyperprior_lr_factor=4.0", "recipe.schedule._target_=hific.training.optimization.StepSchedule"]
     quick += ["~recipe.schedule.warmup", "~recipe.schedule.floor"]
     quick += ["+recipe.schedule.at=0.5", "+recipe.schedule.factor=0.1"]
     train(composed("model=hific", "recipe.val_check_interval=8", *quick, *NOTING))

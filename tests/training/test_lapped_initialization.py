@@ -16,7 +16,7 @@ from hific.data.bundled import BundledPhotos
 from hific.io.read_image import read_image
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
-from hific.training.callbacks import lapped_initialization
+from hific.training.callbacks import fitting
 
 MSE_WEIGHT = 0.075 / 32
 
@@ -113,7 +113,7 @@ def test_training_begins_with_it_once(
     """And neither a resumed training nor one from another's weights does it again."""
     calls: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lapped_initialization, "initialize_lapped", lambda *_, **rest: calls.append(rest["steps"]))
+        patch.setattr(fitting, "initialize_lapped", lambda *_, **rest: calls.append(rest["steps"]))
         common = ["model=hific", "recipe.stage2_steps=0"]
         stop = [f"+callbacks.extra._target_={StopAfter.__module__}.StopAfter", "+callbacks.extra.batches=1"]
         train(composed(*common, "recipe.stage1_steps=2", *stop, output="first"))

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from hific.errors import NonFiniteError
-from hific.training.finite import check_finite
-from hific.training.schedule import CosineSchedule, HalvingSchedule
+from hific.training.optimization import CosineSchedule, HalvingSchedule, check_finite
 
 
 def test_cosine_rises_then_falls() -> None:

@@ -1,13 +1,30 @@
-"""What the Switch Prediction Network learns from: the encoder's switches, where they mean something.
+"""CompressNet's own terms: the layer loss of the stacked auto-encoder, the loss of the switch prediction network.
 
-Where a window's maximum occurs twice (nearly always: all four are zero after the ReLU), its switch is arbitrary; such
+Where a window's maximum occurs twice (nearly always: all four are zero after the ReLU), its switch is arbitrary: such
 windows count neither in the loss nor in the accuracy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def layerwise_loss(
+    synthesis_features: Sequence[Tensor], analysis_features: Sequence[Tensor], detach_analysis: bool = True
+) -> Tensor:
+    """Mean squared difference of each pair of equal-shaped maps, summed over the scales; a float32 scalar.
+
+    With `detach_analysis` the analysis is a fixed goal: otherwise its features can shrink to please this loss.
+    """
+    terms = [
+        (decoded.float() - (encoded.detach() if detach_analysis else encoded).float()).square().mean()
+        for decoded, encoded in zip(synthesis_features, analysis_features, strict=True)
+    ]
+    return torch.stack(terms).sum()
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -1,17 +1,74 @@
-"""Whether a checkpoint can be gone on from, asked before anything is set up; and what the run before it logged."""
+"""How a training begins: from an initialization, from another run's weights, or where it stopped."""
 
 from __future__ import annotations
 
+import logging
 import pickle
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
+from torch import nn
 
 from hific.errors import OptionError
 from hific.io.checkpoint_file import DAMAGE
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.training.adversarial_module import AdversarialModule
+
+InitializationKind = Literal["random", "klt", "lapped"]
+
+
+@dataclass(frozen=True)
+class Initialization:
+    """`random`; `klt`: a linear transform coder of blocks (networks/klt_initialization.py); `lapped`: the same with
+    overlapping blocks, fitted to `num_photos` whole training photos in `steps` steps (models/lapped_initialization.py).
+    """
+
+    kind: InitializationKind = "random"
+    num_photos: int = 96
+    steps: int = 400
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(InitializationKind):
+            raise OptionError(f"initialization={self.kind!r} is none of {', '.join(get_args(InitializationKind))}")
+        if self.num_photos < 1 or self.steps < 1:
+            raise OptionError(f"initialization: num_photos={self.num_photos} and steps={self.steps} are 1 or more")
+
+    def prepare(self, model: HyperpriorAutoencoder) -> None:
+        """All but what is fitted to photos, in place."""
+        if self.kind != "random":
+            model.initialize_klt()
+
+
+log = logging.getLogger(__name__)
+
+
+def load_matching_weights(module: nn.Module, path: str | Path) -> None:
+    """Loads the weights of equal name and shape from a checkpoint; optimizers and counters start anew.
+
+    What does not fit (another rate's latent convolutions, say) keeps its fresh initialization and is logged by name.
+
+    Raises:
+        OptionError: there is no such file, or not one weight fits.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = checkpoint["state_dict"]
+    except FileNotFoundError:
+        raise OptionError(f"init_from={path}: there is no such file") from None
+    except (pickle.UnpicklingError, *DAMAGE) as error:
+        raise OptionError(f"init_from={path} is damaged, or no checkpoint") from error
+    own = module.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    if len(fitting) < len(own) / 2:
+        log.warning("init_from=%s is of a very different model: most weights start afresh", path)
+    if not fitting:
+        raise OptionError(f"init_from={path}: none of its {len(state)} weights has a place in this model")
+    module.load_state_dict(fitting, strict=False)
+    fresh = sorted(set(own) - set(fitting))
+    log.info("took %d of %d weights from %s; fresh: %s", len(fitting), len(own), path, ", ".join(fresh) or "none")
 
 
 def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) -> int:

@@ -1,4 +1,4 @@
-"""last.ckpt: every so many batches, at the end, after Ctrl-C; and the checkpoints of a module's milestones."""
+"""last.ckpt: every so many batches, at the end, after Ctrl-C, and at a module's milestones; best.ckpt."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from hific.errors import OptionError
 from hific.training.adversarial_module import AdversarialModule
@@ -41,3 +42,12 @@ class LastCheckpoint(Callback):
     def _save(self, trainer: Trainer, name: str) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.folder / name, weights_only=False)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's, but for HiFiC's first stage, whose validations do not count where a second one follows: it aims at
+    nothing but what is measured, and would win by construction."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(pl_module, AdversarialModule) and pl_module.is_comparable:
+            super().on_validation_end(trainer, pl_module)

@@ -1,16 +1,20 @@
-"""Tables of CompressNet's levels and switches, from counts over training images."""
+"""Tables of CompressNet's levels and switches, from counts; ranges of HiFiC's integer hyper-syntheses, from photos."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from hific.codecs.channel_prior import ChannelPrior
 from hific.codecs.latent_coding import LatentCoding
+from hific.codecs.priors import ChannelPrior
 from hific.coding.frequency_table import normalize_counts
 from hific.coding.symbol_tables import SymbolTables
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.ops.geometry import pad_to_multiple
 
 
 def fit_channel_tables(
@@ -44,3 +48,16 @@ def _switch_tables(counts: NDArray[np.int64]) -> SymbolTables:
     frequencies = normalize_counts(np.append(counts + 1, np.zeros((num_channels, 1), np.int64), axis=1))
     zeros, sizes = np.zeros(num_channels, np.int32), np.full(num_channels, num_values, np.int32)
     return SymbolTables(zeros, sizes, frequencies.ravel())
+
+
+@torch.no_grad()
+def fit_activation_ranges(model: HyperpriorAutoencoder, photos: Iterable[Tensor]) -> None:
+    """Sets them from whole photos [1, 3, H, W] in [0, 1], in place: crops know too much of borders."""
+    networks = (model.mean_synthesis, model.scale_synthesis)
+    for network in networks:
+        network.activation_range.zero_()
+    for photo in photos:
+        latent = model.analyze(pad_to_multiple(photo, model.stride, model.minimum_size))
+        hyper_latent_hat = model.predict(latent).hyper_latent.round()
+        for network in networks:
+            network.widen_activation_range(hyper_latent_hat)

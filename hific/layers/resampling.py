@@ -1,4 +1,4 @@
-"""Max-pooling that remembers where the maximum was, and its inverse (Zhao et al. 2015: what and where).
+"""Halving and doubling of resolution: sub-pixel and transposed convolutions; max-pooling that remembers where.
 
 A 2x2 window is numbered   0 1      A switch is the number of the window's largest value;
                            2 3      of equal values the lowest number.
@@ -8,11 +8,47 @@ Windows of a [B, C, H, W] map are kept as [B, C, H/2, W/2]; switches are int64 o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+Upsampling = Literal["sub_pixel", "transposed"]
+
+
+def icnr_(weight: Tensor, factor: int = 2) -> Tensor:
+    """Starts the factor^2 filters that PixelShuffle interleaves as copies of one (Aitken et al. 2017), in place.
+
+    Then the first output is a nearest-neighbor enlargement, without a checkerboard.
+    """
+    outputs = weight.shape[0] // factor**2
+    filters = torch.empty_like(weight[:outputs])
+    nn.init.kaiming_normal_(filters, nonlinearity="linear")
+    with torch.no_grad():
+        # PixelShuffle takes channels k*r^2 ... k*r^2 + r^2 - 1 for output channel k.
+        return weight.copy_(filters.repeat_interleave(factor**2, dim=0))
+
+
+class SubPixelUpsampling(nn.Module):
+    """[B, k, h, w] -> [B, k, 2h, 2w]: 3x3 convolution k to 4k, then PixelShuffle; no norm or activation after it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4 * channels, 3, padding=1, padding_mode="reflect")
+        icnr_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        self.shuffle = nn.PixelShuffle(2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.shuffle(self.conv(features))
+
+
+def upsampling_layer(kind: Upsampling, channels: int) -> nn.Module:
+    """The layer that doubles height and width and keeps the channels."""
+    if kind == "sub_pixel":
+        return SubPixelUpsampling(channels)
+    return nn.ConvTranspose2d(channels, channels, 3, stride=2, padding=1, output_padding=1)
 
 
 class Pooled(NamedTuple):

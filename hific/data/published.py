@@ -1,0 +1,147 @@
+"""Published sets of photos: Kodak, DIV2K, Cityscapes, CLIC. Each knows its tree, and where it is obtained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hific.data.source import Split, list_images, require_count, require_files
+
+KODAK_COUNT = 24
+KODAK_TREE = """
+<root>/
+    kodim01.png ... kodim24.png    768x512 or 512x768
+"""
+KODAK_ORIGIN = "https://r0k.us/graphics/kodak/"
+
+
+class Kodak:
+    """Test photos only: there is no train or val split, so that nothing is trained or tuned on them by accident."""
+
+    name = "kodak"
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).expanduser()
+
+    def files(self, split: Split) -> list[Path]:
+        if split != "test":
+            return []
+        paths = (self.root / f"kodim{number:02d}.png" for number in range(1, KODAK_COUNT + 1))
+        return require_files(paths, name=self.name, tree=KODAK_TREE, origin=KODAK_ORIGIN)
+
+
+DIV2K_TREE = """
+<root>/
+    DIV2K_train_HR/0001.png ... 0800.png
+    DIV2K_valid_HR/0801.png ... 0900.png
+"""
+DIV2K_ORIGIN = "https://data.vision.ee.ethz.ch/cvl/DIV2K/ (DIV2K_train_HR.zip, DIV2K_valid_HR.zip)"
+DIV2K_SPLITS: dict[Split, tuple[str, range]] = {
+    "train": ("DIV2K_train_HR", range(1, 801)),
+    "val": ("DIV2K_valid_HR", range(801, 901)),
+}
+
+
+class Div2k:
+    """Split `train` is 0001-0800, `val` 0801-0900; the test photos were never released."""
+
+    name = "div2k"
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).expanduser()
+
+    def files(self, split: Split) -> list[Path]:
+        if split not in DIV2K_SPLITS:
+            return []
+        folder, numbers = DIV2K_SPLITS[split]
+        paths = (self.root / folder / f"{number:04d}.png" for number in numbers)
+        return require_files(paths, name=self.name, tree=DIV2K_TREE, origin=DIV2K_ORIGIN)
+
+
+CITYSCAPES_COUNTS: dict[Split, int] = {"train": 2975, "val": 500, "test": 1525}
+CITYSCAPES_TREE = """
+<root>/leftImg8bit/
+    train/<18 cities>/*_leftImg8bit.png    2975
+    val/<3 cities>/*_leftImg8bit.png        500
+    test/<6 cities>/*_leftImg8bit.png      1525
+"""
+CITYSCAPES_ORIGIN = (
+    "https://www.cityscapes-dataset.com/downloads/ (leftImg8bit_trainvaltest.zip, 11 GB, free registration)"
+)
+
+
+class Cityscapes:
+    """The published split into cities; annotations are not needed."""
+
+    name = "cityscapes"
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).expanduser()
+
+    def files(self, split: Split) -> list[Path]:
+        folder = self.root / "leftImg8bit" / split
+        found = sorted(folder.glob("*/*_leftImg8bit.png"))
+        return require_count(
+            found,
+            CITYSCAPES_COUNTS[split],
+            where=folder,
+            name=self.name,
+            tree=CITYSCAPES_TREE,
+            origin=CITYSCAPES_ORIGIN,
+        )
+
+
+TRACKS = ("professional", "mobile")
+# Both years train and validate on the same photos. The size of the test set of 2019 has no published source that we
+# know of, so that there only an empty folder is refused.
+CLIC_COUNTS: dict[tuple[str, Split], int] = {
+    ("professional", "train"): 585,
+    ("mobile", "train"): 1048,
+    ("professional", "val"): 41,
+    ("mobile", "val"): 61,
+    ("professional", "test"): 250,
+    ("mobile", "test"): 178,
+}
+ADDRESS = "https://data.vision.ee.ethz.ch/cvl/clic"
+
+
+class Clic:
+    """One folder for each archive, named as the archive is; what lies inside it is searched to any depth.
+
+    `year` is 2019 or 2020 and `tracks` a choice of professional and mobile; other values raise `ValueError`.
+    """
+
+    name = "clic"
+
+    def __init__(self, root: str | Path, *, year: int = 2020, tracks: Sequence[str] = TRACKS) -> None:
+        if year not in (2019, 2020):
+            raise ValueError(f"clic: year {year} is not one of 2019, 2020")
+        if not tracks or not set(tracks) <= set(TRACKS):
+            raise ValueError(f"clic: tracks {list(tracks)} are not a choice of {list(TRACKS)}")
+        self.root, self.year, self.tracks = Path(root).expanduser(), year, tuple(tracks)
+
+    def files(self, split: Split) -> list[Path]:
+        return [path for track in self.tracks for path in self._track_files(track, split)]
+
+    def _track_files(self, track: str, split: Split) -> list[Path]:
+        folder = self.root / _archive(self.year, track, split)
+        expected = 1 if (self.year, split) == (2019, "test") else CLIC_COUNTS[track, split]
+        origin = f"{ADDRESS}/{'test/' if split == 'test' else ''}{folder.name}.zip (unpack with -d {folder.name})"
+        return require_count(
+            list_images(folder), expected, where=folder, name=self.name, tree=_tree(self.year), origin=origin
+        )
+
+
+def _archive(year: int, track: str, split: Split) -> str:
+    if split == "test":
+        return f"CLIC{year}{track.capitalize()}_test"
+    part = {"train": "train", "val": "valid"}[split]
+    return f"{track}_{part}_2020" if year == 2020 else f"{track}_{part}"
+
+
+def _tree(year: int) -> str:
+    lines = ["<root>/"]
+    for (track, split), count in CLIC_COUNTS.items():
+        number = "" if (year, split) == (2019, "test") else f"    {count}"
+        lines.append(f"    {_archive(year, track, split)}/**/*.png{number}")
+    return "\n".join(lines)
