@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from collections.abc import Iterator
 from itertools import product
@@ -141,7 +142,7 @@ def test_every_experiment_is_tested() -> None:
 def test_eight_devices_keep_the_papers_batch(train_file: Any) -> None:
     cpu = ["trainer=ddp", "trainer.accelerator=cpu"]
     config = composed("experiment=hific_paper", "data.root=/clic", *cpu, "trainer.devices=8", *OFFLINE)
-    module, data, trainer = made(config, train_file)
+    _, data, trainer = made(config, train_file)
     assert trainer.world_size == 8 and data.batch_size_of_rank(8) == 1
     assert trainer.strategy._ddp_kwargs == {"find_unused_parameters": True}
     with pytest.raises(OptionError, match=r"global_batch_size=8 .* 3 equal parts"):
@@ -224,3 +225,9 @@ def test_no_value_is_found_by_a_name_that_may_be_absent() -> None:
     for path in CONF.rglob("*.yaml"):
         if path.name != "evaluate.yaml" and "codec" not in path.parts:
             assert "oc.select" not in path.read_text(), path
+
+
+def test_the_table_of_options_is_what_the_configuration_says() -> None:
+    written = runpy.run_path(str(REPOSITORY / "docs" / "write_options.py"))["text"]()
+    stale = "python docs/write_options.py"
+    assert (REPOSITORY / "docs" / "options.md").read_text() == written, stale

@@ -109,7 +109,9 @@ def test_wrong_options_are_told_in_a_line(options: str, parts: list[str], told: 
 
 
 def test_a_set_that_is_not_there_shows_the_tree_that_is_expected(told: Told) -> None:
-    assert told("data=div2k", "data.root=absent").startswith("error: div2k: 800 of 800 files are missing, the first is ab")
+    assert told("data=div2k", "data.root=absent").startswith(
+        "error: div2k: 800 of 800 files are missing, the first is ab"
+    )
 
 
 def test_a_folder_of_photos_for_one_split_only_is_told(told: Told, tmp_path: Path) -> None:

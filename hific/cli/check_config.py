@@ -37,9 +37,9 @@ def check_config(config: DictConfig, options: type) -> None:
     hints = get_type_hints(options)
     for name, hint in hints.items():
         _check_value(name, config[name], hint)
-    for name in config:
-        if name not in hints and name != "hydra":
-            _check_node(str(name), config[name])
+    for key in config:
+        if key not in hints and key != "hydra":
+            _check_node(str(key), config[key])
 
 
 def _check_node(name: str, node: Any) -> None:
@@ -72,7 +72,7 @@ def _check_call(name: str, node: DictConfig) -> None:
 def _hints(called: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of the parameters; none where they cannot be resolved."""
     try:
-        return get_type_hints(called.__init__ if inspect.isclass(called) else called)  # type: ignore[misc]
+        return get_type_hints(called.__init__ if inspect.isclass(called) else called)
     except (NameError, TypeError, AttributeError):
         return {}
 
@@ -115,7 +115,7 @@ def fits(value: Any, hint: Any) -> bool:
     if hint in (str, Path):
         return isinstance(value, (str, int, float)) and not isinstance(value, bool)
     container = origin or hint
-    if inspect.isclass(container) and issubclass(container, (Sequence, list, tuple)) or container is Iterable:
+    if container is Iterable or (inspect.isclass(container) and issubclass(container, (Sequence, list, tuple))):
         return isinstance(value, list) and all(fits(one, args[0]) for one in value if args)
     if inspect.isclass(container) and issubclass(container, Mapping):
         return isinstance(value, dict)

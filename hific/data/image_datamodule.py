@@ -30,8 +30,8 @@ class ImageDataModule(LightningDataModule):
     """Training crops in a resumable order; whole photos, cropped to the center, for validation and test.
 
     Batches leave the workers as uint8 and arrive in the module as float32 in [0, 1]: [global_batch_size / ranks, 3,
-    crop, crop] in training, [1, 3, H, W] with H and W at most `eval_crop` (None: whole photos) in validation and test, in the order
-    of the source. Photos with a side below `crop` are left out of training and counted in the log; files whose header
+    crop, crop] in training; [1, 3, H, W] with H and W at most `eval_crop` (None: whole photos) in validation and test,
+    in the order of the source. Photos with a side below `crop` are left out of training and counted in the log; files whose header
     cannot be read are named in a warning and left out; those found damaged later are named in the log and replaced by
     the next photo.
 
@@ -46,8 +46,8 @@ class ImageDataModule(LightningDataModule):
         source: where the files are and which split is which.
         root: the place that a configuration names once and hands to its source; used here for messages only.
         global_batch_size: crops a batch, of all ranks together, which have equal shares of it.
-        double_batch_from: the batch from which on batches hold twice `global_batch_size` crops: HiFiC's second stage gives one
-            half to the discriminator alone. None for never.
+        double_batch_from: the batch from which on batches hold twice `global_batch_size` crops: HiFiC's second stage
+            gives one half to the discriminator alone. None for never.
         epoch_batches: batches an epoch; None for one pass over the photos, rounded up. Small sets are passed over
             several times in an epoch, large ones may be parted into many.
         clahe: equalize each photo first, as the paper does, in every split.

@@ -44,7 +44,9 @@ def initialize_klt(analysis: HificAnalysis, synthesis: HificSynthesis) -> Tensor
         OptionError: layers with a normalization, which no linear function passes, or too few channels for the colors.
     """
     if any(not isinstance(block[1], nn.Identity) for block in (analysis.stem, *synthesis.ups)):
-        raise OptionError("initialization=klt and lapped go with normalization=none alone: recipe.initialization=random with others")
+        raise OptionError(
+            "initialization=klt and lapped go with normalization=none alone: recipe.initialization=random with others"
+        )
     downs = [block[0] for block in analysis.downs]
     ups = [block[0] for block in reversed(synthesis.ups)]
     (colors, *transforms), variances = layered_klt([conv.out_channels // 2 for conv in (analysis.stem[0], *downs)])

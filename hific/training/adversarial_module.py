@@ -60,7 +60,7 @@ class AdversarialModule(CodingModule):
         if steps < 1 or seed < 0:
             raise OptionError(f"steps={steps} are 1 or more, seed={seed} is 0 or more")
         self.automatic_optimization = False
-        self.model: Any = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model: Any = model.to(memory_format=torch.channels_last)
         self.adversary = adversary
         self.optimization = optimization
         self.steps = steps
@@ -168,7 +168,13 @@ class AdversarialModule(CodingModule):
     def raw_optimizers(self) -> list[Optimizer]:
         """The auto-encoder's, then the adversary's, without Lightning's wrapper."""
         optimizers = self.optimizers(use_pl_optimizer=False)
-        return optimizers if isinstance(optimizers, list) else [optimizers]  # type: ignore[list-item]
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
+    def of_all_ranks(self, value: Tensor) -> Tensor:
+        """Every rank's, along a new first dimension; one without DDP."""
+        gathered = self.all_gather(value)
+        assert isinstance(gathered, Tensor)
+        return gathered if gathered.ndim > value.ndim else gathered[None]
 
     def generator(self) -> torch.Generator:
         """All that is random in this batch on this rank."""

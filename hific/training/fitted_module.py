@@ -36,7 +36,12 @@ class FittedModule(CodingModule):
     steps = 0  # nothing is trained
 
     def __init__(
-        self, *, base_checkpoint: str | Path, name: str, fitting: Fitting, training_info: Mapping[str, Any] | None = None
+        self,
+        *,
+        base_checkpoint: str | Path,
+        name: str,
+        fitting: Fitting,
+        training_info: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(name=name, fitting=fitting, training_info=training_info)
         if not fitting.info:
@@ -87,6 +92,10 @@ def check_same_system(module: FittedModule, expected: Mapping[str, Any], option:
     kind = f"{type(model).__module__}.{type(model).__name__}"
     parts = {key: value for key, value in expected.items() if "${" not in str(value)}
     theirs = {"_target_": kind, **model.arguments}
-    different = [f"{key} {theirs.get(key)} there, {value} here" for key, value in parts.items() if theirs.get(key) != value]
+    different = [
+        f"{key} {theirs.get(key)} there, {value} here" for key, value in parts.items() if theirs.get(key) != value
+    ]
     if different:
-        raise OptionError(f"{option} is of {module.base.name}, another system ({'; '.join(different)}): choose its model=")
+        raise OptionError(
+            f"{option} is of {module.base.name}, another system ({'; '.join(different)}): choose its model="
+        )

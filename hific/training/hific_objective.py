@@ -70,7 +70,9 @@ class HificDistortion(nn.Module):
     ) -> None:
         super().__init__()
         if view_shift < 0 or (perceptual_samples is not None and perceptual_samples < 1):
-            raise OptionError(f"view_shift={view_shift} is 0 or more, perceptual_samples={perceptual_samples} 1 or more")
+            raise OptionError(
+                f"view_shift={view_shift} is 0 or more, perceptual_samples={perceptual_samples} 1 or more"
+            )
         self.weights, self.perceptual = weights, perceptual
         self.perceptual_samples, self.view_shift = perceptual_samples, view_shift
 

@@ -25,6 +25,6 @@ def warn_of_slow_precision(trainer: Trainer) -> None:
 
 def emulates_bfloat16() -> bool:
     """False also where nothing is known of the processor."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     x86 = capabilities.get("architecture") == "x86_64"
     return x86 and not any(capabilities.get(name, False) for name in INSTRUCTIONS)

@@ -56,7 +56,7 @@ def make_model(seed: int = 0, *, hyper_channels: int = 16, latent_channels: int 
 
 
 def sample(model: HyperpriorAutoencoder, height: int, width: int, seed: int = 0) -> tuple[Ints, Floats, float]:
-    """(hyper-symbols, latent, estimated bits) as the float model believes them to be distributed; notes the activation range."""
+    """(hyper-symbols, latent, estimated bits) as the float model believes them to be distributed; widens its ranges."""
     rng = np.random.default_rng(seed)
     shape = (model.hyper_channels, -(-height // 4), -(-width // 4))
     values = torch.arange(-300, 301).double().expand(len(shape[:1]) * shape[0], -1)

@@ -50,7 +50,9 @@ def parameters(network: HyperSynthesis) -> list[tuple[torch.Tensor, torch.Tensor
 
 
 def quantized(network: HyperSynthesis, activation_range: list[float] | None = None) -> IntegerHyperSynthesis:
-    return quantize_hyper_synthesis(*parameters(network), network.activation_range if activation_range is None else activation_range)
+    return quantize_hyper_synthesis(
+        *parameters(network), network.activation_range if activation_range is None else activation_range
+    )
 
 
 def float_outputs(network: HyperSynthesis, symbols: Symbols) -> NDArray[np.float64]:

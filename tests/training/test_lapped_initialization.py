@@ -1,4 +1,4 @@
-"""Lapped-transform initialization: fewer bits and less error than the blocks it begins from, once, and only where it belongs."""
+"""Lapped-transform initialization: fewer bits and less error than the blocks it begins from, once, where it belongs."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class FitCodingTables(Callback):
     @torch.inference_mode()
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         datamodule = getattr(trainer, "datamodule", None)
-        if trainer.fast_dev_run or not isinstance(datamodule, ImageDataModule):
+        if trainer.fast_dev_run or not isinstance(datamodule, ImageDataModule):  # type: ignore[attr-defined]
             return
         if not isinstance(pl_module, CodingModule):
             raise TypeError(f"FitCodingTables serves CodingModule, not {type(pl_module).__name__}")

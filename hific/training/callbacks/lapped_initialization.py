@@ -23,7 +23,11 @@ class LappedInitialization(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         datamodule = getattr(trainer, "datamodule", None)
-        if trainer.fast_dev_run or not isinstance(datamodule, ImageDataModule) or not isinstance(pl_module, HificModule):
+        if (
+            trainer.fast_dev_run  # type: ignore[attr-defined]
+            or not isinstance(datamodule, ImageDataModule)
+            or not isinstance(pl_module, HificModule)
+        ):
             return
         # A resumed training has its weights by now.
         model, mse_weight = pl_module.model, pl_module.objective.weights.mse

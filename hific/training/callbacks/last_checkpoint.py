@@ -39,5 +39,5 @@ class LastCheckpoint(Callback):
             self._save(trainer, "last.ckpt")
 
     def _save(self, trainer: Trainer, name: str) -> None:
-        if not trainer.fast_dev_run:
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.folder / name, weights_only=False)

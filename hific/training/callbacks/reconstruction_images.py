@@ -33,7 +33,7 @@ class ReconstructionImages(Callback):
         reconstruction = pl_module.reconstruct(batch)  # type: ignore[operator]
         pair = torch.cat((batch, reconstruction), dim=-1)[0]
         picture = (pair.float() * 255).round().clamp(0, 255).byte().movedim(0, -1).cpu().numpy()
-        if not trainer.fast_dev_run:
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(self.folder / f"{batch_idx:02d}_step{trainer.global_step:07d}.png")
         for logger in trainer.loggers:
