@@ -19,6 +19,7 @@ from hific.cli.train_options import check_options, with_choices_of_base
 from hific.data.image_datamodule import ImageDataModule
 from hific.errors import exit_on_user_error
 from hific.ops.keep_memory import keep_freed_memory
+from hific.training.adversarial_module import AdversarialModule
 from hific.training.beginnings import check_resume, keep_earlier_metrics
 from hific.training.callbacks.graceful_stop import GracefulStop
 from hific.training.coding_module import CodingModule
@@ -74,7 +75,7 @@ def train(config: DictConfig) -> Outcome:
     trainer = make_trainer(config, module)
     datamodule.batch_size_of_rank(trainer.world_size)
     warn_of_slow_precision(trainer)
-    if config.ckpt_path is not None:
+    if config.ckpt_path is not None and isinstance(module, AdversarialModule):
         step = check_resume(config.ckpt_path, module, trainer.max_steps)
         log.info("going on from batch %d", step)
         if trainer.is_global_zero:

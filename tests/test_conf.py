@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from collections.abc import Iterator
 from itertools import product
@@ -224,3 +225,9 @@ def test_no_value_is_found_by_a_name_that_may_be_absent() -> None:
     for path in CONF.rglob("*.yaml"):
         if path.name != "evaluate.yaml" and "codec" not in path.parts:
             assert "oc.select" not in path.read_text(), path
+
+
+def test_the_table_of_options_is_what_the_configuration_says() -> None:
+    written = runpy.run_path(str(REPOSITORY / "docs" / "write_options.py"))["text"]()
+    stale = "python docs/write_options.py"
+    assert (REPOSITORY / "docs" / "options.md").read_text() == written, stale

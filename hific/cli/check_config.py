@@ -115,7 +115,7 @@ def fits(value: Any, hint: Any) -> bool:
     if hint in (str, Path):
         return isinstance(value, (str, int, float)) and not isinstance(value, bool)
     container = origin or hint
-    if (inspect.isclass(container) and issubclass(container, (Sequence, list, tuple))) or container is Iterable:
+    if container is Iterable or (inspect.isclass(container) and issubclass(container, (Sequence, list, tuple))):
         return isinstance(value, list) and all(fits(one, args[0]) for one in value if args)
     if inspect.isclass(container) and issubclass(container, Mapping):
         return isinstance(value, dict)

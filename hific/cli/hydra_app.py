@@ -65,7 +65,7 @@ def _chosen(override: Override) -> list[object]:
 def one_line(error: BaseException) -> str | None:
     """What a user should read of an exception of Hydra or OmegaConf; None where it is no user's fault."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        group, _, name = error.missing_cfg_file.rpartition("/")
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={name} is none of {', '.join(error.options)}"
     if isinstance(error, InstantiationException):
         cause = error.__cause__

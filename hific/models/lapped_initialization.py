@@ -1,7 +1,6 @@
-"""Lapped-transform initialization: fits to photos what the KLT initialization leaves open, how far a latent reaches
-into its neighbors' blocks.
+"""Lapped-transform initialization: fits to photos how far a latent reaches into its neighbors' blocks.
 
-The KLT codes blocks of 16x16 pixels, each for itself. At low rates these are seen, and training takes
+The KLT initialization codes blocks of 16x16 pixels, each for itself. At low rates these are seen, and training takes
 thousands of batches to forget them. The analysis's and the synthesis's head, 3x3 each at 1/16 of the resolution, can
 make a lapped transform of it (Malvar 1992), whose functions overlap. No model of images that we tried says which one
 (experiments/hific_small); the features of photos do, in a minute: least rate and squared error, by gradient descent on
@@ -75,8 +74,8 @@ def initialize_lapped(
 
 
 class _LappedTransform(nn.Module):
-    """Features [1, C, h, w] of the KLT initialization to as many latents, and back; each latent a Laplacian's, whatever
-    is around it."""
+    """Features [1, C, h, w] of the KLT initialization to as many latents, and back; each latent a Laplacian's,
+    whatever is around it."""
 
     def __init__(self, deviations: Tensor) -> None:
         super().__init__()

@@ -169,6 +169,12 @@ class AdversarialModule(CodingModule):
         optimizers = self.optimizers(use_pl_optimizer=False)
         return optimizers if isinstance(optimizers, list) else [optimizers]
 
+    def of_all_ranks(self, value: Tensor) -> Tensor:
+        """Every rank's, along a new first dimension; one without DDP."""
+        gathered = self.all_gather(value)
+        assert isinstance(gathered, Tensor)
+        return gathered if gathered.ndim > value.ndim else gathered[None]
+
     def generator(self) -> torch.Generator:
         """All that is random in this batch on this rank."""
         state = np.random.SeedSequence([self.seed, self.global_step, self.global_rank]).generate_state(1, np.uint64)[0]

@@ -100,11 +100,10 @@ class CompressNetModule(AdversarialModule):
     @torch.no_grad()
     def _remember(self, output: CompressNetOutput) -> None:
         """Keeps what the coding tables are fitted on, the same on all ranks, and logs how it looks."""
-        symbols: Any = self.all_gather(output.quantized.symbols.to(torch.uint8))
-        self.history.append(symbols.flatten(0, 1) if symbols.ndim == 5 else symbols)
+        self.history.append(self.of_all_ranks(output.quantized.symbols.to(torch.uint8)).flatten(0, 1))
         if self.model.switches == "transmitted" and self.global_step % SWITCH_COUNT_INTERVAL == 1:
-            counts: list[Any] = [self.all_gather(count_switches(switches)) for switches in output.analysis.switches]
-            self.history.add_switch_counts([count.sum(0) if count.ndim == 3 else count for count in counts])
+            counts = [self.of_all_ranks(count_switches(switches)) for switches in output.analysis.switches]
+            self.history.add_switch_counts([count.sum(0) for count in counts])
         if self.global_step % self.trainer.log_every_n_steps != 0:  # type: ignore[attr-defined]
             return
         levels = torch.bincount(output.quantized.symbols.flatten(), minlength=self.model.levels).float()

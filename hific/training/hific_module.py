@@ -160,8 +160,7 @@ class HificModule(AdversarialModule):
             self.ema.update(self.model.synthesis)
         if self.trainer.world_size > 1:
             for network in (self.model.mean_synthesis, self.model.scale_synthesis):
-                gathered: Any = self.all_gather(network.activation_range)
-                network.activation_range.copy_(gathered.amax(0))
+                network.activation_range.copy_(self.of_all_ranks(network.activation_range).amax(0))
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self.freeze_analysis:

@@ -231,3 +231,13 @@ def test_the_controller_goes_by_all_ranks_images(
     output = SimpleNamespace(estimated_bpp_quantized=torch.tensor(local), estimated_bpp_noisy=torch.tensor(0.3))
     assert module._rate_term(output)["rate"] == pytest.approx(weight * 0.3)
     assert asked == [(pytest.approx(local), "mean")] and logged["train/rate_weight"] == weight
+
+
+def test_the_best_checkpoint_is_of_the_last_stage(composed: Composed, train: Train, tmp_path: Path) -> None:
+    """Also where a validation falls on the boundary: its weights are stage 1's."""
+    stages = ["recipe.stage1_steps=4", "recipe.stage2_steps=4", "recipe.val_check_interval=2"]
+    # Stage 2 makes everything worse.
+    train(composed("model=hific", *stages, "model.adversary.weight=1000"))
+    assert load(tmp_path / "run" / "best.ckpt")["global_step"] in (6, 8)
+    train(composed("model=hific", *stages, "recipe.stage2_steps=0", output="one"))
+    assert load(tmp_path / "one" / "best.ckpt")["global_step"] in (2, 4)
