@@ -11,6 +11,7 @@ import torch
 from photos import photo
 from small_codecs import SWITCHES, wake, with_context
 
+from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import checkpoint_entry, load_codec
 
@@ -41,18 +42,26 @@ def make_codec(make_system: MakeCheckpoint) -> MakeCodec:
     return make
 
 
+@pytest.fixture(scope="session")
+def fitted_codings() -> dict[str, LatentCoding]:
+    """By their checkpoints' names: the networks are the same each time, so one fit does for all tests."""
+    return {}
+
+
 @pytest.fixture
-def make_context(make_system: MakeCheckpoint) -> MakeCheckpoint:
+def make_context(make_system: MakeCheckpoint, fitted_codings: dict[str, LatentCoding]) -> MakeCheckpoint:
     """`make(kind, system, ...)`: the same tiny networks each time, with a context model of that kind, fitted to what
     they make of four photos."""
 
     def make(kind: str, system: str = "hific", **options: Any) -> Path:
-        path = make_system(system)
+        path, name = make_system(system), f"{system}_{kind}"
         codec = load_codec(path)
-        coding = with_context(codec, [photo(96, 80, seed) for seed in range(4)], kind, **options)
+        named = path.with_name("_".join([name, *options]) + ".ckpt")
+        if named.name not in fitted_codings:
+            images = [photo(96, 80, seed) for seed in range(4)]
+            fitted_codings[named.name] = with_context(codec, images, kind, **options)
         checkpoint = torch.load(path, weights_only=True)
-        checkpoint["hific"] = checkpoint_entry(f"{system}_{kind}", codec.model, coding, {})
-        named = path.with_name(f"{system}_{kind}{len(options)}.ckpt")
+        checkpoint["hific"] = checkpoint_entry(name, codec.model, fitted_codings[named.name], {})
         torch.save(checkpoint, named)
         return named
 
