@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.range_coder import Ints
+Ints = NDArray[np.int32]
 
 PRECISION = 16
 TOTAL = 1 << PRECISION

@@ -7,7 +7,7 @@ import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -15,7 +15,6 @@ from torch import nn
 from hific.errors import OptionError
 from hific.io.checkpoint_file import DAMAGE
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.training.adversarial_module import AdversarialModule
 
 InitializationKind = Literal["random", "klt", "lapped"]
 
@@ -41,6 +40,9 @@ class Initialization:
         if self.kind != "random":
             model.initialize_klt()
 
+
+if TYPE_CHECKING:
+    from hific.training.adversarial_module import AdversarialModule
 
 log = logging.getLogger(__name__)
 
