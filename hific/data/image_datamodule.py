@@ -31,9 +31,9 @@ class ImageDataModule(LightningDataModule):
 
     Batches leave the workers as uint8 and arrive in the module as float32 in [0, 1]: [global_batch_size / ranks, 3,
     crop, crop] in training; [1, 3, H, W] with H and W at most `eval_crop` (None: whole photos) in validation and test,
-    in the order of the source. Photos with a side below `crop` are left out of training and counted in the log; files whose header
-    cannot be read are named in a warning and left out; those found damaged later are named in the log and replaced by
-    the next photo.
+    in the order of the source. Photos with a side below `crop` are left out of training and counted in the log; files
+    whose header cannot be read are named in a warning and left out; those found damaged later are named in the log and
+    replaced by the next photo.
 
     Which crops a training batch holds is a pure function of `seed`, the trainer's count of batches and the rank (see
     `sample_order`): a resumed run goes on exactly where it stopped, within an epoch too, with any number of workers.
