@@ -13,9 +13,10 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, MissingMandatoryValue, OmegaConf
 
+from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.codecs.load import load_codec
 from hific.data.source import ImageSource, Split
-from hific.errors import OptionError, exit_on_user_error
+from hific.errors import OptionError
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.images import evaluation_images
@@ -131,9 +132,9 @@ def _facts(config: DictConfig, data: str) -> str:
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
-    with exit_on_user_error(MissingMandatoryValue):
+    with exit_on_wrong_option(MissingMandatoryValue):
         evaluate(config)
 
 
 if __name__ == "__main__":
-    main()
+    run_app(main, Path(__file__).parent / "conf")

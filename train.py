@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from hific.cli import INTERRUPTED
-from hific.cli.hydra_app import run_app
+from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.cli.train_options import check_options, with_choices_of_base
 from hific.data.image_datamodule import ImageDataModule
 from hific.errors import exit_on_user_error
@@ -100,7 +100,7 @@ def report(trainer: Trainer, folder: str) -> None:
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> None:
-    with exit_on_user_error(MisconfigurationException):
+    with exit_on_wrong_option(MisconfigurationException):
         outcome = train(config)
     if outcome.interrupted:
         sys.exit(INTERRUPTED)  # a script that trains and then goes on stops here
@@ -109,4 +109,4 @@ def main(config: DictConfig) -> None:
 if __name__ == "__main__":
     with exit_on_user_error():
         sys.argv[1:] = with_choices_of_base(sys.argv[1:])
-    run_app(main, CONF, MisconfigurationException)
+    run_app(main, CONF)

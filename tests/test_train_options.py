@@ -18,7 +18,7 @@ Told = Callable[..., str]
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Told:
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Told:
     """`told("rate=3", ...)`: what train.py ends with, in this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
@@ -30,6 +30,7 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Told:
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(REPOSITORY / "train.py"), run_name="__main__")
         assert isinstance(ended.value.code, str), "a message, and so status 1"
+        assert "Error executing job" not in capsys.readouterr().err
         return ended.value.code
 
     return run
@@ -80,6 +81,10 @@ WRONG: list[tuple[str, list[str]]] = [
     ("trainer.max_steps=3", ["trainer.max_steps=3", "recipe.steps"]),
     ("model=hific trainer.max_steps=3", ["trainer.max_steps=3", "recipe.stage1_steps and recipe.stage2_steps"]),
     ("trainer.devices=3 data.global_batch_size=8", ["global_batch_size=8", "3 equal parts"]),
+    ("trainer.devices=abc", ["trainer", "devices"]),
+    ("seed=${nope}", ["seed", "nope"]),
+    ("~recipe.steps", ["recipe.steps"]),
+    ("model.adversary.discriminator.widths=[a]", ["model.adversary.discriminator.widths=", "a list"]),
     ("callbacks.last.every_n_steps=0", ["every_n_steps=0"]),
     # Data
     ("data.root=typo", ["bundled", "takes no root", "data=folder"]),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,17 +15,27 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from hific.errors import OptionError, exit_on_user_error
+from hific.errors import HificError, OptionError, exit_on_user_error
+
+OURS = re.compile(r"target '(hific|train)\.")
 
 
-def run_app(main: Callable[[], object], conf: Path, *others: type[BaseException]) -> None:
-    """Calls a function of `hydra.main`. conf: the folder of its configuration; others: exceptions of libraries whose
-    messages are for the user too."""
+def run_app(main: Callable[[], object], conf: Path) -> None:
+    """Calls a function of `hydra.main`, which runs its job in `exit_on_wrong_option`: of an exception that leaves it,
+    Hydra prints its own account. conf: the folder of its configuration."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or it would print, advise and exit by itself
+    with exit_on_wrong_option():
+        check_groups(sys.argv[1:], conf)
+        main()
+
+
+@contextmanager
+def exit_on_wrong_option(*others: type[BaseException]) -> Iterator[None]:
+    """As `exit_on_user_error`, also for what Hydra and OmegaConf raise of options. others: exceptions of libraries that
+    are for the user too."""
     with exit_on_user_error(*others):
         try:
-            check_groups(sys.argv[1:], conf)
-            main()
+            yield
         except (HydraException, OmegaConfBaseException) as error:
             line = one_line(error)
             if line is None:
@@ -68,12 +80,22 @@ def one_line(error: BaseException) -> str | None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={name} is none of {', '.join(error.options)}"
     if isinstance(error, InstantiationException):
-        cause = error.__cause__
-        return _first_line(cause) if isinstance(cause, (ValueError, OSError)) else None
+        return _of_instantiation(error)
     inner = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
     if isinstance(inner, OmegaConfBaseException):
         return _of_omegaconf(inner)
     return " ".join(str(error).split("See https")[0].split())
+
+
+def _of_instantiation(error: InstantiationException) -> str | None:
+    """None for the suite's own errors, which say it better, and for what is a mistake of the suite."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, (HificError, InstantiationException)):
+        return None
+    wrong = (ValueError, OSError) if OURS.search(str(error)) else Exception  # a TypeError of ours is no user's
+    where = re.search(r"full_key: (\S+)", str(error))
+    named = f"{where[1]}: " if where else ""
+    return named + _first_line(cause) if isinstance(cause, wrong) else None
 
 
 def _of_omegaconf(error: OmegaConfBaseException) -> str:

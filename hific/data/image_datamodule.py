@@ -28,7 +28,7 @@ class ImageDataModule(LightningDataModule):
     """Training crops in a resumable order; whole photos, cropped to the center, for validation and test.
 
     Batches leave the workers as uint8 and arrive in the module as float32 in [0, 1]: [global_batch_size / ranks, 3,
-    crop, crop] in training, [1, 3, H, W] with H and W at most `eval_crop` (None: whole photos) in validation and test,
+    crop, crop] in training; [1, 3, H, W] with H and W at most `eval_crop` (None: whole photos) in validation and test,
     in the order of the source. Photos with a side below `crop` are left out of training and counted in the log; files
     whose header cannot be read are named in a warning and left out; those found damaged later are named in the log and
     replaced by the next photo.
