@@ -161,7 +161,7 @@ def test_variants_of_hific_are_hific_with_a_context_model(kind: str, extra: list
         for model in ("hific", f"hific_{kind}")
     )
     context = yaml.safe_load((CONF / "context_model" / f"{kind}.yaml").read_text())
-    assert variant["context_model"] == context and plain["context_model"]["name"] == "none"
+    assert variant["context_model"] == context and plain["context_model"]["_target_"].endswith(".nothing")
     assert (plain["model"].pop("name"), variant["model"].pop("name")) == ("hific", f"hific_{kind}")
     for config in (plain, variant):
         config.pop("context_model")

@@ -29,4 +29,8 @@ TINY_HIFIC = [
 
 def tiny(overrides: Iterable[str] = ()) -> list[str]:
     """For the model that `overrides` choose."""
-    return TINY_HIFIC if any(one.startswith("model=hific") for one in overrides) else TINY_COMPRESSNET
+    given = list(overrides)
+    if any(one.startswith("model=hific") for one in given):
+        return TINY_HIFIC
+    # Without the context model that is theirs by default: a second for each training.
+    return TINY_COMPRESSNET + ([] if any(one.startswith("context_model=") for one in given) else ["context_model=none"])

@@ -1,4 +1,4 @@
-"""hific_xgboost, hific_knn and CompressNet's neighbor coding: from configuration to files of the same pixels."""
+"""Context models and post-filters of both families: from configuration to files of the same pixels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_from_scratch_and_over_a_base(model: str, kind: str, composed: Composed,
     few = FEW_OF[kind]
     train(composed(f"model={model}", *TWO_STAGES, *few, output="whole"))
     whole = hific.load_codec(tmp_path / "whole" / "last.ckpt")
-    assert whole.name == model and whole.coding == "neighbor" and whole.coding_tables.neighbor.kind == kind
+    assert whole.name == model and whole.coder == "context_coded" and whole.setting == kind
 
     train(composed("model=hific", *TWO_STAGES, "callbacks.tables.num_photos=4", output="plain"))
     plain_path = tmp_path / "plain" / "last.ckpt"
@@ -43,27 +43,29 @@ def test_from_scratch_and_over_a_base(model: str, kind: str, composed: Composed,
     fitted, plain = hific.load_codec(fitted_path), hific.load_codec(plain_path)
     assert fitted.training["base"] == plain.fingerprint.hex() != fitted.fingerprint.hex()
     data, plain_data = fitted.compress(IMAGE), plain.compress(IMAGE)
-    assert (read_info(data).coding, read_info(plain_data).coding) == ("neighbor", "hyperprior")
+    assert (read_info(data).coder, read_info(plain_data).coder) == ("context_coded", "tables")
     pixels = np.asarray(fitted.decompress(data))
     np.testing.assert_array_equal(pixels, np.asarray(plain.decompress(plain_data)))
     np.testing.assert_array_equal(pixels, np.asarray(hific.load_codec(fitted_path).decompress(data)))
     assert whole.compress(IMAGE) == data, "from scratch or over a base: the same seed makes the same files"
     # The same networks, coded as before by the checkpoint that has both.
-    both = hific.load_codec(fitted_path, coding="hyperprior")
+    both = hific.load_codec(fitted_path, coder="tables")
     np.testing.assert_array_equal(pixels, np.asarray(fitted.decompress(both.compress(IMAGE))))
     for one, other in ((fitted, plain_data), (plain, data)):
         with pytest.raises(WrongModelError):
             one.decompress(other)
 
 
-def test_compressnet_is_coded_by_neighbors_at_the_same_pixels(composed: Composed, train: Train, tmp_path: Path) -> None:
+def test_compressnet_is_coded_by_each_coder_at_the_same_pixels(
+    composed: Composed, train: Train, tmp_path: Path
+) -> None:
     train(composed("model=sae_spn", "context_model=xgboost", *FEW_XGBOOST))
     path = tmp_path / "run" / "last.ckpt"
     images = []
-    for coding in ("packed", "static", "context", "neighbor"):
-        codec = hific.load_codec(path, coding=coding)
+    for coder in ("fixed_length", "tables", "context_coded"):
+        codec = hific.load_codec(path, coder=coder)
         data = codec.compress(IMAGE)
-        assert read_info(data).coding == coding
+        assert read_info(data).coder == coder
         images.append(np.asarray(codec.decompress(data)))
     for image in images[1:]:
         np.testing.assert_array_equal(image, images[0])
@@ -76,11 +78,11 @@ def test_compressnet_over_a_base_keeps_its_symbols(rate: str, composed: Composed
     over_base = ("model=sae", f"rate={rate}", f"base_checkpoint={plain_path}", "context_model=xgboost", *FEW_XGBOOST)
     train(composed(*over_base, output="fitted"))
     plain, fitted = hific.load_codec(plain_path), hific.load_codec(tmp_path / "fitted" / "last.ckpt")
-    assert fitted.coding == "neighbor" and fitted.training["steps"] == plain.training["steps"] == 6
+    assert fitted.setting == "xgboost" and fitted.training["steps"] == plain.training["steps"] == 6
     assert fitted.training["fit_seconds"] > 0
     np.testing.assert_array_equal(np.asarray(fitted.decompress(fitted.compress(IMAGE))), _through(plain))
-    for coding in ("packed", "static", "context"):
-        one, other = (codec.with_options(coding=coding).compress(IMAGE) for codec in (plain, fitted))
+    for coder in ("fixed_length", "tables"):
+        one, other = (codec.with_options(coder=coder).compress(IMAGE) for codec in (plain, fitted))
         assert one[8:-4] == other[8:-4], "all but fingerprint and checksum are the base's"
 
 
@@ -92,21 +94,19 @@ def test_a_postfilter_is_fitted_and_only_ever_closer(
     far_off = ["recipe.normalization=channel", "recipe.initialization=random", "recipe.learning_rate=3e-2"]
     train(composed("model=hific", *TWO_STAGES, *far_off, output="plain"))
     base = f"base_checkpoint={tmp_path / 'plain' / 'last.ckpt'}"
-    train(composed("model=hific", base, f"postfilter={postfilter}", *FEW_PHOTOS, output="refined"))
-    path = tmp_path / "refined" / "last.ckpt"
-    plain, refined = hific.load_codec(path, refine=False), hific.load_codec(path)
-    assert refined.training["postfilter"] == postfilter and (plain.setting, refined.setting) == (
-        "hyperprior",
-        "hyperprior, refined",
-    )
-    data = refined.compress(IMAGE)
-    before, after = _through(plain), np.asarray(refined.decompress(data))
-    assert refined.refined_share(data) > 0, "two batches leave much to correct"
-    assert len(data) - len(plain.compress(IMAGE)) == 2, "a length and the flags of 2 x 1 tiles"
+    train(composed("model=hific", base, f"postfilter={postfilter}", *FEW_PHOTOS, output="filtered"))
+    path = tmp_path / "filtered" / "last.ckpt"
+    plain, filtered = hific.load_codec(path, post_filter=False), hific.load_codec(path)
+    assert filtered.training["postfilter"] == postfilter
+    assert (plain.setting, filtered.setting) == ("tables", "tables, post-filter")
+    data = filtered.compress(IMAGE)
+    before, after = _through(plain), np.asarray(filtered.decompress(data))
+    assert filtered.filtered_share(IMAGE)["post_filtered_share"] > 0, "two batches leave much to correct"
+    assert 0 <= len(data) - len(plain.compress(IMAGE)) <= 1, "three bits: whether there are flags, and two"
     assert _squared_error(after) < _squared_error(before)
     np.testing.assert_array_equal(np.asarray(plain.decompress(data)), after, err_msg="a decoder goes by the file")
     Image.fromarray(IMAGE).save(tmp_path / "a.png")
-    for option, expected in (([], data), (["--no-refine"], plain.compress(IMAGE))):
+    for option, expected in (([], data), (["--no-post-filter"], plain.compress(IMAGE))):
         assert main(["compress", str(tmp_path / "a.png"), "--checkpoint", str(path), "--force", *option]) == 0
         assert (tmp_path / "a.hfc").read_bytes() == expected
 
@@ -115,11 +115,11 @@ def test_both_stages_from_scratch(composed: Composed, train: Train, tmp_path: Pa
     train(composed("model=hific_xgboost", "postfilter=linear", *TWO_STAGES, *FEW_XGBOOST, *FEW_PHOTOS))
     path = tmp_path / "run" / "last.ckpt"
     codec = hific.load_codec(path)
-    assert codec.setting == "neighbor, refined"
+    assert codec.setting == "xgboost, post-filter"
     one = codec.compress(IMAGE)
     assert np.array_equal(codec.decompress(one), hific.load_codec(path).decompress(one))
     assert _squared_error(np.asarray(codec.decompress(one))) <= _squared_error(
-        _through(codec.with_options(refine=False))
+        _through(codec.with_options(post_filter=False))
     )
 
 
@@ -138,12 +138,11 @@ def _squared_error(pixels: np.ndarray[Any, Any]) -> int:
     return int(((pixels.astype(np.int64) - IMAGE) ** 2).sum())
 
 
-def test_an_edited_predictor_is_refused(composed: Composed, train: Train, tmp_path: Path) -> None:
+def test_an_edited_context_model_is_refused(composed: Composed, train: Train, tmp_path: Path) -> None:
     train(composed("model=hific_xgboost", *TWO_STAGES, *FEW_XGBOOST))
     path = tmp_path / "run" / "last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    margins = checkpoint["hific"]["coding"]["neighbor.predictor.margins"]
-    margins[0, 0] += 1
+    checkpoint["hific"]["tables"]["context_coded.model.table_logits"][0, 0] += 1
     torch.save(checkpoint, path)
     with pytest.raises(ValueError, match="damaged or was edited"):
         hific.load_codec(path)
@@ -175,9 +174,11 @@ def test_a_base_and_another_beginning_exclude_each_other(composed: Composed, tra
         train(composed("model=hific_xgboost", "base_checkpoint=a.ckpt", "init_from=b.ckpt"))
 
 
-def test_a_postfilter_for_compressnet_is_refused(composed: Composed) -> None:
-    with pytest.raises(Exception, match="postfilter=linear is for HiFiC"):
-        instantiate(composed("model=sae", "postfilter=linear").model)
+def test_a_postfilter_is_for_any_family(composed: Composed, train: Train, tmp_path: Path) -> None:
+    train(composed("model=sae", "postfilter=linear", *FEW_PHOTOS))
+    codec = hific.load_codec(tmp_path / "run" / "last.ckpt")
+    assert codec.setting == "tables, post-filter"
+    assert _squared_error(_through(codec)) <= _squared_error(_through(codec.with_options(post_filter=False)))
 
 
 def test_each_is_fitted_to_as_many_photos_as_it_asks_for(composed: Composed) -> None:

@@ -105,8 +105,8 @@ def test_the_last_checkpoint_has_the_tables_fitted_at_the_end(
     common = ["model=sae", "recipe.steps=6"]
     train(composed(*common, f"callbacks.last.every_n_steps={every_n_steps}"))
     train(composed(*common, "~callbacks.tables", output="unfitted"))
-    fitted, unfitted = (load(tmp_path / name / "last.ckpt")["hific"]["coding"] for name in ("run", "unfitted"))
-    assert not torch.equal(fitted["static_tables"], unfitted["static_tables"])
+    fitted, unfitted = (load(tmp_path / name / "last.ckpt")["hific"]["tables"] for name in ("run", "unfitted"))
+    assert not torch.equal(fitted["prior.frequencies"], unfitted["prior.frequencies"])
 
 
 def test_nan_stops_before_it_reaches_the_weights(composed: Composed, train: Train, tmp_path: Path) -> None:
