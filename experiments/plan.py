@@ -12,6 +12,7 @@ from pathlib import Path
 
 from experiments.content import Content, evaluation_content, file_id, training_content
 from experiments.study import LAST, CheckpointOf, Overrides, SizeOptions, Study, Variant, read_sizes
+from hific.cli.train_options import SET_STEPS
 from hific.errors import OptionError
 
 FINISHED = "finished"
@@ -134,7 +135,10 @@ def _train_overrides(study: Study, variant: Variant, seed: int | None, request: 
     shared, own = _options_at(study, request.size)
     seeded = () if seed is None else (f"seed={seed}",)
     at_size = variant.sizes.get(request.size, ())
-    return (*shared.train, *study.train, *own.train, *variant.train, *at_size, *seeded, *request.train)
+    overrides = (*shared.train, *study.train, *own.train, *variant.train, *at_size, *seeded, *request.train)
+    if variant.after is None or variant.after.beginning != "base_checkpoint":
+        return overrides
+    return tuple(one for one in overrides if not SET_STEPS.fullmatch(one))  # nothing is trained over a base
 
 
 def _evaluate_overrides(study: Study, request: Request) -> Overrides:

@@ -105,14 +105,14 @@ def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
 
 def test_two_processes_fit_what_one_does(tmp_path: Path) -> None:
     run("model=hific", "rate=high", *SHORT_HIFIC, "hydra.run.dir=base", "test=false", cwd=tmp_path)
-    few = ["context_model.num_photos=5", "context_model.fit.predictor.rounds=3"]
-    few += ["postfilter.num_photos=5", "postfilter.fit.rounds=3", "data.num_workers=0", "data.eval_crop=64"]
+    few = ["context_model.num_photos=5", "context_model.fit.rounds=3"]
+    few += ["postfilter.num_photos=5", "postfilter.rounds=3", "data.num_workers=0", "data.eval_crop=64"]
     # Neither the size nor the rate of the base, nor weights for its training.
     fit = ["model=hific_xgboost", "postfilter=xgboost", f"base_checkpoint={tmp_path / 'base' / 'last.ckpt'}", *few]
     run(*fit, "hydra.run.dir=one", "test=false", cwd=tmp_path)
     run(*fit, *CPU_DDP, "hydra.run.dir=two", cwd=tmp_path)
     one, two = (hific.load_codec(tmp_path / run / "last.ckpt") for run in ("one", "two"))
-    assert one.setting == "neighbor, refined" and one.fingerprint == two.fingerprint
+    assert one.setting == "xgboost, post-filter" and one.fingerprint == two.fingerprint
     assert one.training["rate"] == "high"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
+from hydra.utils import get_object
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
@@ -102,11 +104,21 @@ def _of_omegaconf(error: OmegaConfBaseException) -> str:
     name, parent = error.full_key or "", error.parent_node
     message = _first_line(error)
     if "not in struct" in message and isinstance(parent, DictConfig):
-        place = name.rpartition(".")[0]
-        return f"{name}: no such option; {place or 'there'} has {', '.join(sorted(map(str, parent)))}"
+        place, _, key = name.rpartition(".")
+        known = sorted({str(one) for one in parent if one != "_target_"} | parameters_of(parent))
+        if key in known:
+            return f"{name} is left at its default by the configuration: +{name}=... sets it"
+        return f"{name}: no such option; {place or 'there'} has {', '.join(known)}"
     if isinstance(error, InterpolationResolutionError):
         return f"{name} is taken from another option that is not there: {message}"
     return f"{name}: {message}" if name else message
+
+
+def parameters_of(node: DictConfig) -> set[str]:
+    """Of what a node calls; none where it calls nothing."""
+    if "_target_" not in node:
+        return set()
+    return set(inspect.signature(get_object(node["_target_"])).parameters)
 
 
 def _first_line(error: BaseException) -> str:

@@ -50,8 +50,10 @@ class ContextOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.num_groups <= self.num_channels or self.order not in ("phases", "channels"):
             raise ValueError(f"{self.num_groups} groups of {self.num_channels} channels, order={self.order!r}")
-        if not 0 <= self.reach <= 4 or self.side not in (1, 3, 5, 7, 9):
-            raise ValueError(f"reach={self.reach} lies in 0..4, side={self.side} is 1, 3, 5, 7 or 9")
+        if not 0 <= self.reach <= 4:
+            raise ValueError(f"reach={self.reach} does not lie in 0..4")
+        if self.side not in (1, 3, 5, 7, 9):
+            raise ValueError(f"side={self.side} is none of 1, 3, 5, 7, 9")
 
     @cached_property
     def passes(self) -> tuple[CodingPass, ...]:

@@ -98,7 +98,13 @@ def fit_to_all(option: str, fit: Callable[[Sequence[Item]], Fitted], items: Sequ
                 f"{option} is fitted to two training photos or more, not {len(gathered)}: "
                 f"{option}.num_photos or data.root has too few"
             )
-        fitted = fit(gathered)
+        try:
+            fitted = fit(gathered)
+        except (ValueError, ImportError) as error:
+            raise OptionError(
+                f"{option} could not be fitted ({error}): last.ckpt has the trained model, over which "
+                "base_checkpoint=RUN/last.ckpt fits it again"
+            ) from error
     if dist.is_initialized():
         dist.barrier()
     return fitted

@@ -1,6 +1,6 @@
 """Writes the golden files of coder and latent codings anew: `PYTHONPATH=.:tests python tests/golden/write_golden.py`.
 
-Only for a new version of the format. A pair of files each: `NAME.npz` has what a checkpoint keeps (its description as
+All of them only for a new version of the format; `write_golden.py KIND` those of a new kind of context model. A pair of files each: `NAME.npz` has what a checkpoint keeps (its description as
 JSON) and what was coded, `NAME.hfc` the file. All states are made of integers; what a context model was fitted with
 does not show.
 """
@@ -8,6 +8,8 @@ does not show.
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,7 +77,7 @@ def write_hific() -> None:
     write("hific_tables", "hific", coding, "tables", UncodedLatent(latent, hyper_symbols))
 
 
-def write_hific_contexts() -> None:
+def write_hific_contexts(kinds: Sequence[str] = KINDS) -> None:
     """By each kind of context model. Some symbols are beyond the bins, one is where its table is sure of 0; flags of a
     post-filter's tiles end the stream."""
     rng = np.random.default_rng(0)
@@ -86,7 +88,7 @@ def write_hific_contexts() -> None:
     symbols.flat[np.flatnonzero(table_ids == 0)[10]] = -2
     source = UncodedLatent(symbols.astype(np.float32) + means, hyper_symbols)
     flags = rng.random((3, 4)) < 0.5
-    for kind in KINDS:
+    for kind in kinds:
         write(f"hific_{kind}", "hific", hyper_coding(kind), "context_coded", source, flags)
 
 
@@ -116,7 +118,10 @@ def _symbol_tables(rng: np.random.Generator, offsets: list[int], sizes: list[int
 
 
 if __name__ == "__main__":
-    write_range_coder()
-    write_compressnet()
-    write_hific()
-    write_hific_contexts()
+    if sys.argv[1:]:
+        write_hific_contexts(sys.argv[1:])
+    else:
+        write_range_coder()
+        write_compressnet()
+        write_hific()
+        write_hific_contexts()

@@ -39,6 +39,11 @@ class LastCheckpoint(Callback):
         if trainer.global_step > 0:
             self._save(trainer, "last.ckpt")
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # What is fitted when training has ended may fail: the trained model must not be lost with it.
+        if 0 < trainer.max_steps <= trainer.global_step:
+            self._save(trainer, "last.ckpt")
+
     def _save(self, trainer: Trainer, name: str) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.folder / name, weights_only=False)
