@@ -183,7 +183,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="two photos"):
         ContextFit(AdaptiveFit())([latent], TABLES, CHANNELS)
     for wrong in ({"windows_per_photo": 0}, {"max_windows": 0}, {"side": 4}, {"reach": 5}, {"order": "rows"}):
-        with pytest.raises(ValueError, match=r"windows|side|order"):
+        with pytest.raises(ValueError, match=r"windows|side|reach|order"):
             ContextFit(AdaptiveFit(), **wrong)  # type: ignore[arg-type]
 
 
