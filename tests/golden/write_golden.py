@@ -1,8 +1,8 @@
 """Writes the golden files of coder and latent codings anew: `PYTHONPATH=.:tests python tests/golden/write_golden.py`.
 
 All of them only for a new version of the format; `write_golden.py KIND` those of a new kind of context model. A pair of
-files each: `NAME.npz` has what a checkpoint keeps (its description as JSON) and what was coded, `NAME.hfc` the file. All
-states are made of integers; what a context model was fitted with does not show.
+files each: `NAME.npz` has what a checkpoint keeps (its description as JSON) and what was coded, `NAME.hfc` the file.
+All states are made of integers; what a context model was fitted with does not show.
 """
 
 from __future__ import annotations
