@@ -176,5 +176,5 @@ def test_several_latents_lie_side_by_side() -> None:
 
 def test_options_that_cannot_be_are_refused() -> None:
     for wrong in ({"num_groups": 0}, {"num_groups": 6}, {"order": "rows"}, {"reach": -1}, {"reach": 5}, {"side": 2}):
-        with pytest.raises(ValueError, match=r"groups|reach"):
+        with pytest.raises(ValueError, match=r"groups|reach|side"):
             ContextOptions(CHANNELS, **wrong)  # type: ignore[arg-type]
