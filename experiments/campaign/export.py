@@ -1,0 +1,55 @@
+"""A checkpoint for one rate out of the training for all rates: to code files with, and to go on from.
+
+python -m experiments.campaign.export --base RUN/base.pt --weight 1.2 --roots FOLDER... --output medium.ckpt
+python train.py model=hific size=small_patch model.init_from=medium.ckpt ...
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from experiments.campaign.development import split
+from experiments.campaign.train_base import RATE_WEIGHTS
+from hific.codecs.hific import latent_coding
+from hific.codecs.load import checkpoint_entry
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.models.variable_rate import VariableRate
+from hific.io.read_image import read_image
+from hific.fitting.tables import fit_activation_ranges
+
+PHOTOS_FOR_RANGES = 64
+
+
+def load(path: Path) -> tuple[VariableRate, int]:
+    """A `base.pt`, in float32 and in eval mode, and the batches behind it."""
+    base = torch.load(path, weights_only=True)
+    variable = VariableRate(HyperpriorAutoencoder(**base["arguments"]), RATE_WEIGHTS)
+    variable.load_state_dict({name: value.float() for name, value in base["weights"].items()})
+    return variable.eval(), base["batches"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--weight", type=float, required=True, help="of the rate")
+    parser.add_argument("--roots", nargs="+", required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    variable, batches = load(options.base)
+    model = variable.fold(options.weight)
+    files = split(options.roots).files("train")
+    arrays = (read_image(path).array for path in files[:: max(1, len(files) // PHOTOS_FOR_RANGES)])
+    with torch.no_grad():
+        fit_activation_ranges(model, (torch.from_numpy(array.copy()).permute(2, 0, 1)[None] / 255 for array in arrays))
+    training = {"steps": batches, "rate_weight": options.weight, "size": "small"}
+    entry = checkpoint_entry("hific", model, latent_coding(model), training)
+    weights = {f"model.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"state_dict": weights, "hific": entry}, options.output)
+
+
+if __name__ == "__main__":
+    main()

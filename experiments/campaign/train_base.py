@@ -1,0 +1,302 @@
+"""Trains the one model that low, medium and high begin from: all rates at once (models/variable_rate.py).
+
+    python -m experiments.campaign.train_base --run RUN --roots FOLDER... --weights-dir FOLDER
+
+Loss of an image at rate weight w, drawn for each image: (mse_weight · MSE + lpips_weight · LPIPS-Alex + w · bpp) / √w.
+Adam at a rate that falls with the root of the batches: there is no end to plan for. An average of all weights is what
+is measured and exported. SIGTERM to one of the ranks saves and stops all; the same command goes on. Blocks may be added
+on the way (`--blocks`): they begin as the identity.
+
+Files in RUN: last.pt (all), curve.csv (losses), development.csv, base.pt (averaged weights, float16).
+Processes: `--ranks 2` takes one core each and averages their gradients: two cores are then worth 1.9, and 1.5 as two
+threads of one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from experiments.campaign.crops import Crops, write_scaled_photos
+from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
+from hific.losses.perceptual import LPIPSLoss
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
+from hific.models.variable_rate import VariableRate
+from hific.ops.geometry import shifted_crop
+
+MSE_WEIGHT = 0.075 / 32
+RATE_WEIGHTS = (0.2, 0.5, 1.3, 3.5)
+MEASURED_AT = (0.5, 1.2, 2.5)
+CLIP = 1.0
+WARM_UP = 300  # batches
+START_CROPS, START_STEPS = 96, 400  # of the lapped start
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--run", type=Path, required=True)
+    add("--roots", nargs="+", required=True)
+    add("--weights-dir", required=True)
+    add("--widths", type=int, nargs=2, default=(160, 256))
+    add("--blocks", type=int, nargs=2, default=(3, 4))
+    add("--latent-channels", type=int, default=96)
+    add("--hyper-channels", type=int, default=96)
+    add("--ranks", type=int, default=2)
+    add("--batch", type=int, default=2, help="of each rank")
+    add("--crop", type=int, default=256)
+    add("--lr", type=float, default=1e-3)
+    add("--hyperprior-lr-factor", type=float, default=2.0)
+    add("--settle", type=int, default=6000, help="batches after which the learning rate falls")
+    add("--ema", type=float, default=0.999)
+    add("--lpips-weight", type=float, default=0.0)
+    add("--start-from", type=Path, help="a base.pt, where RUN has no last.pt yet: its weights, and its batches")
+    add("--hours", type=float, default=1e9)
+    add("--batches", type=int, default=10**9, help="in all")
+    add("--save-minutes", type=float, default=5)
+    add("--measure-minutes", type=float, default=30, help="0: never")
+    add("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def build(options: argparse.Namespace) -> VariableRate:
+    torch.manual_seed(options.seed)
+    model = HyperpriorAutoencoder(
+        transform="patch",
+        widths=options.widths,
+        latent_channels=options.latent_channels,
+        hyper_channels=options.hyper_channels,
+        residual_blocks=options.blocks,
+        normalization="none",
+        start="linear",
+    )
+    return VariableRate(model.to(memory_format=torch.channels_last), RATE_WEIGHTS)
+
+
+class Average:
+    """Of all weights, exponential; of the first batches plain."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay, self.weights = decay, {name: p.detach().clone() for name, p in network.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, batches: int) -> None:
+        share = 1 - min(self.decay, (1 + batches) / (10 + batches))
+        torch._foreach_lerp_(list(self.weights.values()), [p.detach() for p in network.parameters()], share)
+
+    @torch.no_grad()
+    def exchange(self, network: nn.Module) -> None:
+        """Puts the average in, and keeps what was there; a second time undoes it."""
+        for name, parameter in network.named_parameters():
+            mine = self.weights[name].clone()
+            self.weights[name].copy_(parameter)
+            parameter.copy_(mine)
+
+
+class Base:
+    """One rank's training."""
+
+    def __init__(self, options: argparse.Namespace, rank: int) -> None:
+        self.options, self.rank = options, rank
+        self.variable = build(options)
+        self.batches, self.seconds = 0, 0.0
+        model = self.variable.model
+        slow = [*model.analysis.parameters(), *model.synthesis.parameters()]
+        fast = [self.variable.log_gains, *(p for part in model.hyperprior_parts for p in part.parameters())]
+        self.optimizer = torch.optim.Adam(
+            [{"params": slow, "factor": 1.0}, {"params": fast, "factor": options.hyperprior_lr_factor}], fused=True
+        )
+        self.average = Average(self.variable, options.ema)
+        self.first = 0  # batch of this optimizer
+        if (options.run / "last.pt").exists():
+            self._resume(torch.load(options.run / "last.pt", weights_only=True))
+        elif options.start_from is not None:
+            self._start_from(torch.load(options.start_from, weights_only=True))
+        self.crops = Crops(options.run.parent / "crops", options.seed + 1000 * rank + 7 * self.batches)
+        torch.manual_seed(self.batches * options.ranks + rank)
+        self.generator = torch.Generator().manual_seed(self.batches + rank)
+        self.lpips = LPIPSLoss("alex", options.weights_dir) if options.lpips_weight else None
+        if is_klt_initialized(model):
+            self._fit_start(model)
+        self.low, self.high = (float(one) for one in torch.tensor((RATE_WEIGHTS[0], RATE_WEIGHTS[-1])).log())
+
+    def _fit_start(self, model: HyperpriorAutoencoder) -> None:
+        photos = Crops(self.options.run.parent / "crops", 5)
+        some = [photos.batch(1, self.options.crop) for _ in range(START_CROPS)]
+        initialize_lapped(model, some, mse_weight=MSE_WEIGHT, steps=START_STEPS, seed=0)
+        self.average = Average(self.variable, self.options.ema)
+
+    def step(self) -> dict[str, float]:
+        options, started = self.options, time.process_time()
+        warm_up = min(1.0, (self.batches - self.first + 1) / WARM_UP)
+        rate = options.lr * warm_up * min(1.0, (options.settle / max(1, self.batches)) ** 0.5)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        image = self.crops.batch(options.batch, options.crop)
+        weight = torch.empty(options.batch).uniform_(self.low, self.high, generator=self.generator).exp()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = self.variable(image, weight)
+        mse = 255**2 * (output.reconstruction - image).square().flatten(1).mean(1)
+        losses = (MSE_WEIGHT * mse + weight * output.noisy_bpp) / weight.sqrt()
+        loss = losses.mean()
+        if self.lpips is not None:
+            which = self.batches % options.batch
+            pair = (output.reconstruction[which : which + 1], image[which : which + 1])
+            x_hat, x = shifted_crop(pair, 16, self.generator)
+            loss = loss + options.lpips_weight * self.lpips(2 * x_hat - 1, 2 * x - 1) / weight[which].sqrt()
+        loss.backward()
+        self._share_gradients()
+        norm = nn.utils.clip_grad_norm_(self.variable.parameters(), CLIP)
+        if bool(torch.isfinite(norm)):
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.batches += 1
+        self.average.update(self.variable, self.batches)
+        self.seconds += time.process_time() - started
+        return {
+            "loss": float(losses.mean().detach()),
+            "bpp": float(output.quantized_bpp.mean()),
+            "mse": float(mse.mean().detach()),
+            "gradient_norm": float(norm),
+        }
+
+    def _share_gradients(self) -> None:
+        if self.options.ranks == 1:
+            return
+        gradients = [p.grad for p in self.variable.parameters() if p.grad is not None]
+        flat = torch.cat([one.flatten() for one in gradients])
+        dist.all_reduce(flat)
+        flat /= self.options.ranks
+        for gradient, part in zip(gradients, flat.split([one.numel() for one in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def save(self) -> None:
+        names: dict[torch.Tensor, str] = {p: name for name, p in self.variable.named_parameters()}
+        moments = {names[p]: state for p, state in self.optimizer.state.items()}
+        state = {
+            "weights": self.variable.state_dict(),
+            "average": self.average.weights,
+            "moments": moments,
+            "batches": self.batches,
+            "first": self.first,
+            "cpu_seconds": self.seconds * self.options.ranks,
+            "arguments": self.variable.model.arguments,
+        }
+        _replace(state, self.options.run / "last.pt")
+        self.average.exchange(self.variable)
+        half = {name: value.half() for name, value in self.variable.state_dict().items()}
+        self.average.exchange(self.variable)
+        arguments = self.variable.model.arguments
+        _replace({"weights": half, "arguments": arguments, "batches": self.batches}, self.options.run / "base.pt")
+
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        """Weights by name; what has been added since (blocks) stays as it begins."""
+        self.variable.load_state_dict(state["weights"], strict=False)
+        for name, parameter in self.variable.named_parameters():
+            if name in state["average"]:
+                self.average.weights[name].copy_(state["average"][name])
+            if name in state["moments"]:
+                self.optimizer.state[parameter] = dict(state["moments"][name])
+        self.batches, self.first = state["batches"], state["first"]
+        self.seconds = state["cpu_seconds"] / self.options.ranks
+
+    def _start_from(self, base: Mapping[str, Any]) -> None:
+        self.variable.load_state_dict({name: value.float() for name, value in base["weights"].items()}, strict=False)
+        self.average = Average(self.variable, self.options.ema)
+        self.batches = self.first = base["batches"]
+
+    def measure(self) -> None:
+        photos = development_photos(self.options.roots)
+        self.average.exchange(self.variable)
+        self.variable.eval()
+        for weight in MEASURED_AT:
+            row = measure(as_codec(self.variable.fold(weight)), photos, self.options.weights_dir)
+            told = {"batches": self.batches, "cpu_seconds": round(self.seconds * self.options.ranks), "weight": weight}
+            append(self.options.run / "development.csv", {**told, **{name: round(row[name], 5) for name in COLUMNS}})
+        self.variable.train()
+        self.average.exchange(self.variable)
+
+
+def append(path: Path, row: Mapping[str, object]) -> None:
+    new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _replace(state: Mapping[str, Any], path: Path) -> None:
+    torch.save(dict(state), path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def train(rank: int, options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    stopped: list[int] = []
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, lambda number, _: stopped.append(number))
+    if options.ranks > 1:
+        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+        os.environ.setdefault("MASTER_PORT", "29517")
+        dist.init_process_group("gloo", rank=rank, world_size=options.ranks)
+    base = Base(options, rank)
+    if rank == 0:
+        print(f"batch {base.batches}, {sum(p.numel() for p in base.variable.parameters()) / 1e6:.2f} M", flush=True)
+    began = saved = measured = time.monotonic()
+    sums: dict[str, float] = {}
+    while True:
+        for name, value in base.step().items():
+            sums[name] = sums.get(name, 0.0) + value / 100
+        now = time.monotonic()
+        if base.batches % 100 == 0 and rank == 0:
+            told = {"batches": base.batches, "cpu_seconds": round(base.seconds * options.ranks)}
+            append(options.run / "curve.csv", {**told, **{name: round(value, 4) for name, value in sums.items()}})
+            sums = {}
+        over = base.batches >= options.batches or now - began > 3600 * options.hours
+        done = _any(bool(stopped) or over, options.ranks)
+        if rank == 0 and (done or now - saved > 60 * options.save_minutes):
+            base.save()
+            saved = now
+        if rank == 0 and options.measure_minutes and (done or now - measured > 60 * options.measure_minutes):
+            base.measure()
+            measured = now
+        if done:
+            return
+
+
+def _any(flag: bool, ranks: int) -> bool:
+    """Whether it is so on any rank, so that all stop at the same batch."""
+    if ranks == 1:
+        return flag
+    shared = torch.tensor([float(flag)])
+    dist.all_reduce(shared)
+    return bool(shared > 0)
+
+
+def main() -> None:
+    options = parse()
+    options.run.mkdir(parents=True, exist_ok=True)
+    crops = options.run.parent / "crops"
+    if not (crops / "index.npy").exists():
+        write_scaled_photos(options.roots, crops)
+    if options.ranks == 1:
+        train(0, options)
+    else:
+        mp.spawn(train, (options,), nprocs=options.ranks)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The training for all rates: it goes on where it stopped, takes more blocks, and ends in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from experiments.campaign import export, train_base
+from experiments.campaign.crops import Crops, write_scaled_photos
+from experiments.campaign.development import development_photos, split
+from hific.codecs.load import load_codec
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> list[str]:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 256, (300, 320, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return [str(folder)]
+
+
+def test_no_training_sees_the_development_split(roots: list[str], tmp_path: Path) -> None:
+    files = split(roots)
+    assert not set(files.files("train")) & set(files.files("val"))
+    (photo,) = development_photos(roots)
+    assert photo.shape == (192, 192, 3)
+    write_scaled_photos(roots, tmp_path / "crops")
+    crops = Crops(tmp_path / "crops", seed=0).batch(3, 64)
+    assert crops.shape == (3, 3, 64, 64) and 0 <= crops.min() < crops.max() <= 1
+    assert torch.equal(crops, Crops(tmp_path / "crops", seed=0).batch(3, 64))
+
+
+def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_base, "START_STEPS", 2)
+    monkeypatch.setattr(train_base.signal, "signal", lambda *_: None)  # pytest has its own
+    write_scaled_photos(roots, tmp_path / "crops")
+    run = tmp_path / "run"
+    run.mkdir()
+
+    def train(blocks: str, batches: int, *more: str) -> dict[str, torch.Tensor]:
+        small = ["--widths", "8", "12", "--latent-channels", "4", "--hyper-channels", "4", "--crop", "64"]
+        common = ["--run", str(run), "--roots", *roots, "--weights-dir", "none", "--ranks", "1", *small]
+        steps = ["--blocks", blocks, "1", "--batches", str(batches), "--measure-minutes", "0", *more]
+        train_base.train(0, train_base.parse([*common, *steps]))
+        return dict(torch.load(run / "last.pt", weights_only=True)["weights"])
+
+    threads = torch.get_num_threads()
+    first = train("1", 3)
+    second = train("2", 5)
+    torch.set_num_threads(threads)
+    assert set(first) < set(second) and not torch.equal(first["log_gains"], second["log_gains"])
+    state = torch.load(run / "last.pt", weights_only=True)
+    assert state["batches"] == 5 and state["arguments"]["residual_blocks"] == [2, 1]
+    assert float(state["moments"]["log_gains"]["step"]) == 5
+    assert float(state["moments"]["model.analysis.fine.1.widen.weight"]["step"]) == 2
+
+    output = tmp_path / "one.ckpt"
+    export.main(["--base", str(run / "base.pt"), "--weight", "1.0", "--roots", *roots, "--output", str(output)])
+    codec = load_codec(output)
+    assert codec.decompress(codec.compress(np.zeros((40, 50, 3), np.uint8))).size == (50, 40)
+
+    (run / "last.pt").unlink()
+    train("2", 6, "--start-from", str(run / "base.pt"))
+    assert torch.load(run / "last.pt", weights_only=True)["first"] == 5
