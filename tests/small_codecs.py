@@ -14,6 +14,8 @@ from torch import nn
 from hific.codecs.latent_coding import CodedLatent, LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.fitting.context_model import ContextFit, TrainingLatent
+from hific.layers.blocks import ResidualBlock
+from hific.layers.depthwise import DepthwiseBlock
 
 SWITCHES = {"sae": "none", "swwae": "transmitted", "sae_spn": "predicted"}
 """CompressNet's systems; `hific` is the other family's."""
@@ -32,8 +34,10 @@ def with_context(codec: LearnedCodec, images: list[Pixels], kind: str, **options
 
 def wake(codec: LearnedCodec) -> LearnedCodec:
     """HiFiC's residual blocks start as nothing: here they are to reach as far as they can."""
-    for block in codec.model.synthesis.blocks if codec.family.name == "hific" else ():
-        if not isinstance(block.second[1], nn.Identity):
+    for block in codec.model.modules() if codec.family.name == "hific" else ():
+        if isinstance(block, DepthwiseBlock):
+            nn.init.constant_(block.narrow.weight, 0.1)
+        if isinstance(block, ResidualBlock) and not isinstance(block.second[1], nn.Identity):
             nn.init.ones_(block.second[1].weight)
     return codec
 

@@ -79,6 +79,7 @@ def check_against(recipe: dict[str, Any], module: Any, data: ImageDataModule, tr
     assert data.double_batch_from == recipe.get("stage1_steps")
     assert trainer.precision == recipe["precision"] and trainer.val_check_interval == recipe["val_check_interval"]
     assert type(trainer.strategy).__name__ == "SingleDeviceStrategy"
+    assert module.model.arguments.get("transform") == recipe.get("transform")
     assert list(module.model.arguments["widths"]) == recipe["widths"]
     assert module.model.arguments["residual_blocks"] == recipe["residual_blocks"]
     assert module.objective.view_shift == recipe["view_shift"]
@@ -202,6 +203,19 @@ def test_commands_go_together(command: str) -> None:
     for choice in command.split():
         group, _, name = choice.partition("=")
         assert OmegaConf.select(HydraConfig.get().runtime.choices, group, default=name) == name
+
+
+def test_a_transform_is_an_option_of_the_recipe(train_file: Any) -> None:
+    """Of any size without normalization."""
+    options = ["model=hific_xgboost", "recipe.transform=patch", "recipe.widths=[12,16]", "recipe.residual_blocks=[1,2]"]
+    for size in ("tiny", "small"):
+        module, *_ = made(composed(*options, f"size={size}", *OFFLINE), train_file)
+        arguments = module.model.arguments
+        assert (arguments["transform"], arguments["widths"], arguments["residual_blocks"]) == (
+            "patch",
+            [12, 16],
+            [1, 2],
+        )
 
 
 def test_figure_8_is_measured_on_cityscapes_as_it_was_trained() -> None:

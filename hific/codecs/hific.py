@@ -100,7 +100,7 @@ class HificTransform:
 
     @torch.inference_mode()
     def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
-        unit, halo = self.model.stride, self.model.analysis.HALO // self.model.stride
+        unit, halo = self.model.stride, self.model.analysis.halo // self.model.stride
         rows, columns = size.height // unit, size.width // unit
         latents = np.empty((len(images), self.model.latent_channels, rows, columns), np.float32)
         margins = ((0, size.height - images[0].shape[0]), (0, size.width - images[0].shape[1]), (0, 0))

@@ -58,7 +58,7 @@ def estimated_tiled_memory(
     coder = _CODER_BYTES + 4 * positions * (channel_numbers + hyper_numbers)
     a_pixel, a_channel = _TILE_BYTES[precision]
     networks = 4 * positions * _HELD_NUMBERS_A_CHANNEL * model.latent_channels
-    networks += seen * (a_pixel + a_channel * model.widths[0])
+    networks += seen * (a_pixel + a_channel * model.analysis.channels_per_pixel)
     held = _TILED_BYTES_A_PIXEL * width * height
     return held + coder, held + networks
 

@@ -16,24 +16,24 @@ from hific.entropy.densities import FactorizedPrior, estimated_bpp, gaussian_lik
 from hific.errors import OptionError
 from hific.layers.blocks import Activation, Normalization
 from hific.models.outputs import Hyperprior, HyperpriorOutput
-from hific.networks.hific import HificAnalysis, HificSynthesis
 from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
-from hific.networks.klt_initialization import initialize_klt
+from hific.networks.transforms import MOST_CHANNELS, TRANSFORMS, Transform, make_transforms
 from hific.ops.quantize import additive_noise, round_straight_through
 
 Quantization = Literal["ste", "noise"]
-# Of what a checkpoint may ask for.
-MOST_CHANNELS, MOST_BLOCKS = 1 << 14, 256
 
 
 class HyperpriorAutoencoder(nn.Module):
     """Image to integer latents to image.
 
     Args:
-        widths: channels from full resolution down to 1/16; the paper's are 60, 120, 240, 480, 960.
+        transform: `hific` is the paper's analysis and synthesis; `patch` works at 1/8 and 1/16 of the resolution alone
+            (networks/patch_transform.py).
+        widths: channels from the finest scale down to 1/16; the paper's are 60, 120, 240, 480, 960. `patch` takes two.
         latent_channels: C, 220 in the paper.
         hyper_channels: N, 320 in the paper.
-        residual_blocks: of the synthesis; the paper's 9.
+        residual_blocks: of the synthesis; the paper's 9. Of `patch`, of either network: at 1/8 and at 1/16, or one
+            number for both.
         normalization: `channel` is the paper's; others are ablations, of which `instance` cannot be coded in tiles.
         activation: of the synthesis.
         quantization: what the synthesis sees in training: rounded latents with a straight-through gradient (`ste`), or
@@ -51,28 +51,24 @@ class HyperpriorAutoencoder(nn.Module):
         widths: Sequence[int],
         latent_channels: int,
         hyper_channels: int,
-        residual_blocks: int,
+        residual_blocks: int | Sequence[int],
+        transform: Transform = "hific",
         normalization: Normalization = "channel",
         activation: Activation = "relu",
         quantization: Quantization = "ste",
     ) -> None:
         super().__init__()
-        channels = (*widths, latent_channels, hyper_channels)
-        # Two or more: a single one less its mean is nothing.
-        if len(widths) != 5 or not all(2 <= one <= MOST_CHANNELS for one in channels):
-            raise OptionError(
-                f"five widths, latent_channels and hyper_channels of 2 to {MOST_CHANNELS} are due, not {list(widths)}, "
-                f"{latent_channels}, {hyper_channels}"
-            )
-        if not 0 <= residual_blocks <= MOST_BLOCKS:
-            raise OptionError(f"residual_blocks={residual_blocks} lies in 0..{MOST_BLOCKS}")
+        if not 2 <= hyper_channels <= MOST_CHANNELS:
+            raise OptionError(f"hyper_channels={hyper_channels} lies in 2..{MOST_CHANNELS}")
         if quantization not in get_args(Quantization):
             raise OptionError(f"quantization={quantization!r} is none of {', '.join(get_args(Quantization))}")
+        blocks = residual_blocks if isinstance(residual_blocks, int) else [int(count) for count in residual_blocks]
         self.arguments: dict[str, Any] = {
+            "transform": transform,
             "widths": [int(width) for width in widths],
             "latent_channels": int(latent_channels),
             "hyper_channels": int(hyper_channels),
-            "residual_blocks": int(residual_blocks),
+            "residual_blocks": blocks,
             "normalization": normalization,
             "activation": activation,
             "quantization": quantization,
@@ -81,8 +77,14 @@ class HyperpriorAutoencoder(nn.Module):
         self.latent_channels, self.hyper_channels = int(latent_channels), int(hyper_channels)
         self.normalization = normalization
         self.quantization: Quantization = quantization
-        self.analysis = HificAnalysis(self.widths, latent_channels, normalization)
-        self.synthesis = HificSynthesis(self.widths, latent_channels, residual_blocks, normalization, activation)
+        self.analysis, self.synthesis = make_transforms(
+            transform,
+            widths=self.widths,
+            latent_channels=self.latent_channels,
+            residual_blocks=blocks,
+            normalization=normalization,
+            activation=activation,
+        )
         self.hyper_analysis = HyperAnalysis(latent_channels, hyper_channels)
         self.mean_synthesis = HyperSynthesis(hyper_channels, latent_channels)
         self.scale_synthesis = HyperSynthesis(hyper_channels, latent_channels)
@@ -92,7 +94,8 @@ class HyperpriorAutoencoder(nn.Module):
     def initialize_klt(self) -> None:
         """Makes the untrained networks a linear transform coder (networks/klt_initialization.py), in place. OptionError
         where they have a normalization."""
-        self.scale_synthesis.start_at(initialize_klt(self.analysis, self.synthesis))
+        kind = TRANSFORMS[self.arguments["transform"]]
+        self.scale_synthesis.start_at(kind.initialize_klt(self.analysis, self.synthesis))
 
     @property
     def hyperprior_parts(self) -> list[nn.Module]:

@@ -133,6 +133,6 @@ def _load_from(model: HyperpriorAutoencoder, transform: _LappedTransform) -> Non
 
 
 def _heads(model: HyperpriorAutoencoder) -> tuple[nn.Conv2d, nn.Conv2d]:
-    analysis, synthesis = model.analysis.head, model.synthesis.head[1]
+    analysis, synthesis = model.analysis.head, model.synthesis.entry
     assert isinstance(analysis, nn.Conv2d) and isinstance(synthesis, nn.Conv2d)
     return analysis, synthesis

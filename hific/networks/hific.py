@@ -4,7 +4,7 @@ residual blocks there).
     x [B, 3, H, W] in [0, 1] ─ c7s1-60 ─ c3s2-120 ─ c3s2-240 ─ c3s2-480 ─ c3s2-960 ─ c3s1-C ─ latent [B, C, H/16, W/16]
                                   each: convolution, ChannelNorm, ReLU                 bare
 
-A latent sees `HALO` pixels beyond its 16x16 on each side, and nothing further: ChannelNorm stays at its position.
+A latent sees `halo` pixels beyond its 16x16 on each side, and nothing further: ChannelNorm stays at its position.
 
     latent_hat [B, C, h, w] ─ norm ─ c3s1-960 ─ norm ─┬─ R960 x 9 ─ + ─ u480 ─ u240 ─ u120 ─ u60 ─ c7s1-3 ─ x_hat
                                                       └─────────────┘   each: transposed 3x3, norm, ReLU
@@ -55,13 +55,14 @@ class HificAnalysis(nn.Module):
         # size=small this was half.
         nn.init.uniform_(self.stem[0].bias, -0.5, 0.5)
         use_fast_convolutions(self)
+        # 3 of the stem, 1 + 2 + 4 + 8 of the strides, 16 of the head: 34 pixels, in whole latents.
+        self.halo = 48
+        # Of the features that take most memory, behind the stem.
+        self.channels_per_pixel = widths[0]
 
     def forward(self, image: Tensor) -> Tensor:
         latent: Tensor = self.head(self.downs(self.stem(image.contiguous(memory_format=torch.channels_last))))
         return latent
-
-    # 3 of the stem, 1 + 2 + 4 + 8 of the strides, 16 of the head: 34 pixels, in whole latents.
-    HALO = 48
 
 
 class HificSynthesis(nn.Module):
@@ -107,6 +108,11 @@ class HificSynthesis(nn.Module):
         # Latents around a position that its pixels depend on: one a convolution at 1/16, and 2 for all that follows
         # (the transposed convolutions reach 1/2 + 1/4 + 1/8 + 1/16 of a latent to one side, the tail 3 pixels).
         self.halo = 1 + 2 * residual_blocks + 2
+
+    @property
+    def entry(self) -> Any:
+        """The convolution that sees the latent."""
+        return self.head[1]
 
     def forward(self, latent_hat: Tensor) -> Tensor:
         features = self.head(latent_hat.contiguous(memory_format=torch.channels_last))

@@ -52,9 +52,9 @@ def initialize_klt(analysis: HificAnalysis, synthesis: HificSynthesis) -> Tensor
     # relu(f) - relu(-f) = f; with a slope below zero, more.
     passed = 1 + getattr(synthesis.ups[0][2], "negative_slope", 0.0)
 
-    for conv in (analysis.head, synthesis.head[1], synthesis.tail):
+    for conv in (analysis.head, synthesis.entry, synthesis.tail):
         nn.init.zeros_(conv.weight)
-    for conv in (analysis.stem[0], *downs, analysis.head, *ups, synthesis.head[1], synthesis.tail):
+    for conv in (analysis.stem[0], *downs, analysis.head, *ups, synthesis.entry, synthesis.tail):
         nn.init.zeros_(conv.bias)
 
     stem, color_pairs = analysis.stem[0], torch.cat((colors, -colors))
@@ -78,13 +78,13 @@ def initialize_klt(analysis: HificAnalysis, synthesis: HificSynthesis) -> Tensor
     for channels, sign in ((latents, 1.0), (latents + count, -1.0)):
         analysis.head.weight[latents, channels, 1, 1] = sign
         # The pair is not rectified here, and comes twice: features + blocks(features).
-        synthesis.head[1].weight[channels, latents, 1, 1] = sign / 4
+        synthesis.entry.weight[channels, latents, 1, 1] = sign / 4
 
     each = GAIN ** (1 / (len(downs) + 2))
     for layer in (stem, *downs, analysis.head):
         layer.weight *= each
     stem.bias *= each
-    for layer in (synthesis.head[1], *ups, synthesis.tail):
+    for layer in (synthesis.entry, *ups, synthesis.tail):
         layer.weight /= each
     deviations = torch.ones(analysis.head.out_channels)
     deviations[latents] = GAIN * CONTRAST * variances[latents].sqrt()
@@ -105,27 +105,27 @@ def layered_klt(channels: Sequence[int]) -> tuple[list[Tensor], Tensor]:
     side = 2 ** (len(channels) - 1)
     distance = torch.arange(side, dtype=torch.float64)
     along = SPATIAL_CORRELATION ** (distance[:, None] - distance).abs()
-    features = _principal(color_covariance, 3)  # as functions of a block's pixels
+    features = principal(color_covariance, 3)  # as functions of a block's pixels
     transforms = [features]
     for level, most in enumerate(channels[1:], 1):
         block = along[: 2**level, : 2**level]
         covariance = torch.kron(torch.kron(block, block), color_covariance)
-        four = _at_four_positions(features, 2 ** (level - 1))
-        transform = _principal(four @ covariance @ four.T, min(most, len(four)))
+        four = at_four_positions(features, 2 ** (level - 1))
+        transform = principal(four @ covariance @ four.T, min(most, len(four)))
         transforms.append(transform.view(len(transform), 4, len(features)))
         features = transform @ four
     variances = torch.einsum("nk,kl,nl->n", features, covariance, features)
     return [transform.float() for transform in transforms], variances.float()
 
 
-def _principal(covariance: Tensor, count: int) -> Tensor:
+def principal(covariance: Tensor, count: int) -> Tensor:
     """The eigenvectors of the `count` largest eigenvalues, as rows; signs fixed, so that machines agree."""
     vectors = torch.linalg.eigh(covariance).eigenvectors.flip(1).T[:count]
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     return vectors * largest.sign()
 
 
-def _at_four_positions(features: Tensor, side: int) -> Tensor:
+def at_four_positions(features: Tensor, side: int) -> Tensor:
     """Functions [n, side * side * 3] of a block, as [4 * n, 4 * side * side * 3] of a block of twice the side."""
     count = len(features)
     four = features.new_zeros(2, 2, count, 2, side, 2, side, 3)

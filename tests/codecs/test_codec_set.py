@@ -114,6 +114,22 @@ def test_estimates_of_memory_follow_tiles_sizes_and_precision() -> None:
         assert peak < max(estimated_tiled_memory(size, model, tile, precision)) / 1e6 < 1.3 * peak
 
 
+def test_estimates_of_memory_know_patch_transforms() -> None:
+    """Which hold less: the largest of several runs, as above."""
+    with torch.device("meta"):
+        model = HyperpriorAutoencoder(
+            transform="patch",
+            widths=(128, 256),
+            latent_channels=96,
+            hyper_channels=96,
+            residual_blocks=(3, 4),
+            normalization="none",
+        )
+    measured = {(0, (1024, 1024)): 134, (0, (2048, 2048)): 515, (1024, (2048, 2048)): 232}
+    for (tile, size), peak in measured.items():
+        assert peak < max(estimated_tiled_memory(size, model, tile, "float32")) / 1e6 < 1.3 * peak
+
+
 def test_the_package_exports_it_and_an_empty_set_is_refused() -> None:
     assert hific.CodecSet is CodecSet and hific.NoFileFitsError is NoFileFitsError
     with pytest.raises(ValueError, match="one or more"):

@@ -37,16 +37,23 @@ def test_means_of_the_integer_path_are_the_networks(codec: LearnedCodec) -> None
     assert np.abs(means - hyperprior.means[0].numpy()).max() < 2e-3 * max(1.0, scale)
 
 
-@pytest.mark.parametrize("normalization", ["channel", "batch", "none"])
+NETWORKS: dict[str, dict[str, object]] = {
+    **{kind: {"normalization": kind, "residual_blocks": 2} for kind in ("channel", "batch", "none")},
+    "patch": {"transform": "patch", "widths": (8, 12), "residual_blocks": (1, 2), "normalization": "none"},
+}
+
+
+@pytest.mark.parametrize("networks", NETWORKS)
 @pytest.mark.parametrize("tile", [16, 48, 100])
-def test_tiles_equal_the_whole(make_hific_checkpoint: MakeCheckpoint, tile: int, normalization: str) -> None:
-    path = make_hific_checkpoint(normalization=normalization, residual_blocks=2)
+def test_tiles_equal_the_whole(make_hific_checkpoint: MakeCheckpoint, tile: int, networks: str) -> None:
+    path = make_hific_checkpoint(**NETWORKS[networks])
     whole, tiled = (wake(load_codec(path, tile=size)) for size in (0, tile))
     image = photo(230, 170)
     latents = [codec.analyze([image])[0].latent for codec in (whole, tiled)]
     assert np.allclose(*latents, atol=1e-4)
     data = whole.compress(image)
     assert same_latent(whole, tiled, data) and difference(whole, tiled, data) <= 1
+    assert np.asarray(whole.decompress(data)).std() > 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (333, 217)])
@@ -68,11 +75,11 @@ def test_the_halo_is_as_wide_as_what_the_networks_see(codec: LearnedCodec) -> No
     model, halo, reached = codec.model.double(), codec.model.synthesis.halo, []
     image = torch.rand(1, 3, 16, 16 * 12).double()
     changed = image.clone()
-    changed[..., : 16 * 8 - model.analysis.HALO] += 1
+    changed[..., : 16 * 8 - model.analysis.halo] += 1
     with torch.inference_mode():
         before, after = model.analysis(image), model.analysis(changed)
         assert torch.equal(before[..., 8:], after[..., 8:])
-        changed[..., : 16 * 8 - model.analysis.HALO + 16] += 1
+        changed[..., : 16 * 8 - model.analysis.halo + 16] += 1
         assert not torch.equal(before[..., 8:], model.analysis(changed)[..., 8:])
         latent = torch.randn(1, 4, 1, 3 * halo).double()
         pixels = model.synthesis(latent)

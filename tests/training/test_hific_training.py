@@ -195,6 +195,7 @@ ABLATIONS = {
     "strategy": ["recipe.stage1_steps=0"],
     "quantization": ["model.model.quantization=noise"],
     "rate target": ["model.rate_target.enabled=false"],
+    "transform": ["recipe.transform=patch recipe.widths=[8,12] recipe.residual_blocks=[1,2]"],
 }
 
 

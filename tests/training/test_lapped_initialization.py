@@ -16,15 +16,20 @@ from hific.data.bundled import BundledPhotos
 from hific.io.read_image import read_image
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
+from hific.networks.transforms import Transform
 from hific.training.callbacks import fitting
 
 MSE_WEIGHT = 0.075 / 32
 
 
-def make_model(*, klt: bool = True) -> HyperpriorAutoencoder:
+WIDTHS = {"hific": [8, 16, 32, 48, 64], "patch": [48, 64]}
+
+
+def make_model(transform: Transform = "hific", *, klt: bool = True) -> HyperpriorAutoencoder:
     torch.manual_seed(0)
     model = HyperpriorAutoencoder(
-        widths=[8, 16, 32, 48, 64],
+        transform=transform,
+        widths=WIDTHS[transform],
         latent_channels=32,
         hyper_channels=8,
         residual_blocks=1,
@@ -53,8 +58,9 @@ def measured(model: HyperpriorAutoencoder) -> tuple[float, float]:
     return bits / (len(images) * 256**2), float(error.mean())
 
 
-def test_it_takes_less_than_blocks_in_sum_on_photos_that_it_never_saw() -> None:
-    model = make_model()
+@pytest.mark.parametrize("transform", ["hific", "patch"])
+def test_it_takes_less_than_blocks_in_sum_on_photos_that_it_never_saw(transform: Transform) -> None:
+    model = make_model(transform)
     blocks = measured(model)
     initialize_lapped(model, photos(), mse_weight=MSE_WEIGHT, steps=150, seed=0)
     lapped = measured(model)
