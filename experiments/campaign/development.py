@@ -16,9 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from hific.data.folder import ImageFolder
-from hific.metrics.perceptual import LPIPS
 from hific.metrics.fidelity import MSSSIM
-from hific.metrics.perceptual import PerceptualLoss
+from hific.metrics.perceptual import LPIPS, PerceptualLoss
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 NUM_PHOTOS, CROP, SCALE, SMALLEST = 24, 512, 0.6, 192

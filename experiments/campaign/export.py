@@ -1,7 +1,8 @@
 """A checkpoint for one rate out of the training for all rates: to code files with, and to go on from.
 
-python -m experiments.campaign.export --base RUN/base.pt --weight 1.2 --roots FOLDER... --output medium.ckpt
-python train.py model=hific size=small_patch model.init_from=medium.ckpt ...
+    python -m experiments.campaign.export --base RUN/base.pt --weight 1.2 --roots FOLDER... --output medium.ckpt
+    python train.py model=hific size=small recipe.transform=patch "recipe.widths=[160,256]" \\
+        "recipe.residual_blocks=[6,4]" init_from=medium.ckpt ...
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from experiments.campaign.development import split
 from experiments.campaign.train_base import RATE_WEIGHTS
 from hific.codecs.hific import latent_coding
 from hific.codecs.load import checkpoint_entry
+from hific.errors import CheckpointError
+from hific.fitting.tables import fit_activation_ranges
+from hific.io.read_image import read_image
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.variable_rate import VariableRate
-from hific.io.read_image import read_image
-from hific.fitting.tables import fit_activation_ranges
 
 PHOTOS_FOR_RANGES = 64
 
@@ -28,7 +30,11 @@ def load(path: Path) -> tuple[VariableRate, int]:
     """A `base.pt`, in float32 and in eval mode, and the batches behind it."""
     base = torch.load(path, weights_only=True)
     variable = VariableRate(HyperpriorAutoencoder(**base["arguments"]), RATE_WEIGHTS)
-    variable.load_state_dict({name: value.float() for name, value in base["weights"].items()})
+    found = variable.load_state_dict({name: value.float() for name, value in base["weights"].items()}, strict=False)
+    # Activation ranges, which are fitted below, are in no older file.
+    lacking = [name for name in found.missing_keys if not name.endswith("activation_range")]
+    if lacking or found.unexpected_keys:
+        raise CheckpointError(f"{path} is not of this model: {lacking}, {found.unexpected_keys}")
     return variable.eval(), base["batches"]
 
 

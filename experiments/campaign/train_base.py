@@ -41,7 +41,7 @@ RATE_WEIGHTS = (0.2, 0.5, 1.3, 3.5)
 MEASURED_AT = (0.5, 1.2, 2.5)
 CLIP = 1.0
 WARM_UP = 300  # batches
-START_CROPS, START_STEPS = 96, 400  # of the lapped start
+START_CROPS, START_STEPS = 96, 400  # that the lapped-transform initialization is fitted to
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -80,8 +80,8 @@ def build(options: argparse.Namespace) -> VariableRate:
         hyper_channels=options.hyper_channels,
         residual_blocks=options.blocks,
         normalization="none",
-        start="linear",
     )
+    model.initialize_klt()
     return VariableRate(model.to(memory_format=torch.channels_last), RATE_WEIGHTS)
 
 
@@ -129,10 +129,10 @@ class Base:
         self.generator = torch.Generator().manual_seed(self.batches + rank)
         self.lpips = LPIPSLoss("alex", options.weights_dir) if options.lpips_weight else None
         if is_klt_initialized(model):
-            self._fit_start(model)
+            self._fit_initialization(model)
         self.low, self.high = (float(one) for one in torch.tensor((RATE_WEIGHTS[0], RATE_WEIGHTS[-1])).log())
 
-    def _fit_start(self, model: HyperpriorAutoencoder) -> None:
+    def _fit_initialization(self, model: HyperpriorAutoencoder) -> None:
         photos = Crops(self.options.run.parent / "crops", 5)
         some = [photos.batch(1, self.options.crop) for _ in range(START_CROPS)]
         initialize_lapped(model, some, mse_weight=MSE_WEIGHT, steps=START_STEPS, seed=0)
