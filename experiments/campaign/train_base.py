@@ -25,8 +25,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
+from torch.multiprocessing.spawn import spawn
 
 from experiments.campaign.crops import Crops, write_scaled_photos
 from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
@@ -295,7 +295,7 @@ def main() -> None:
     if options.ranks == 1:
         train(0, options)
     else:
-        mp.spawn(train, (options,), nprocs=options.ranks)
+        spawn(train, (options,), nprocs=options.ranks)
 
 
 if __name__ == "__main__":
