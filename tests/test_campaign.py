@@ -61,7 +61,7 @@ def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatc
     assert float(state["moments"]["model.analysis.fine.1.widen.weight"]["step"]) == 2
 
     output = tmp_path / "one.ckpt"
-    export.main(["--base", str(run / "base.pt"), "--weight", "1.0", "--roots", *roots, "--output", str(output)])
+    export.main([str(run / "base.pt"), "--weight", "1.0", "--roots", *roots, "--output", str(output)])
     codec = load_codec(output)
     assert codec.decompress(codec.compress(np.zeros((40, 50, 3), np.uint8))).size == (50, 40)
 

@@ -160,7 +160,7 @@ def test_a_run_without_perceptual_term_is_a_warning(evaluate: Evaluate, checkpoi
 def test_the_command_measures_classical_codecs_alone(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quiet = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.output_subdir=null"]
+    quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null"]
     options = ["match_to=700", "codec=[jpeg,webp]", "panel.images=[suit]", "data=folder", f"data.root={photos}"]
     monkeypatch.setattr(sys, "argv", ["evaluate.py", f"hydra.run.dir={tmp_path}", *quiet, *options])
     runpy.run_path(str(REPOSITORY / "evaluate.py"), run_name="__main__")

@@ -1,6 +1,6 @@
 """A checkpoint for one rate out of the training for all rates: to code files with, and to go on from.
 
-    python -m experiments.campaign.export --base RUN/base.pt --weight 1.2 --roots FOLDER... --output medium.ckpt
+    python -m experiments.campaign.export RUN/base.pt --weight 1.2 --roots FOLDER... --output medium.ckpt
     python train.py model=hific size=small recipe.transform=patch "recipe.widths=[160,256]" \\
         "recipe.residual_blocks=[6,4]" init_from=medium.ckpt ...
 """
@@ -40,7 +40,7 @@ def load(path: Path) -> tuple[VariableRate, int]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("base", type=Path, help="a base.pt")
     parser.add_argument("--weight", type=float, required=True, help="of the rate")
     parser.add_argument("--roots", nargs="+", required=True)
     parser.add_argument("--output", type=Path, required=True)
