@@ -13,6 +13,8 @@ from torch import nn
 
 from hific.codecs.latent_coding import CodedLatent, LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
+from hific.coding.container import read_info
+from hific.errors import BitstreamError
 from hific.fitting.context_model import ContextFit, TrainingLatent
 from hific.layers.blocks import ResidualBlock
 from hific.layers.depthwise import DepthwiseBlock
@@ -73,3 +75,14 @@ def corrupted(data: bytes, rng: np.random.Generator) -> bytes:
 
 def with_fixed_checksum(data: bytes) -> bytes:
     return data[:-4] + zlib.crc32(data[:-4]).to_bytes(4, "little")
+
+
+def outcome(codec: LearnedCodec, data: bytes) -> str:
+    """`image` of the size that the header says, or `refused`; anything else fails."""
+    try:
+        image = codec.decompress(data)
+    except BitstreamError:
+        return "refused"
+    info = read_info(data)
+    assert image.size == (info.width, info.height) and info.width * info.height <= codec.max_pixels
+    return "image"

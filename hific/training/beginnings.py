@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +59,7 @@ def load_matching_weights(module: nn.Module, path: str | Path) -> None:
         state = checkpoint["state_dict"]
     except FileNotFoundError:
         raise OptionError(f"init_from={path}: there is no such file") from None
-    except (pickle.UnpicklingError, *DAMAGE) as error:
+    except DAMAGE as error:
         raise OptionError(f"init_from={path} is damaged, or no checkpoint") from error
     own = module.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
@@ -117,7 +116,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise OptionError(f"ckpt_path={path} is damaged, or no checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, *DAMAGE) as error:
+    except DAMAGE as error:
         raise OptionError(f"ckpt_path={path} is damaged, or no checkpoint") from error
     if not isinstance(checkpoint, dict) or not {"hific", "global_step", "optimizer_states"} <= checkpoint.keys():
         raise OptionError(f"ckpt_path={path} is no training checkpoint of this suite")

@@ -14,9 +14,8 @@ import xgboost
 from context_cases import KINDS
 from numpy.typing import NDArray
 from photos import photo
-from small_codecs import corrupted, equal, with_fixed_checksum
+from small_codecs import corrupted, equal, outcome, with_fixed_checksum
 
-from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import WEIGHTS_PREFIX, load_codec, model_fingerprint
 from hific.coding.container import read_info
 from hific.errors import BitstreamError, CheckpointError, WrongModelError
@@ -60,18 +59,8 @@ def test_damage_is_an_error_and_behind_a_right_checksum_an_image_at_most(
         if damaged != data:
             with pytest.raises(BitstreamError):
                 codec.decompress(damaged)
-        outcomes.append(_outcome(codec, with_fixed_checksum(damaged)))
+        outcomes.append(outcome(codec, with_fixed_checksum(damaged)))
     assert set(outcomes) <= {"refused", "image"} and outcomes.count("refused") > 30
-
-
-def _outcome(codec: LearnedCodec, data: bytes) -> str:
-    try:
-        image = codec.decompress(data)
-    except BitstreamError:
-        return "refused"
-    info = read_info(data)
-    assert image.size == (info.width, info.height) and info.width * info.height <= codec.max_pixels
-    return "image"
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

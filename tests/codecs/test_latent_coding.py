@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from context_cases import KINDS, latent_of
+from damaged_streams import WatchedDecoder, damaged_streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from latent_codings import (
@@ -143,26 +144,6 @@ class CountingCoder:
         self.num_bits -= float(np.log2(frequencies / 2**16).sum())
         self.num_calls += len(symbols) > 0
         return symbols
-
-
-class WatchedDecoder(RangeDecoder):
-    """Reads as often as tables, passes and the longest escapes of each can ask for: 66 times 25; no more."""
-
-    reads = 0
-
-    def _decode(self, model: object, parameters: object) -> Ints:
-        self.reads += 1
-        assert self.reads <= 66 * 25, "a stream makes the decoder go on and on"
-        return super()._decode(model, parameters)
-
-
-def damaged_streams(stream: bytes, seed: int) -> list[bytes]:
-    """A bit flipped, the end cut, bytes added, all replaced."""
-    rng = np.random.default_rng(seed)
-    at = int(rng.integers(len(stream)))
-    flipped = bytes([stream[at] ^ 1 << int(rng.integers(8))])
-    extra = rng.bytes(1 + seed % 9)
-    return [stream[:at] + flipped + stream[at + 1 :], stream[:at], stream + extra, extra, b"\xff" * len(stream), b""]
 
 
 @by_case

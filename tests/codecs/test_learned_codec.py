@@ -15,7 +15,7 @@ import pytest
 import torch
 from photos import noise, photo
 from PIL import Image
-from small_codecs import SWITCHES, corrupted, difference, equal, same_latent, wake, with_fixed_checksum
+from small_codecs import SWITCHES, corrupted, difference, equal, outcome, same_latent, wake, with_fixed_checksum
 
 from hific.codecs import pixel_limit
 from hific.codecs.latent_coding import CodedLatent, LatentCoding
@@ -320,18 +320,8 @@ def test_garbage_behind_a_right_checksum_is_an_image_or_an_error(make_codec: Mak
     for coder in codec.coding.coders:
         whole = codec.with_options(coder=coder).compress(photo(40, 33))
         for _ in range(80):
-            outcomes.add(_outcome(codec, with_fixed_checksum(corrupted(whole, rng))))
+            outcomes.add(outcome(codec, with_fixed_checksum(corrupted(whole, rng))))
     assert "refused" in outcomes
-
-
-def _outcome(codec: LearnedCodec, data: bytes) -> str:
-    try:
-        image = codec.decompress(data)
-    except BitstreamError:
-        return "refused"
-    info = read_info(data)
-    assert image.size == (info.width, info.height) and info.width * info.height <= codec.max_pixels
-    return "image"
 
 
 def test_another_models_file_is_refused_by_name(make_codec: MakeCodec) -> None:

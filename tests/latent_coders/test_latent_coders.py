@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 from context_cases import KINDS, any_latent, fitted, laplace_tables, latent_of
+from damaged_streams import WatchedDecoder, damaged_streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -80,26 +81,6 @@ def test_any_int32_codes(label: str, value: int) -> None:
     latent.symbols[:, 1, 1::2] = value
     coder = coder_of(label)
     np.testing.assert_array_equal(decode(coder, encode(coder, latent), latent.table_ids), latent.symbols)
-
-
-class WatchedDecoder(RangeDecoder):
-    """Reads as often as tables, passes and the longest escapes of each can ask for: 66 times 25; no more."""
-
-    reads = 0
-
-    def _decode(self, model: object, parameters: object) -> Ints:
-        self.reads += 1
-        assert self.reads <= 66 * 25, "a stream makes the decoder go on and on"
-        return super()._decode(model, parameters)
-
-
-def damaged_streams(stream: bytes, seed: int) -> list[bytes]:
-    """A bit flipped, the end cut, bytes added, all replaced."""
-    rng = np.random.default_rng(seed)
-    at = int(rng.integers(len(stream)))
-    flipped = bytes([stream[at] ^ 1 << int(rng.integers(8))])
-    extra = rng.bytes(1 + seed % 9)
-    return [stream[:at] + flipped + stream[at + 1 :], stream[:at], stream + extra, extra, b"\xff" * len(stream), b""]
 
 
 @EVERY
