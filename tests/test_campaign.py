@@ -68,3 +68,41 @@ def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatc
     (run / "last.pt").unlink()
     train("2", 6, "--start-from", str(run / "base.pt"))
     assert torch.load(run / "last.pt", weights_only=True)["first"] == 5
+
+
+def test_more_rates_leave_the_gains_of_those_between() -> None:
+    old = torch.tensor([0.2, 0.5, 1.3]).log()
+    gains = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    line = old[:, None] * torch.tensor([[-0.5, 0.1, 0.0, 2.0]])  # what is on one line stays on it
+    for log_gains in (gains, line):
+        moved = train_base.at_rates({"anchors": old, "log_gains": log_gains}, torch.tensor([0.05, 0.2, 0.5, 1.3]).log())
+        assert torch.allclose(moved["log_gains"][1:], log_gains, atol=1e-6)
+    assert torch.allclose(moved["log_gains"][0], moved["anchors"][0] * torch.tensor([-0.5, 0.1, 0.0, 2.0]), atol=1e-5)
+
+
+def test_the_learning_rate_ends_at_zero(roots: list[str], tmp_path: Path) -> None:
+    write_scaled_photos(roots, tmp_path / "crops")
+    small = ["--widths", "8", "12", "--latent-channels", "4", "--hyper-channels", "4", "--blocks", "1", "1"]
+    fixed = [
+        "--run",
+        str(tmp_path / "run"),
+        "--roots",
+        *roots,
+        "--weights-dir",
+        "none",
+        "--ranks",
+        "1",
+        "--crop",
+        "192",
+    ]
+    steps = ["--batches", "1000", "--cool-down", "200", "--ms-ssim-weight", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_base, "START_STEPS", 1)
+        patch.setattr(train_base, "START_CROPS", 2)
+        base = train_base.Base(train_base.parse([*small, *fixed, *steps]), 0)
+    rates = []
+    for batches in (700, 900, 1000):
+        base.batches = batches
+        assert base.step()["late"] > 0
+        rates.append(base.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-3, 5e-4, 0.0])

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 
 from experiments.campaign.development import split
-from experiments.campaign.train_base import RATE_WEIGHTS
 from hific.codecs.hific import latent_coding
 from hific.codecs.load import checkpoint_entry
 from hific.errors import CheckpointError
@@ -29,7 +28,8 @@ PHOTOS_FOR_RANGES = 64
 def load(path: Path) -> tuple[VariableRate, int]:
     """A `base.pt`, in float32 and in eval mode, and the batches behind it."""
     base = torch.load(path, weights_only=True)
-    variable = VariableRate(HyperpriorAutoencoder(**base["arguments"]), RATE_WEIGHTS)
+    rates = base["weights"]["anchors"].float().exp().tolist()
+    variable = VariableRate(HyperpriorAutoencoder(**base["arguments"]), rates)
     found = variable.load_state_dict({name: value.float() for name, value in base["weights"].items()}, strict=False)
     # Activation ranges, which are fitted below, are in no older file.
     lacking = [name for name in found.missing_keys if not name.endswith("activation_range")]

@@ -2,10 +2,11 @@
 
     python -m experiments.campaign.train_base --run RUN --roots FOLDER... --weights-dir FOLDER
 
-Loss of an image at rate weight w, drawn for each image: (mse_weight · MSE + lpips_weight · LPIPS-Alex + w · bpp) / √w.
-Adam at a rate that falls with the root of the batches: there is no end to plan for. An average of all weights is what
-is measured and exported. SIGTERM to one of the ranks saves and stops all; the same command goes on. Blocks may be added
-on the way (`--blocks`): they begin as the identity.
+Loss of an image at rate weight w, drawn for each image: (mse_weight · MSE + late terms + w · bpp) / √w. Late terms,
+each of one image of a batch: LPIPS-Alex, the squared difference after AlexNet's conv4, 1 - MS-SSIM; 0 unless asked for.
+Adam at a rate that falls with the root of the batches: there is no end to plan for, until `--batches` and
+`--cool-down` name one. An average of all weights is what is measured and exported. SIGTERM to one of the ranks saves
+and stops all; the same command goes on. Blocks may be added on the way (`--blocks`): they begin as the identity.
 
 Files in RUN: last.pt (all), curve.csv (losses), development.csv, base.pt (averaged weights, float16).
 Processes: `--ranks 2` takes one core each and averages their gradients: two cores are then worth 1.9, and 1.5 as two
@@ -19,26 +20,27 @@ import csv
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import piq
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
 from experiments.campaign.crops import Crops, write_scaled_photos
 from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
-from hific.losses.perceptual import LPIPSLoss
+from hific.losses.perceptual import AlexNetPerceptualLoss, LPIPSLoss
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
 from hific.models.variable_rate import VariableRate
 from hific.ops.geometry import shifted_crop
 
 MSE_WEIGHT = 0.075 / 32
-RATE_WEIGHTS = (0.2, 0.5, 1.3, 3.5)
-MEASURED_AT = (0.5, 1.2, 2.5)
+RATE_WEIGHTS = (0.06, 0.2, 0.5, 1.3, 3.5)
+MEASURED_AT = (0.1, 0.35, 1.2, 2.5)
 CLIP = 1.0
 WARM_UP = 300  # batches
 START_CROPS, START_STEPS = 96, 400  # that the lapped-transform initialization is fitted to
@@ -62,6 +64,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--settle", type=int, default=6000, help="batches after which the learning rate falls")
     add("--ema", type=float, default=0.999)
     add("--lpips-weight", type=float, default=0.0)
+    add("--conv4-weight", type=float, default=0.0)
+    add("--ms-ssim-weight", type=float, default=0.0)
+    add("--cool-down", type=int, default=0, help="last of --batches, over which the learning rate falls to 0")
     add("--start-from", type=Path, help="a base.pt, where RUN has no last.pt yet: its weights, and its batches")
     add("--hours", type=float, default=1e9)
     add("--batches", type=int, default=10**9, help="in all")
@@ -105,6 +110,32 @@ class Average:
             parameter.copy_(mine)
 
 
+class LateTerms:
+    """Distances beside the squared error, each of one image of a batch: they cost as much as the networks."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._terms: list[tuple[float, Callable[[Tensor, Tensor], Tensor]]] = []
+        if options.lpips_weight:
+            self._terms.append((options.lpips_weight, LPIPSLoss("alex", options.weights_dir)))
+        if options.conv4_weight:
+            self._terms.append((options.conv4_weight, AlexNetPerceptualLoss(options.weights_dir)))
+        if options.ms_ssim_weight:
+            self._terms.append((options.ms_ssim_weight, _structure_lost))
+
+    def __call__(self, reconstruction: Tensor, image: Tensor, generator: torch.Generator) -> Tensor:
+        """Images [1, 3, H, W] in [0, 1] to a scalar."""
+        if not self._terms:
+            return image.new_zeros(())
+        x_hat, x = shifted_crop((reconstruction, image), 16, generator)
+        return torch.stack([weight * term(2 * x_hat - 1, 2 * x - 1) for weight, term in self._terms]).sum()
+
+
+def _structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """1 - MS-SSIM of images in [-1, 1]."""
+    x_hat, x = ((one.float() + 1) / 2 for one in (reconstruction, image))
+    return 1 - piq.multi_scale_ssim(x_hat.clamp(0, 1), x, data_range=1.0)
+
+
 class Base:
     """One rank's training."""
 
@@ -127,7 +158,7 @@ class Base:
         self.crops = Crops(options.run.parent / "crops", options.seed + 1000 * rank + 7 * self.batches)
         torch.manual_seed(self.batches * options.ranks + rank)
         self.generator = torch.Generator().manual_seed(self.batches + rank)
-        self.lpips = LPIPSLoss("alex", options.weights_dir) if options.lpips_weight else None
+        self.late_terms = LateTerms(options)
         if is_klt_initialized(model):
             self._fit_initialization(model)
         self.low, self.high = (float(one) for one in torch.tensor((RATE_WEIGHTS[0], RATE_WEIGHTS[-1])).log())
@@ -141,7 +172,8 @@ class Base:
     def step(self) -> dict[str, float]:
         options, started = self.options, time.process_time()
         warm_up = min(1.0, (self.batches - self.first + 1) / WARM_UP)
-        rate = options.lr * warm_up * min(1.0, (options.settle / max(1, self.batches)) ** 0.5)
+        cool_down = min(1.0, (options.batches - self.batches) / max(1, options.cool_down))
+        rate = options.lr * warm_up * cool_down * min(1.0, (options.settle / max(1, self.batches)) ** 0.5)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         image = self.crops.batch(options.batch, options.crop)
@@ -151,11 +183,9 @@ class Base:
         mse = 255**2 * (output.reconstruction - image).square().flatten(1).mean(1)
         losses = (MSE_WEIGHT * mse + weight * output.noisy_bpp) / weight.sqrt()
         loss = losses.mean()
-        if self.lpips is not None:
-            which = self.batches % options.batch
-            pair = (output.reconstruction[which : which + 1], image[which : which + 1])
-            x_hat, x = shifted_crop(pair, 16, self.generator)
-            loss = loss + options.lpips_weight * self.lpips(2 * x_hat - 1, 2 * x - 1) / weight[which].sqrt()
+        one = slice(self.batches % options.batch, self.batches % options.batch + 1)
+        late = self.late_terms(output.reconstruction[one], image[one], self.generator)
+        loss = loss + late / weight[one].sqrt().squeeze()
         loss.backward()
         self._share_gradients()
         norm = nn.utils.clip_grad_norm_(self.variable.parameters(), CLIP)
@@ -169,6 +199,7 @@ class Base:
             "loss": float(losses.mean().detach()),
             "bpp": float(output.quantized_bpp.mean()),
             "mse": float(mse.mean().detach()),
+            "late": float(late.detach()),
             "gradient_norm": float(norm),
         }
 
@@ -183,7 +214,7 @@ class Base:
             gradient.copy_(part.view_as(gradient))
 
     def save(self) -> None:
-        names: dict[torch.Tensor, str] = {p: name for name, p in self.variable.named_parameters()}
+        names: dict[Tensor, str] = {p: name for name, p in self.variable.named_parameters()}
         moments = {names[p]: state for p, state in self.optimizer.state.items()}
         state = {
             "weights": self.variable.state_dict(),
@@ -202,18 +233,21 @@ class Base:
         _replace({"weights": half, "arguments": arguments, "batches": self.batches}, self.options.run / "base.pt")
 
     def _resume(self, state: Mapping[str, Any]) -> None:
-        """Weights by name; what has been added since (blocks) stays as it begins."""
-        self.variable.load_state_dict(state["weights"], strict=False)
+        """Weights by name; what has been added since (blocks, rate weights) stays as it begins."""
+        anchors, old_anchors = self.variable.get_buffer("anchors"), state["weights"]["anchors"]
+        average = at_rates({**state["average"], "anchors": old_anchors}, anchors)
+        self.variable.load_state_dict(at_rates(state["weights"], anchors), strict=False)
         for name, parameter in self.variable.named_parameters():
-            if name in state["average"]:
-                self.average.weights[name].copy_(state["average"][name])
-            if name in state["moments"]:
+            if name in average:
+                self.average.weights[name].copy_(average[name])
+            if name in state["moments"] and (torch.equal(anchors, old_anchors) or name != "log_gains"):
                 self.optimizer.state[parameter] = dict(state["moments"][name])
         self.batches, self.first = state["batches"], state["first"]
         self.seconds = state["cpu_seconds"] / self.options.ranks
 
     def _start_from(self, base: Mapping[str, Any]) -> None:
-        self.variable.load_state_dict({name: value.float() for name, value in base["weights"].items()}, strict=False)
+        weights = {name: value.float() for name, value in base["weights"].items()}
+        self.variable.load_state_dict(at_rates(weights, self.variable.get_buffer("anchors")), strict=False)
         self.average = Average(self.variable, self.options.ema)
         self.batches = self.first = base["batches"]
 
@@ -227,6 +261,16 @@ class Base:
             append(self.options.run / "development.csv", {**told, **{name: round(row[name], 5) for name in COLUMNS}})
         self.variable.train()
         self.average.exchange(self.variable)
+
+
+def at_rates(weights: Mapping[str, Tensor], anchors: Tensor) -> dict[str, Tensor]:
+    """A VariableRate's weights, with their gains [A, C] as they are at other logarithms of rate weights [B]: on the
+    lines between their neighbors, or on that through the nearest two."""
+    old, gains = weights["anchors"], weights["log_gains"]
+    below = torch.bucketize(anchors, old[1:-1])
+    share = (anchors - old[below]) / (old[below + 1] - old[below])
+    moved = gains[below] + share[:, None] * (gains[below + 1] - gains[below])
+    return {**weights, "anchors": anchors, "log_gains": moved}
 
 
 def append(path: Path, row: Mapping[str, object]) -> None:
