@@ -17,6 +17,7 @@ from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.codecs.load import load_codec
 from hific.data.source import ImageSource, Split
 from hific.errors import OptionError
+from hific.evaluation.equal_bytes import NEXT_SIZE
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.images import evaluation_images
@@ -69,11 +70,11 @@ def evaluate(config: DictConfig) -> list[Measurement]:
         partial(default_set_metrics, config.weights.dir, config.weights.inception, device=config.device),
     )
     provenance = find_provenance(device=config.device, config=_facts(config, source.name))
-    rows = measure_all(learned, families, limits, images, metrics, folder, provenance)
+    rows = measure_all(learned, families, limits, images, metrics, folder, provenance, both_sides=config.both_sides)
     write_results(
         rows, ReportContext(config.title, f"{source.name}, {config.split} split", training, warnings), folder, panel
     )
-    print_means(rows)
+    print_means([row for row in rows if not row.system.endswith(NEXT_SIZE)])
     log.info("report.md, table.md, panel.png and measurements (.csv, .parquet) in %s", folder.root)
     return rows
 

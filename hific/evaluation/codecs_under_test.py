@@ -91,6 +91,18 @@ def _largest_fitting(
     )
 
 
+def next_larger(
+    family: CodecFamily, image: ImageLike, fitting: ScaledCodec, num_bytes: int, max_bytes: int
+) -> ScaledCodec:
+    """At the scale of `fitting`, whose file is of `num_bytes`, the first setting behind it whose file is above
+    `max_bytes`; `fitting` itself where that is met exactly, or no setting is above."""
+    if num_bytes == max_bytes:
+        return fitting
+    codecs = [family.codec(setting, fitting.scale) for setting in family.settings]
+    behind = codecs[codecs.index(fitting) + 1 :]
+    return next((codec for codec in behind if len(codec.compress(image)) > max_bytes), fitting)
+
+
 if TYPE_CHECKING:
     from hific.codecs.family import Variant
 
@@ -146,17 +158,24 @@ class FixedCodec:
 @dataclass(frozen=True)
 class RateMatchedCodec:
     """A family at the largest file not above `max_bytes[image name]`; where it cannot go so low, at its smallest, and
-    the row says so."""
+    the row says so.
+
+    next_larger: instead, at the next size above that, where there is one: between the two, what the family would be at
+    equal bytes can be interpolated (evaluation/equal_bytes.py).
+    """
 
     name: str
     family: CodecFamily
     max_bytes: Mapping[str, int]
+    next_larger: bool = False
 
     def spec(self, image_name: str, pixels: Pixels) -> EncodeSpec:
         limit = self.max_bytes[image_name]
         note = ""
         try:
-            codec, _ = match_bytes(self.family, pixels, limit)
+            codec, data = match_bytes(self.family, pixels, limit)
+            if self.next_larger:
+                codec = next_larger(self.family, pixels, codec, len(data), limit)
         except RateNotReachedError as error:
             codec, note = error.codec, ABOVE_LIMIT
         return EncodeSpec(codec, version=self.family.version, scale=codec.scale, max_bytes=limit, note=note)

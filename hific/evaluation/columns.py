@@ -27,6 +27,7 @@ METRIC_COLUMNS = {
     "lpips_alex": MetricColumn("LPIPS-Alex", 3, False),
     "lpips_squeeze": MetricColumn("LPIPS-Squeeze", 3, False),
     "ms_ssim": MetricColumn("MS-SSIM", 3, True),
+    "ssimulacra2": MetricColumn("SSIMULACRA2", 1, True),
     "color_error": MetricColumn("color error, ΔE", 2, False),
     "ssim": MetricColumn("SSIM", 3, True),
     "mse": MetricColumn("MSE", 1, False),

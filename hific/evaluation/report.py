@@ -41,8 +41,8 @@ class ReportContext:
     figures: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_report(rows: Sequence[Measurement], context: ReportContext) -> str:
-    """Markdown."""
+def write_report(rows: Sequence[Measurement], context: ReportContext, equal_bytes: Table | None = None) -> str:
+    """Markdown. `equal_bytes`: of evaluation/equal_bytes.py."""
     every = metric_names(rows)
     key = measured_key_metrics(rows)
     others = [name for name in every if name not in key]
@@ -51,6 +51,7 @@ def write_report(rows: Sequence[Measurement], context: ReportContext) -> str:
         _warnings(rows, context.warnings),
         _section("What was trained", _training_table(context.training)),
         f"## Results\n\n{_protocol(rows, context.data)}\n\n{main_table(rows).to_markdown()}",
+        _section("At equal bytes", equal_bytes),
         "\n\n".join(f"![{caption}]({name})" for caption, name in context.figures.items()),
         _section("Further metrics", mean_table(rows, others) if others else None),
         _section("Absent metrics", _absent_table(rows)),

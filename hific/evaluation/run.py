@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hific.evaluation.codecs_under_test import CodecFamily, CodecUnderTest, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
+from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder, write_rows
 from hific.evaluation.measurement import Measurement, Provenance, byte_limits, systems
@@ -40,8 +41,10 @@ def measure_all(
     metrics: Metrics,
     folder: EvaluationFolder,
     provenance: Provenance | None = None,
+    *,
+    both_sides: bool = False,
 ) -> list[Measurement]:
-    """Rows of the learned systems, then of each family at the same bytes.
+    """Rows of the learned systems, then of each family at the same bytes; with `both_sides` also at its next size.
 
     `limits`: bytes by image name, or the labels of learned systems whose bytes are the limits: with more than one of
     them each family is searched once for each, and its label says for which.
@@ -60,6 +63,9 @@ def measure_all(
         for family in families:
             name = matched_name(family, label, len(by_label))
             rows += _measured(RateMatchedCodec(name, family, max_bytes), images, metrics, folder, provenance)
+            if both_sides:
+                larger = RateMatchedCodec(f"{name}{NEXT_SIZE}", family, max_bytes, next_larger=True)
+                rows += _measured(larger, images, metrics, folder, provenance)
     return rows
 
 
@@ -80,6 +86,9 @@ def write_results(
     """measurements.parquet and .csv, table.md and .tex, figures, panels and report.md; returns what was written."""
     root, panel = folder.root, panel or PanelOptions()
     written = list(write_rows(rows, root / "measurements.parquet"))
+    compared = equal_bytes_table(rows)
+    # Those at the next size only serve the comparison.
+    rows = [row for row in rows if not row.system.endswith(NEXT_SIZE)]
     table = main_table(rows)
     texts = {"table.md": table.to_markdown(), "table.tex": table.to_latex()}
     figures = {}
@@ -92,7 +101,9 @@ def write_results(
         written += save_figure(rate_metric_curves(rows, drawn), root / "rate_metrics")
         written += save_figure(metric_bars(rows, drawn), root / "metric_bars")
         figures |= {"metrics of each system": "metric_bars.png", "metrics against rate": "rate_metrics.png"}
-    texts["report.md"] = write_report(rows, replace(context, figures={**figures, **context.figures}))
+    if compared is not None:
+        texts |= {"equal_bytes.md": compared.to_markdown(), "equal_bytes.tex": compared.to_latex()}
+    texts["report.md"] = write_report(rows, replace(context, figures={**figures, **context.figures}), compared)
     for name, text in texts.items():
         write_whole(root / name, text)
     return [*written, *(root / name for name in (*texts, *figures.values()))]

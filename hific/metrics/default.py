@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from hific.metrics.fidelity import MSE, MSSSIM, PSNR, SSIM, ColorError, FSIMc
+from hific.metrics.fidelity import MSE, MSSSIM, PSNR, SSIM, SSIMULACRA2, ColorError, FSIMc
 from hific.metrics.frechet import AlexNetFrechetDistance, InceptionDistances
 from hific.metrics.image_metric import ImageMetric, SetMetric
 from hific.metrics.perceptual import DISTS, LPIPS, PerceptualLoss
@@ -21,6 +21,7 @@ def default_image_metrics(
         PSNR(),
         SSIM(),
         MSSSIM(),
+        SSIMULACRA2(),
         LPIPS("alex", weights_dir, device=device),
         LPIPS("squeeze", weights_dir, device=device),
         FSIMc(),

@@ -73,6 +73,21 @@ def test_several_references_give_each_family_a_row_for_each(images: list[Evaluat
     assert [row.system for row in rows] == [*names, "jpeg <= j2k 1400", "jpeg <= j2k 1500"]
 
 
+def test_both_sides_are_compared_at_equal_bytes(images: list[EvaluationImage], tmp_path: Path) -> None:
+    folder = EvaluationFolder(tmp_path)
+    rows = measure_all(LEARNED[:1], FAMILIES, ["j2k 1400"], images, Metrics([PSNR()]), folder, both_sides=True)
+    matched = ["jpeg", "jpeg, next size", "webp", "webp, next size"]
+    assert list(dict.fromkeys(row.system for row in rows)) == ["j2k 1400", *matched]
+    for row in rows[len(images) :]:
+        assert row.max_bytes is not None
+        assert row.num_bytes == row.max_bytes or (row.num_bytes > row.max_bytes) == row.system.endswith("next size")
+    write_results(rows, ReportContext("T"), folder)
+    report, table = (tmp_path / "report.md").read_text(), (tmp_path / "table.md").read_text()
+    assert "## At equal bytes" in report and "| j2k 1400 | webp | PSNR, dB ↑ |" in report
+    assert "next size" not in table
+    assert read_rows(tmp_path / "measurements.parquet") == rows
+
+
 def test_limits_can_be_given_without_a_learned_system(images: list[EvaluationImage], tmp_path: Path) -> None:
     rows = measure_all([], FAMILIES, {"a": 700, "b": 900}, images, Metrics([PSNR()]), EvaluationFolder(tmp_path))
     assert [row.max_bytes for row in rows] == [700, 900] * 2

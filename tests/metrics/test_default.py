@@ -26,6 +26,7 @@ def test_names_are_the_columns_of_the_results(metrics: Sequence[ImageMetric]) ->
         "psnr",
         "ssim",
         "ms_ssim",
+        "ssimulacra2",
         "lpips_alex",
         "lpips_squeeze",
         "fsimc",
@@ -79,6 +80,7 @@ def test_without_weights_the_classical_metrics_remain(tmp_path: Path, photo: np.
         "psnr",
         "ssim",
         "ms_ssim",
+        "ssimulacra2",
         "fsimc",
         "color_error",
     }
