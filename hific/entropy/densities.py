@@ -62,7 +62,7 @@ class FactorizedPrior(nn.Module):
         for inputs, outputs in pairwise(widths):
             start = math.log(math.expm1(1 / scale / outputs))
             self.matrices.append(nn.Parameter(torch.full((channels, outputs, inputs), start)))
-            self.biases.append(nn.Parameter(torch.rand(channels, outputs, 1) - 0.5))
+            self.biases.append(nn.Parameter(torch.empty(channels, outputs, 1).uniform_(-0.5, 0.5)))
             if outputs > 1:
                 self.factors.append(nn.Parameter(torch.zeros(channels, outputs, 1)))
 
