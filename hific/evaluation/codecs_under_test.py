@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -48,19 +48,26 @@ class RateNotReachedError(ValueError):
         self.data = data
 
 
-def match_bytes(family: CodecFamily, image: ImageLike, max_bytes: int) -> tuple[ScaledCodec, bytes]:
+# Of one image, by scale and position in the family's settings. Searches for several limits share them: AVIF's at
+# speed 3 take two seconds a megapixel and core.
+Files = dict[tuple[int, int], bytes]
+
+
+def match_bytes(
+    family: CodecFamily, image: ImageLike, max_bytes: int, files: Files | None = None
+) -> tuple[ScaledCodec, bytes]:
     """The codec of `family` whose file of `image` is the largest not above `max_bytes`, and that file.
 
     The image is coded at the first of `family.scales` at which any setting fits: a smaller picture is used only where
-    the full one cannot go so low. Raises RateNotReachedError where no scale can.
+    the full one cannot go so low. `files` of it are taken, and added to. Raises RateNotReachedError where no scale can.
     """
+    files = {} if files is None else files
     smallest: tuple[ScaledCodec, bytes] | None = None
     for scale in family.scales:
-        files: dict[int, bytes] = {}
         position = _largest_fitting(family, image, scale, max_bytes, files)
         if position is not None:
-            return family.codec(family.settings[position], scale), files[position]
-        first = (family.codec(family.settings[0], scale), files[0])
+            return family.codec(family.settings[position], scale), files[scale, position]
+        first = (family.codec(family.settings[0], scale), files[scale, 0])
         smallest = first if smallest is None or len(first[1]) < len(smallest[1]) else smallest
     assert smallest is not None, "a family has at least one scale"
     codec, data = smallest
@@ -69,15 +76,11 @@ def match_bytes(family: CodecFamily, image: ImageLike, max_bytes: int) -> tuple[
     )
 
 
-def _largest_fitting(
-    family: CodecFamily, image: ImageLike, scale: int, max_bytes: int, files: dict[int, bytes]
-) -> int | None:
+def _largest_fitting(family: CodecFamily, image: ImageLike, scale: int, max_bytes: int, files: Files) -> int | None:
     """Bisection over positions in `family.settings`; every file made on the way is kept in `files`."""
 
     def fits(position: int) -> bool:
-        if position not in files:
-            files[position] = family.codec(family.settings[position], scale).compress(image)
-        return len(files[position]) <= max_bytes
+        return len(_file(family, image, scale, position, files)) <= max_bytes
 
     if not fits(0):
         return None
@@ -87,20 +90,29 @@ def _largest_fitting(
         below, above = (middle, above) if fits(middle) else (below, middle)
     # Sizes rise with the setting only nearly, so the largest fitting file seen may be one that the search went past.
     return max(
-        (position for position in files if fits(position)), key=lambda position: (len(files[position]), position)
+        (position for at, position in files if at == scale and fits(position)),
+        key=lambda position: (len(files[scale, position]), position),
     )
 
 
+def _file(family: CodecFamily, image: ImageLike, scale: int, position: int, files: Files) -> bytes:
+    if (scale, position) not in files:
+        files[scale, position] = family.codec(family.settings[position], scale).compress(image)
+    return files[scale, position]
+
+
 def next_larger(
-    family: CodecFamily, image: ImageLike, fitting: ScaledCodec, num_bytes: int, max_bytes: int
+    family: CodecFamily, image: ImageLike, fitting: ScaledCodec, max_bytes: int, files: Files
 ) -> ScaledCodec:
-    """At the scale of `fitting`, whose file is of `num_bytes`, the first setting behind it whose file is above
+    """At the scale of `fitting`, which `match_bytes` found, the first setting behind it whose file is above
     `max_bytes`; `fitting` itself where that is met exactly, or no setting is above."""
-    if num_bytes == max_bytes:
+    scale, positions = fitting.scale, range(len(family.settings))
+    own = next(one for one in positions if family.codec(family.settings[one], scale) == fitting)
+    if len(files[scale, own]) == max_bytes:
         return fitting
-    codecs = [family.codec(setting, fitting.scale) for setting in family.settings]
-    behind = codecs[codecs.index(fitting) + 1 :]
-    return next((codec for codec in behind if len(codec.compress(image)) > max_bytes), fitting)
+    behind = (one for one in positions[own + 1 :] if len(_file(family, image, scale, one, files)) > max_bytes)
+    position = next(behind, own)
+    return family.codec(family.settings[position], scale)
 
 
 if TYPE_CHECKING:
@@ -162,20 +174,22 @@ class RateMatchedCodec:
 
     next_larger: instead, at the next size above that, where there is one: between the two, what the family would be at
     equal bytes can be interpolated (evaluation/equal_bytes.py).
+    files: of each image; codecs that share them code each image once at each setting.
     """
 
     name: str
     family: CodecFamily
     max_bytes: Mapping[str, int]
     next_larger: bool = False
+    files: dict[str, Files] = field(default_factory=dict)
 
     def spec(self, image_name: str, pixels: Pixels) -> EncodeSpec:
-        limit = self.max_bytes[image_name]
+        limit, files = self.max_bytes[image_name], self.files.setdefault(image_name, {})
         note = ""
         try:
-            codec, data = match_bytes(self.family, pixels, limit)
+            codec, _ = match_bytes(self.family, pixels, limit, files)
             if self.next_larger:
-                codec = next_larger(self.family, pixels, codec, len(data), limit)
+                codec = next_larger(self.family, pixels, codec, limit, files)
         except RateNotReachedError as error:
             codec, note = error.codec, ABOVE_LIMIT
         return EncodeSpec(codec, version=self.family.version, scale=codec.scale, max_bytes=limit, note=note)

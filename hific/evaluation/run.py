@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hific.evaluation.codecs_under_test import CodecFamily, CodecUnderTest, RateMatchedCodec
+from hific.evaluation.codecs_under_test import CodecFamily, CodecUnderTest, Files, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
 from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
@@ -59,12 +59,15 @@ def measure_all(
     for system in learned:
         rows += _measured(system, images, metrics, folder, provenance)
     by_label = {"": limits} if isinstance(limits, Mapping) else {name: byte_limits(rows, name) for name in limits}
+    files: list[dict[str, Files]] = [{} for _ in families]
     for label, max_bytes in by_label.items():
-        for family in families:
+        for family, made in zip(families, files, strict=True):
             name = matched_name(family, label, len(by_label))
-            rows += _measured(RateMatchedCodec(name, family, max_bytes), images, metrics, folder, provenance)
+            rows += _measured(
+                RateMatchedCodec(name, family, max_bytes, files=made), images, metrics, folder, provenance
+            )
             if both_sides:
-                larger = RateMatchedCodec(f"{name}{NEXT_SIZE}", family, max_bytes, next_larger=True)
+                larger = RateMatchedCodec(f"{name}{NEXT_SIZE}", family, max_bytes, next_larger=True, files=made)
                 rows += _measured(larger, images, metrics, folder, provenance)
     return rows
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from photos import noise
 
 from hific.codecs.pillow_codecs import PillowFamily
-from hific.evaluation.codecs_under_test import match_bytes, next_larger
+from hific.evaluation.codecs_under_test import Files, match_bytes, next_larger
 from hific.evaluation.equal_bytes import NEXT_SIZE, bootstrap_interval, differences, equal_bytes_table
 from hific.evaluation.measurement import Measurement
 
@@ -70,8 +70,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
 @pytest.mark.parametrize("name", ["jpeg", "webp"])
 def test_the_next_size_is_the_next(name: str, tmp_path: Path) -> None:
     family, pixels = PillowFamily(name, scales=(1,)), noise(48, 40)
-    codec, data = match_bytes(family, pixels, 1500)
-    larger = next_larger(family, pixels, codec, len(data), 1500)
+    files: Files = {}
+    codec, data = match_bytes(family, pixels, 1500, files)
+    larger = next_larger(family, pixels, codec, 1500, files)
     sizes = [len(family.codec(setting, 1).compress(pixels)) for setting in family.settings]
     assert len(larger.compress(pixels)) > 1500 >= len(data)
     assert len(larger.compress(pixels)) == next(
@@ -79,4 +80,5 @@ def test_the_next_size_is_the_next(name: str, tmp_path: Path) -> None:
         for size in sizes[family.settings.index(codec.quality) + 1 :]
         if size > 1500  # type: ignore[attr-defined]
     )
-    assert next_larger(family, pixels, codec, len(data), len(data)) == codec
+    assert next_larger(family, pixels, codec, len(data), files) == codec
+    assert match_bytes(family, pixels, 1500, files)[0] == codec  # what was made for other limits changes nothing
