@@ -7,9 +7,7 @@ stranger cannot run code.
 from __future__ import annotations
 
 import os
-import pickle
 import re
-import struct
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +26,7 @@ from torchvision.models import (
     vgg16,
 )
 
-from hific.errors import WeightsFileError, WeightsNotFoundError
+from hific.errors import DAMAGED_FILE, WeightsFileError, WeightsNotFoundError
 
 WeightsName = Literal["alexnet_features", "squeezenet1_1_features", "vgg16_features", "dists"]
 TrunkName = Literal["alexnet_features", "squeezenet1_1_features", "vgg16_features"]
@@ -44,20 +42,6 @@ _URLS: dict[WeightsName, str] = {
 }
 _NETWORKS = {"alexnet_features": alexnet, "squeezenet1_1_features": squeezenet1_1, "vgg16_features": vgg16}
 _LPIPS_TRUNKS: dict[LPIPSNet, TrunkName] = {"alex": "alexnet_features", "squeeze": "squeezenet1_1_features"}
-
-_DAMAGE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-    pickle.UnpicklingError,
-)
-"""What `torch.load` was seen to raise on 12,000 damaged files."""
 
 CONV4 = 8
 """Place of the 4th convolution in torchvision's AlexNet `features`; its output is taken before the ReLU."""
@@ -161,7 +145,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """Reads a file of tensors without running code from it; WeightsFileError where it is something else."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
+    except DAMAGED_FILE as error:
         raise WeightsFileError(f"{path} is no readable PyTorch weights file: {error}") from error
     if not isinstance(state, Mapping):
         raise WeightsFileError(f"{path} holds a {type(state).__name__}, not a state dict")

@@ -10,6 +10,7 @@ grid that starts 128 further in both directions, where it fits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,32 @@ def cut_patches(image: np.ndarray, size: int = PATCH) -> Tensor:
     return torch.from_numpy(patches).permute(0, 3, 1, 2)
 
 
+class PatchFeatures:
+    """Of the patches of images and of those of their reconstructions; without a network only their number."""
+
+    def __init__(self, network: Callable[[Tensor], Tensor] | None) -> None:
+        self.network = network
+        self.num_patches = 0
+        self._images: list[Tensor] = []
+        self._reconstructions: list[Tensor] = []
+
+    def update(self, image: np.ndarray, reconstruction: np.ndarray) -> None:
+        check_pair(image, reconstruction)
+        patches = cut_patches(image)
+        self.num_patches += len(patches)
+        if self.network is not None and len(patches):
+            self._images.append(self.network(patches))
+            self._reconstructions.append(self.network(cut_patches(reconstruction)))
+
+    @property
+    def images(self) -> Tensor:
+        return torch.cat(self._images)
+
+    @property
+    def reconstructions(self) -> Tensor:
+        return torch.cat(self._reconstructions)
+
+
 FEATURES = 2048
 KID_SUBSETS = 100
 KID_SUBSET_SIZE = 1000
@@ -73,23 +100,20 @@ class InceptionDistances:
     ) -> None:
         if minimum_patches < KID_SUBSET_SIZE:
             raise ValueError(f"minimum_patches={minimum_patches} is below KID's subsets of {KID_SUBSET_SIZE}")
-        self._device = device
         self._minimum_patches = minimum_patches
-        self._network = _load_inception(weights_file, download)
-        if self._network is not None:
-            self._network.to(device)
-        self._image_features: list[Tensor] = []
-        self._reconstruction_features: list[Tensor] = []
-        self._num_patches = 0
+        network = _load_inception(weights_file, download)
+
+        @torch.inference_mode()
+        def features(patches: Tensor) -> Tensor:
+            (found,) = network(patches.to(device))  # type: ignore[misc]
+            return found.cpu()
+
+        if network is not None:
+            network.to(device)
+        self._patches = PatchFeatures(None if network is None else features)
 
     def update(self, image: np.ndarray, reconstruction: np.ndarray) -> None:
-        check_pair(image, reconstruction)
-        patches = cut_patches(image)
-        self._num_patches += len(patches)
-        if self._network is None or len(patches) == 0:
-            return
-        self._image_features.append(self._features(patches))
-        self._reconstruction_features.append(self._features(cut_patches(reconstruction)))
+        self._patches.update(image, reconstruction)
 
     def compute(self) -> dict[str, float | Absent]:
         """`fid`, `kid` and `fid_patches`."""
@@ -97,22 +121,16 @@ class InceptionDistances:
         if absent := self._reason():
             distances = {"fid": absent, "kid": absent}
         else:
-            features, other = torch.cat(self._image_features), torch.cat(self._reconstruction_features)
+            features, other = self._patches.images, self._patches.reconstructions
             distances = {"fid": frechet_distance(features, other), "kid": kernel_distance(features, other)}
-        return {**distances, "fid_patches": float(self._num_patches)}
+        return {**distances, "fid_patches": float(self._patches.num_patches)}
 
     def _reason(self) -> Absent | None:
-        if self._network is None:
+        if self._patches.network is None:
             return Absent("no Inception weights")
-        if self._num_patches < self._minimum_patches:
-            return Absent(f"{self._num_patches} patches are fewer than {self._minimum_patches}")
+        if self._patches.num_patches < self._minimum_patches:
+            return Absent(f"{self._patches.num_patches} patches are fewer than {self._minimum_patches}")
         return None
-
-    def _features(self, patches: Tensor) -> Tensor:
-        assert self._network is not None
-        with torch.inference_mode():
-            (features,) = self._network(patches.to(self._device))
-        return features.cpu()
 
 
 def frechet_distance(features: Tensor, other: Tensor) -> float:
@@ -153,39 +171,31 @@ class AlexNetFrechetDistance:
     """
 
     def __init__(self, weights_dir: str | Path | None = None, *, device: str | torch.device = "cpu") -> None:
-        self._device = device
-        self._network: nn.Module | None = None
+        network: Callable[[Tensor], Tensor] | None = None
         try:
-            features = load_features("alexnet_features", weights_dir)
-            pooled = nn.Sequential(ImageNetNormalization(), features, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-            self._network = pooled.to(device)
+            alexnet = load_features("alexnet_features", weights_dir)
+            pooled = nn.Sequential(ImageNetNormalization(), alexnet, nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(device)
+
+            @torch.inference_mode()
+            def features(patches: Tensor) -> Tensor:
+                # float64: the trace of a product of near-singular covariances loses digits in float32
+                return pooled(patches.to(device).float() / 127.5 - 1).double().cpu()
+
+            network = features
         except WeightsNotFoundError:
             self._missing = no_weights("AlexNet")
-        self._image_features: list[Tensor] = []
-        self._reconstruction_features: list[Tensor] = []
-        self._num_patches = 0
+        self._patches = PatchFeatures(network)
 
     def update(self, image: np.ndarray, reconstruction: np.ndarray) -> None:
-        check_pair(image, reconstruction)
-        patches = cut_patches(image)
-        self._num_patches += len(patches)
-        if self._network is None or len(patches) == 0:
-            return
-        self._image_features.append(self._features(self._network, patches))
-        self._reconstruction_features.append(self._features(self._network, cut_patches(reconstruction)))
+        self._patches.update(image, reconstruction)
 
     def compute(self) -> dict[str, float | Absent]:
         """`fd_alexnet` and `fd_alexnet_patches`."""
-        return {"fd_alexnet": self._distance(), "fd_alexnet_patches": float(self._num_patches)}
+        return {"fd_alexnet": self._distance(), "fd_alexnet_patches": float(self._patches.num_patches)}
 
     def _distance(self) -> float | Absent:
-        if self._network is None:
+        if self._patches.network is None:
             return self._missing
-        if self._num_patches < 2:
-            return Absent(f"{self._num_patches} patches of 256x256; a covariance needs 2")
-        return frechet_distance(torch.cat(self._image_features), torch.cat(self._reconstruction_features))
-
-    def _features(self, network: nn.Module, patches: Tensor) -> Tensor:
-        with torch.inference_mode():
-            # float64: the trace of a product of near-singular covariances loses digits in float32
-            return network(patches.to(self._device).float() / 127.5 - 1).double().cpu()
+        if self._patches.num_patches < 2:
+            return Absent(f"{self._patches.num_patches} patches of 256x256; a covariance needs 2")
+        return frechet_distance(self._patches.images, self._patches.reconstructions)
