@@ -21,6 +21,7 @@ from hific.errors import exit_on_user_error
 from hific.ops.keep_memory import keep_freed_memory
 from hific.training.adversarial_module import AdversarialModule
 from hific.training.beginnings import check_resume, keep_earlier_metrics
+from hific.training.callbacks.checkpoints import WholeCheckpointIO
 from hific.training.callbacks.graceful_stop import GracefulStop
 from hific.training.coding_module import CodingModule
 from hific.training.fitted_module import FittedModule, check_same_system
@@ -57,6 +58,7 @@ def make_module(config: DictConfig) -> CodingModule:
 
 def make_trainer(config: DictConfig, module: CodingModule) -> Trainer:
     parts = {name: list(instantiate(config.get(name) or {}).values()) for name in ("logger", "callbacks")}
+    parts["plugins"] = [WholeCheckpointIO()]
     trainer: Trainer = instantiate(config.trainer, max_steps=module.steps, **parts)
     if trainer.world_size > 1 and config.trainer.strategy == "auto":
         trainer = instantiate(config.trainer, max_steps=module.steps, strategy=STRATEGY_OF_SEVERAL, **parts)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from hific.errors import FileRefusedError
 
@@ -23,12 +25,18 @@ def write_whole(path: Path, data: bytes | str, *, force: bool = True) -> None:
     """Writes beside the target, to disk, then renames: after a crash or Ctrl-C there is the old file, the new one, or
     none. Text is UTF-8. Folders are made. Through a symbolic link the file that it leads to is replaced.
     """
+    content = data.encode() if isinstance(data, str) else data
+    write_whole_by(path, lambda file: file.write(content), force=force)
+
+
+def write_whole_by(path: Path, write: Callable[[BinaryIO], object], *, force: bool = True) -> None:
+    """The same with what `write` puts into the file."""
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".hific-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with open(partial, "xb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         check_target(path, force=force)

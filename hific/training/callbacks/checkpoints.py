@@ -5,15 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from hific.errors import OptionError
+from hific.errors import FileRefusedError, OptionError
+from hific.io.write_whole import write_whole_by
 from hific.training.adversarial_module import AdversarialModule
 
 
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Every checkpoint of a training on a local disk is written beside its place, to disk, and renamed: complete at
+    every moment, also where the disk runs full. (Lightning's own writes into the system's temporary folder, and from
+    another disk a move is a copy that can end half-way.)"""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        try:
+            write_whole_by(Path(path), lambda file: torch.save(checkpoint, file))
+        except (OSError, RuntimeError) as error:
+            # torch tells of a full disk by a RuntimeError of its writer.
+            kept = "; the one before is kept" if Path(path).is_file() else ""
+            raise FileRefusedError(f"{path}: could not be written ({error}){kept}") from error
+
+
 class LastCheckpoint(Callback):
-    """Overwrites `dirpath`/last.ckpt; the file is complete at every moment (Lightning writes beside and renames)."""
+    """Overwrites `dirpath`/last.ckpt."""
 
     def __init__(self, dirpath: str | Path, every_n_steps: int = 500) -> None:
         if every_n_steps < 1:
