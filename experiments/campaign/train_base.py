@@ -39,8 +39,8 @@ from hific.models.variable_rate import VariableRate
 from hific.ops.geometry import shifted_crop
 
 MSE_WEIGHT = 0.075 / 32
-RATE_WEIGHTS = (0.06, 0.2, 0.5, 1.3, 3.5)
-MEASURED_AT = (0.1, 0.35, 1.2, 2.5)
+RATE_WEIGHTS = (0.16, 0.4, 1.0, 2.4, 5.0)
+MEASURED_AT = (0.22, 0.77, 3.5)
 CLIP = 1.0
 WARM_UP = 300  # batches
 START_CROPS, START_STEPS = 96, 400  # that the lapped-transform initialization is fitted to
