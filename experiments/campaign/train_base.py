@@ -3,7 +3,8 @@
     python -m experiments.campaign.train_base --run RUN --roots FOLDER... --weights-dir FOLDER
 
 Loss of an image at rate weight w, drawn for each image: (mse_weight · MSE + late terms + w · bpp) / √w. Late terms,
-each of one image of a batch: LPIPS-Alex, the squared difference after AlexNet's conv4, 1 - MS-SSIM; 0 unless asked for.
+each of one image of a batch: LPIPS-Alex, the squared difference after AlexNet's conv4, 1 - MS-SSIM, 1 - SSIM of the
+luma at 1/8; 0 unless asked for.
 Adam at a rate that falls with the root of the batches: there is no end to plan for, until `--batches` and
 `--cool-down` name one. An average of all weights is what is measured and exported. SIGTERM to one of the ranks saves
 and stops all; the same command goes on. Blocks may be added on the way (`--blocks`): they begin as the identity.
@@ -29,6 +30,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
+from torch.nn.functional import avg_pool2d
 
 from experiments.campaign.crops import Crops, write_scaled_photos
 from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
@@ -66,6 +68,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--lpips-weight", type=float, default=0.0)
     add("--conv4-weight", type=float, default=0.0)
     add("--ms-ssim-weight", type=float, default=0.0)
+    add("--coarse-weight", type=float, default=0.0, help="of 1 - SSIM of the luma at 1/8 of the resolution")
     add("--cool-down", type=int, default=0, help="last of --batches, over which the learning rate falls to 0")
     add("--start-from", type=Path, help="a base.pt, where RUN has no last.pt yet: its weights, and its batches")
     add("--hours", type=float, default=1e9)
@@ -121,6 +124,8 @@ class LateTerms:
             self._terms.append((options.conv4_weight, AlexNetPerceptualLoss(options.weights_dir)))
         if options.ms_ssim_weight:
             self._terms.append((options.ms_ssim_weight, _structure_lost))
+        if options.coarse_weight:
+            self._terms.append((options.coarse_weight, _coarse_structure_lost))
 
     def __call__(self, reconstruction: Tensor, image: Tensor, generator: torch.Generator) -> Tensor:
         """Images [1, 3, H, W] in [0, 1] to a scalar."""
@@ -134,6 +139,17 @@ def _structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
     """1 - MS-SSIM of images in [-1, 1]."""
     x_hat, x = ((one.float() + 1) / 2 for one in (reconstruction, image))
     return 1 - piq.multi_scale_ssim(x_hat.clamp(0, 1), x, data_range=1.0)
+
+
+def _coarse_structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """1 - SSIM of the luma at 1/8 of the resolution, of images in [-1, 1]: errors in what is smooth."""
+    x_hat, x = (avg_pool2d(_luma((one.float() + 1) / 2), 8) for one in (reconstruction, image))
+    return 1 - piq.ssim(x_hat.clamp(0, 1), x, data_range=1.0, kernel_size=7, downsample=False)
+
+
+def _luma(image: Tensor) -> Tensor:
+    """[B, 3, H, W] to [B, 1, H, W] by Rec. 601."""
+    return (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
 
 
 class Base:
