@@ -16,12 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from hific.data.folder import ImageFolder
-from hific.metrics.fidelity import MSSSIM
+from hific.metrics.fidelity import MSSSIM, SSIMULACRA2
+from hific.metrics.image_metric import ImageMetric
 from hific.metrics.perceptual import LPIPS, PerceptualLoss
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 NUM_PHOTOS, CROP, SCALE, SMALLEST = 24, 512, 0.6, 192
-COLUMNS = ("bpp", "mse", "psnr", "ms_ssim", "lpips_alex", "lpips_squeeze", "perceptual_loss")
+COLUMNS = ("bpp", "mse", "psnr", "ms_ssim", "ssimulacra2", "lpips_alex", "lpips_squeeze", "perceptual_loss")
 
 Pixels = NDArray[np.uint8]
 # An 8-bit image to its reconstruction, and the bits that it takes.
@@ -47,8 +48,14 @@ def _center(photo: Image.Image) -> Pixels:
 
 
 @cache
-def _metrics(weights_dir: str | Path | None) -> tuple[LPIPS | MSSSIM | PerceptualLoss, ...]:
-    return MSSSIM(), LPIPS("alex", weights_dir), LPIPS("squeeze", weights_dir), PerceptualLoss(weights_dir)
+def _metrics(weights_dir: str | Path | None) -> tuple[ImageMetric, ...]:
+    return (
+        MSSSIM(),
+        SSIMULACRA2(),
+        LPIPS("alex", weights_dir),
+        LPIPS("squeeze", weights_dir),
+        PerceptualLoss(weights_dir),
+    )
 
 
 def measure(codec: Codec, photos: Sequence[Pixels], weights_dir: str | Path | None = None) -> dict[str, float]:
