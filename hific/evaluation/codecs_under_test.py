@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -48,9 +50,16 @@ class RateNotReachedError(ValueError):
         self.data = data
 
 
+class Made(NamedTuple):
+    """A file, and how long it took to make."""
+
+    data: bytes
+    seconds: float
+
+
 # Of one image, by scale and position in the family's settings. Searches for several limits share them: AVIF's at
 # speed 3 take two seconds a megapixel and core.
-Files = dict[tuple[int, int], bytes]
+Files = dict[tuple[int, int], Made]
 
 
 def match_bytes(
@@ -66,8 +75,8 @@ def match_bytes(
     for scale in family.scales:
         position = _largest_fitting(family, image, scale, max_bytes, files)
         if position is not None:
-            return family.codec(family.settings[position], scale), files[scale, position]
-        first = (family.codec(family.settings[0], scale), files[scale, 0])
+            return family.codec(family.settings[position], scale), files[scale, position].data
+        first = (family.codec(family.settings[0], scale), files[scale, 0].data)
         smallest = first if smallest is None or len(first[1]) < len(smallest[1]) else smallest
     assert smallest is not None, "a family has at least one scale"
     codec, data = smallest
@@ -77,28 +86,46 @@ def match_bytes(
 
 
 def _largest_fitting(family: CodecFamily, image: ImageLike, scale: int, max_bytes: int, files: Files) -> int | None:
-    """Bisection over positions in `family.settings`; every file made on the way is kept in `files`."""
+    """A search over positions in `family.settings`; every file made on the way is kept in `files`.
 
-    def fits(position: int) -> bool:
-        return len(_file(family, image, scale, position, files)) <= max_bytes
+    Where the sizes at both ends are known, next to the limit on the line between their logarithms, which takes half the
+    files of a bisection; in the middle where that left more than half.
+    """
 
-    if not fits(0):
+    def size(position: int) -> int:
+        return len(_file(family, image, scale, position, files).data)
+
+    if size(0) > max_bytes:
         return None
-    below, above = 0, len(family.settings)
+    below, above, halved = 0, len(family.settings), True
     while above - below > 1:
         middle = (below + above) // 2
-        below, above = (middle, above) if fits(middle) else (below, middle)
+        if halved and above < len(family.settings):
+            smaller, larger = math.log(1 + size(below)), math.log(1 + size(above))
+            share = (math.log(1 + max_bytes) - smaller) / (larger - smaller)
+            middle = min(max(below + round(share * (above - below)), below + 1), above - 1)
+        width = above - below
+        below, above = (middle, above) if size(middle) <= max_bytes else (below, middle)
+        halved = 2 * (above - below) <= width + 1
     # Sizes rise with the setting only nearly, so the largest fitting file seen may be one that the search went past.
     return max(
-        (position for at, position in files if at == scale and fits(position)),
-        key=lambda position: (len(files[scale, position]), position),
+        (position for at, position in files if at == scale and size(position) <= max_bytes),
+        key=lambda position: (size(position), position),
     )
 
 
-def _file(family: CodecFamily, image: ImageLike, scale: int, position: int, files: Files) -> bytes:
+def _file(family: CodecFamily, image: ImageLike, scale: int, position: int, files: Files) -> Made:
     if (scale, position) not in files:
-        files[scale, position] = family.codec(family.settings[position], scale).compress(image)
+        codec, start = family.codec(family.settings[position], scale), time.perf_counter()
+        data = codec.compress(image)
+        files[scale, position] = Made(data, time.perf_counter() - start)
     return files[scale, position]
+
+
+def position_of(family: CodecFamily, codec: ScaledCodec) -> int:
+    """In `family.settings`."""
+    positions = range(len(family.settings))
+    return next(one for one in positions if family.codec(family.settings[one], codec.scale) == codec)
 
 
 def next_larger(
@@ -106,13 +133,12 @@ def next_larger(
 ) -> ScaledCodec:
     """At the scale of `fitting`, which `match_bytes` found, the first setting behind it whose file is above
     `max_bytes`; `fitting` itself where that is met exactly, or no setting is above."""
-    scale, positions = fitting.scale, range(len(family.settings))
-    own = next(one for one in positions if family.codec(family.settings[one], scale) == fitting)
-    if len(files[scale, own]) == max_bytes:
+    scale, own = fitting.scale, position_of(family, fitting)
+    if len(files[scale, own].data) == max_bytes:
         return fitting
-    behind = (one for one in positions[own + 1 :] if len(_file(family, image, scale, one, files)) > max_bytes)
-    position = next(behind, own)
-    return family.codec(family.settings[position], scale)
+    behind = range(own + 1, len(family.settings))
+    larger = (one for one in behind if len(_file(family, image, scale, one, files).data) > max_bytes)
+    return family.codec(family.settings[next(larger, own)], scale)
 
 
 if TYPE_CHECKING:
@@ -133,6 +159,7 @@ class EncodeSpec:
         extra_metrics: pixels to further numbers of the row that no reconstruction shows, such as the accuracy of
             predicted switches.
         setting: of the row where it is not the codec's own.
+        made: the file that `codec` made of the image, where that was done already.
         version, fingerprint, scale, max_bytes, note: of the row, see `Measurement`.
     """
 
@@ -140,6 +167,7 @@ class EncodeSpec:
     reconstruct: Callable[[Pixels], Image.Image] | None = None
     extra_metrics: Callable[[Pixels], Mapping[str, float]] | None = None
     setting: str = ""
+    made: Made | None = None
     version: str = ""
     fingerprint: str = ""
     scale: int = 1
@@ -192,7 +220,9 @@ class RateMatchedCodec:
                 codec = next_larger(self.family, pixels, codec, limit, files)
         except RateNotReachedError as error:
             codec, note = error.codec, ABOVE_LIMIT
-        return EncodeSpec(codec, version=self.family.version, scale=codec.scale, max_bytes=limit, note=note)
+        made = files[codec.scale, position_of(self.family, codec)]
+        version, scale = self.family.version, codec.scale
+        return EncodeSpec(codec, made=made, version=version, scale=scale, max_bytes=limit, note=note)
 
 
 def variant_under_test(label: str, variant: Variant) -> FixedCodec:

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, Pixels
+from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, Made, Pixels
 from hific.evaluation.measurement import WHOLE_SET, Measurement, Provenance
 from hific.evaluation.metrics_of import Measured, Metrics
 
@@ -74,10 +74,11 @@ def evaluate_system(
 
 
 def _round_trip(spec: EncodeSpec, pixels: Pixels, system: str, image: str, store: Store) -> _RoundTrip:
-    start = time.perf_counter()
-    compressed = spec.codec.compress(pixels)
-    encode_seconds = time.perf_counter() - start
-    data = store.put(system, image, spec.codec.extension, compressed)
+    made = spec.made
+    if made is None:
+        start = time.perf_counter()
+        made = Made(spec.codec.compress(pixels), time.perf_counter() - start)
+    data = store.put(system, image, spec.codec.extension, made.data)
     start = time.perf_counter()
     reconstruction = _reconstruction(spec, pixels, data)
     seconds = time.perf_counter() - start
@@ -85,7 +86,7 @@ def _round_trip(spec: EncodeSpec, pixels: Pixels, system: str, image: str, store
         raise ValueError(f"{system}: {spec.codec.name} made {reconstruction.shape} of an image of {pixels.shape}")
     store.put_reconstruction(system, image, reconstruction)
     # What an oracle takes is not the time of a decoder.
-    return _RoundTrip(data, reconstruction, encode_seconds, None if spec.reconstruct else seconds)
+    return _RoundTrip(data, reconstruction, made.seconds, None if spec.reconstruct else seconds)
 
 
 def _reconstruction(spec: EncodeSpec, pixels: Pixels, data: bytes) -> Pixels:

@@ -71,7 +71,7 @@ def test_the_largest_file_that_fits_is_found_with_logarithmic_effort(sizes: list
         return
     _, data = match_bytes(family, PIXELS, limit)
     assert len(data) == sizes[bisect_right(sizes, limit) - 1]
-    assert len(family.log) <= len(sizes).bit_length() + 2
+    assert len(family.log) <= 2 * len(sizes).bit_length() + 1  # every other step halves at least
     assert len(family.log) == len(set(family.log)) or len(set(sizes)) < len(sizes)  # nothing is coded twice
 
 
