@@ -15,8 +15,8 @@ from experiments.campaign.development import split
 
 LARGEST_CROP = 256
 SCALES_A_PHOTO = 3
-# Photos are JPEG-coded, and their blocks must not be learned: most are made smaller. But models that saw .5 to .75 alone
-# lost .5 dB against AVIF on whole photos, which are smoother than what they had seen.
+# Photos are JPEG-coded, and their blocks must not be learned: most are made smaller. But models that saw .5 to .75
+# alone lost .5 dB against AVIF on whole photos, which are smoother than what they had seen.
 LOWEST_SCALE, HIGHEST_SCALE = 0.5, 1.0
 
 

@@ -1,0 +1,146 @@
+"""HEVC and VVC as intra pictures, by an ffmpeg program, behind the same two calls as the other codecs.
+
+    image [H, W, 3] ─ padded to even sides, 64 at least ─ YCbCr 4:2:0, BT.709, full range ─ encoder ─ raw stream + 2 bytes
+
+The two bytes say how much was padded. What the stream leaves out (primaries, range) is this module's to know, as in any
+codec; no container is counted. HEVC is x265 at its slowest: "BPG-equivalent", and not BPG. VVC is vvenc at `slow`.
+ffmpeg is that of the package imageio-ffmpeg (extra `codecs`), or the one on PATH, where it has the encoder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from hific.codecs.base import ImageLike
+from hific.errors import OptionError
+from hific.io.read_image import to_rgb8
+
+Name = Literal["hevc", "vvc"]
+SMALLEST = 64
+SECONDS = 600
+_TO_YUV = "scale=out_color_matrix=bt709:out_range=full:flags=lanczos+accurate_rnd+full_chroma_inp,format="
+_TO_RGB = "scale=in_color_matrix=bt709:in_range=full:flags=lanczos+accurate_rnd+full_chroma_int,format=rgb24"
+
+
+@dataclass(frozen=True)
+class _Format:
+    encoder: str
+    pixels: str
+    largest_qp: int
+    title: str
+    options: tuple[str, ...]
+
+
+_X265 = "keyint=1:info=0:repeat-headers=0:log-level=none:frame-threads=1:pools=1"
+_FORMATS: dict[Name, _Format] = {
+    "hevc": _Format("libx265", "yuv420p", 51, "x265 veryslow, intra", ("-preset", "veryslow", "-x265-params", _X265)),
+    # Ten bits are its native depth.
+    "vvc": _Format("libvvenc", "yuv420p10le", 63, "vvenc slow, intra", ("-preset", "slow", "-threads", "1")),
+}
+
+
+@cache
+def find_ffmpeg(name: Name) -> str:
+    """The path of a program with the encoder. OptionError where there is none, which says how to get one."""
+    for program in _programs():
+        listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False)
+        if f" {_FORMATS[name].encoder} " in listed.stdout:
+            return program
+    raise OptionError(
+        f"codec {name} needs an ffmpeg with {_FORMATS[name].encoder}: pip install 'hific[codecs]', or leave it out"
+    )
+
+
+def _programs() -> list[str]:
+    found = []
+    try:
+        import imageio_ffmpeg
+
+        found.append(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        pass
+    on_path = shutil.which("ffmpeg")
+    return [*found, *([on_path] if on_path else [])]
+
+
+@dataclass(frozen=True)
+class FFmpegCodec:
+    """One format at one quantization parameter. Raises ValueError for one that it does not have."""
+
+    name: Name
+    qp: int
+    scale: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in _FORMATS:
+            raise ValueError(f"no codec {self.name!r}: one of {', '.join(_FORMATS)}")
+        if not 0 <= self.qp <= _FORMATS[self.name].largest_qp or self.scale != 1:
+            raise ValueError(f"{self.name}: qp {self.qp} is 0 to {_FORMATS[self.name].largest_qp}, scale 1")
+
+    @property
+    def setting(self) -> str:
+        return f"qp {self.qp}"
+
+    @property
+    def extension(self) -> str:
+        return f".{self.name}"
+
+    def compress(self, image: ImageLike) -> bytes:
+        pixels = to_rgb8(image).array if isinstance(image, Image.Image) else image
+        height, width = pixels.shape[:2]
+        padding = [max(SMALLEST, side + side % 2) - side for side in (height, width)]
+        padded = np.pad(pixels, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="edge")
+        size = f"{padded.shape[1]}x{padded.shape[0]}"
+        form = _FORMATS[self.name]
+        source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-i", "-", "-vf", _TO_YUV + form.pixels]
+        qp = [f"{option}:qp={self.qp}" if option == _X265 else option for option in form.options]
+        coded = [*qp, *(["-qp", str(self.qp)] if self.name == "vvc" else [])]
+        made = self._run(
+            [*source, "-c:v", form.encoder, *coded, "-frames:v", "1", "-f", self.name, "-"], padded.tobytes()
+        )
+        return made + bytes(padding)
+
+    def decompress(self, data: bytes) -> Image.Image:
+        """Raises ValueError on what is no such stream."""
+        stream, (down, across) = data[:-2], data[-2:]
+        sink = ["-vf", _TO_RGB, "-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-"]
+        picture = Image.open(BytesIO(self._run(["-f", self.name, "-i", "-", *sink], stream)))
+        return picture.crop((0, 0, picture.width - across, picture.height - down))
+
+    def _run(self, arguments: Sequence[str], given: bytes) -> bytes:
+        command = [find_ffmpeg(self.name), "-hide_banner", "-loglevel", "error", *arguments]
+        done = subprocess.run(command, input=given, capture_output=True, timeout=SECONDS, check=False)
+        if done.returncode or not done.stdout:
+            told = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ValueError(f"{self.name}: ffmpeg failed ({told[-1] if told else 'without a word'})")
+        return done.stdout
+
+
+@dataclass(frozen=True)
+class FFmpegFamily:
+    """A format with its quantization parameters, from the coarsest."""
+
+    name: Name
+    scales: Sequence[int] = (1,)
+
+    @property
+    def settings(self) -> range:
+        return range(_FORMATS[self.name].largest_qp, -1, -1)
+
+    @property
+    def version(self) -> str:
+        program = find_ffmpeg(self.name)
+        first = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stdout.split()
+        return f"{_FORMATS[self.name].title}, ffmpeg {first[2] if len(first) > 2 else 'of unknown version'}"
+
+    def codec(self, setting: int, scale: int) -> FFmpegCodec:
+        return FFmpegCodec(self.name, setting, scale)
