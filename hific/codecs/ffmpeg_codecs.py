@@ -1,6 +1,6 @@
 """HEVC and VVC as intra pictures, by an ffmpeg program, behind the same two calls as the other codecs.
 
-    image [H, W, 3] ─ padded to even sides, 64 at least ─ YCbCr 4:2:0, BT.709, full range ─ encoder ─ raw stream + 2 bytes
+    image [H, W, 3] ─ padded to even sides, 64 up ─ YCbCr 4:2:0, BT.709, full range ─ encoder ─ raw stream + 2 bytes
 
 The two bytes say how much was padded. What the stream leaves out (primaries, range) is this module's to know, as in any
 codec; no container is counted. HEVC is x265 at its slowest: "BPG-equivalent", and not BPG. VVC is vvenc at `slow`.
@@ -104,10 +104,8 @@ class FFmpegCodec:
         source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-i", "-", "-vf", _TO_YUV + form.pixels]
         qp = [f"{option}:qp={self.qp}" if option == _X265 else option for option in form.options]
         coded = [*qp, *(["-qp", str(self.qp)] if self.name == "vvc" else [])]
-        made = self._run(
-            [*source, "-c:v", form.encoder, *coded, "-frames:v", "1", "-f", self.name, "-"], padded.tobytes()
-        )
-        return made + bytes(padding)
+        sink = ["-c:v", form.encoder, *coded, "-frames:v", "1", "-f", self.name, "-"]
+        return self._run([*source, *sink], padded.tobytes()) + bytes(padding)
 
     def decompress(self, data: bytes) -> Image.Image:
         """Raises ValueError on what is no such stream."""
