@@ -5,7 +5,8 @@
 The rows are of this command (the models with XGBoost; those without have the same pixels in larger files):
 
     python evaluate.py checkpoint=[hific-xgboost-low,hific-xgboost-medium,hific-xgboost-high] coders=last \\
-        match_to=each both_sides=true codec.avif.speed=3 data=kodak data.root=kodak weights.dir=weights
+        match_to=each both_sides=true codec=[avif,hevc,webp,jpeg2000,jpeg] codec.avif.speed=3 \\
+        data=kodak data.root=kodak weights.dir=weights
 """
 
 from __future__ import annotations
@@ -25,9 +26,16 @@ from hific.evaluation.tables import Table
 from hific.io.write_whole import write_whole
 
 TEMPLATE = Path(__file__).with_name("card.md")
-RIVALS = ("avif", "webp", "jpeg2000", "jpeg")
+RIVALS = ("avif", "hevc", "webp", "jpeg2000", "jpeg")
 METRICS = ("psnr", "ms_ssim", "ssimulacra2", "lpips_alex", "lpips_squeeze", "perceptual_loss", "fsimc", "color_error")
-TITLES = {"avif": "AVIF", "webp": "WebP", "jpeg2000": "JPEG2000", "jpeg": "JPEG", "perceptual_loss": "conv4"}
+TITLES = {
+    "avif": "AVIF",
+    "hevc": "HEVC",
+    "webp": "WebP",
+    "jpeg2000": "JPEG2000",
+    "jpeg": "JPEG",
+    "perceptual_loss": "conv4",
+}
 
 
 def card(name: str, rows: Sequence[Measurement]) -> str:
