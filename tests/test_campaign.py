@@ -9,10 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.campaign import export, train_base
+from experiments.campaign import cards, export, make_zoo, train_base
 from experiments.campaign.crops import Crops, write_scaled_photos
 from experiments.campaign.development import development_photos, split
+from hific import zoo
 from hific.codecs.load import load_codec
+from hific.evaluation.equal_bytes import NEXT_SIZE
+from hific.evaluation.measurement import Measurement
 
 
 @pytest.fixture
@@ -65,6 +68,20 @@ def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatc
     codec = load_codec(output)
     assert codec.decompress(codec.compress(np.zeros((40, 50, 3), np.uint8))).size == (50, 40)
 
+    folder = tmp_path / "zoo"
+    few = ["--photos", "4", "--max-windows", "3000"]
+    make_zoo.main([str(run / "base.pt"), "--roots", *roots, "--output", str(folder), *few])
+    monkeypatch.setattr(zoo, "FOLDER", folder)
+    zoo.describe.cache_clear()
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    for rate in zoo.RATES:
+        plain, xgboost = load_codec(f"hific-{rate}"), load_codec(f"hific-xgboost-{rate}")
+        decoded = [np.asarray(one.decompress(one.compress(image))) for one in (plain, xgboost)]
+        assert np.array_equal(*decoded) and xgboost.coder == "context_coded" and plain.coder == "tables"
+        own = sum((folder / f"hific-{kind}{rate}.safetensors").stat().st_size for kind in ("", "xgboost-"))
+        assert own > 0 and zoo.describe(f"hific-{rate}").training["batches"] == 5
+    zoo.describe.cache_clear()
+
     (run / "last.pt").unlink()
     train("2", 6, "--start-from", str(run / "base.pt"))
     assert torch.load(run / "last.pt", weights_only=True)["first"] == 5
@@ -106,3 +123,25 @@ def test_the_learning_rate_ends_at_zero(roots: list[str], tmp_path: Path) -> Non
         assert base.step()["late"] > 0
         rates.append(base.optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([1e-3, 5e-4, 0.0])
+
+
+def test_cards_say_first_what_falls_short() -> None:
+    def row(
+        system: str, image: str, num_bytes: int, psnr: float, lpips: float, limit: int | None = None
+    ) -> Measurement:
+        metrics = {"psnr": psnr, "lpips_squeeze": lpips}
+        return Measurement(system, "c", "", image, 96, 96, 9216, num_bytes, metrics, max_bytes=limit)
+
+    rows = []
+    for number, image in enumerate("abcd"):
+        ours = "hific-xgboost-low, xgboost"
+        rows += [
+            row(ours, image, 1000, 25 + number, 0.2),
+            row(f"avif <= {ours}", image, 900, 25.5 + number, 0.31),
+            row(f"avif <= {ours}{NEXT_SIZE}", image, 1100, 25.9 + number, 0.29),
+        ]
+    for name in ("hific-low", "hific-xgboost-low"):
+        card = cards.card(name, rows)
+        first = card.splitlines()[2]
+        assert card.startswith(f"# {name}\n") and first.index("worse in PSNR") < first.index("better in LPIPS-Squeeze")
+        assert "PSNR, dB (-0.71 [-0.71, -0.71])" in first and "4 of 4" in card and "| WebP | none |" in card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from photos import save_noise
 from PIL import Image
 
 from hific.cli import main
+from hific.cli.conversions import Compressor, Failed
 from hific.codecs.load import checkpoint_entry
 from hific.coding.container import Header, pack, read_info
 from hific.fitting.tables import fit_channel_tables
@@ -186,13 +189,6 @@ def test_wrong_usage_is_2_and_does_nothing(run: Run, here: Path, arguments: tupl
     before = {name: (here / name).read_bytes() for name in files(here)}
     assert run(*arguments) == 2
     assert {name: (here / name).read_bytes() for name in files(here)} == before
-
-
-def test_no_checkpoint_says_how_to_get_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save_image(here / "a.png")
-    assert main(["compress", "a.png"]) == 2
-    error = capsys.readouterr().err
-    assert "--checkpoint" in error and "HIFIC_CHECKPOINT" in error and "make demo" in error and "train.py" in error
 
 
 def test_a_file_of_another_model(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -456,6 +452,26 @@ def test_ctrl_c_leaves_whole_files_only(here: Path, checkpoint: str) -> None:
         made = files(here / f"out{jobs}")
         assert 0 < len(made) < 300 and all(name.endswith(".hfc") for name in made), made
         assert main(["info", f"out{jobs}"]) == 0
+
+
+def test_an_interrupt_that_a_library_swallows_stops_at_the_next_image(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        save_image(here / f"photos/{name}.png")
+    made: list[int] = []
+
+    def swallowing(self: object, task: object, content: object) -> object:
+        made.append(1)
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return Failed("never told")
+
+    monkeypatch.setattr(Compressor, "make", swallowing)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)  # else it leaves at once, and the tests with it
+    assert run("compress", "photos", "-o", "out/") == 130
+    assert len(made) == 1 and "interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_write_that_is_interrupted_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

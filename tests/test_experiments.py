@@ -58,4 +58,5 @@ def test_the_demo_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: p
     (folder / "of before").touch()
     assert demonstrate(folder, smoke.train, smoke.evaluate) == 0
     assert all((folder / file).stat().st_size > 0 for file in REPORT) and not (folder / "of before").exists()
+    assert all((folder / "shipped" / file).stat().st_size > 0 for file in REPORT)
     assert f"hific compress photo.jpg --checkpoint {folder}/last.ckpt" in capfd.readouterr().out

@@ -94,7 +94,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("experiment=compressnet_paper data.root=/x", ["data.root.cityscapes=FOLDER data.root.clic=FOLDER"]),
     # Beginnings and weights
     ("ckpt_path=absent.ckpt", ["ckpt_path=absent.ckpt", "no such file"]),
-    ("init_from=absent.ckpt", ["init_from=absent.ckpt", "no such file"]),
+    ("init_from=absent.ckpt", ["init_from=absent.ckpt", "no such checkpoint"]),
     ("base_checkpoint=absent.ckpt context_model=xgboost", ["absent.ckpt", "no such checkpoint"]),
     ("init_from=a ckpt_path=b", ["ckpt_path and init_from exclude"]),
     ("weights.dir=typo", ["weights.dir=typo", "no such folder"]),

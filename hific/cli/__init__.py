@@ -1,11 +1,13 @@
-"""`hific compress | decompress | info`. Nothing heavy is imported before it is known that it is needed."""
+"""`hific compress | decompress | info | models`. Nothing heavy is imported before it is known that it is needed."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
+from types import FrameType
 
 INTERRUPTED = 130
 
@@ -16,11 +18,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hific.errors import UsageError
 
     options = build_parser().parse_args(argv)
+    interrupted.clear()
+    before = signal.getsignal(signal.SIGINT)
+    ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         if options.command == "info":
             from hific.cli.info import run_info
 
             return run_info(options)
+        if options.command == "models":
+            from hific.cli.models import run_models
+
+            return run_models(options)
         from hific.cli.convert import run_convert
 
         return run_convert(options)
@@ -37,3 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Images still being coded by --jobs cannot be stopped, and nothing of them is on disk: do not wait.
             os._exit(INTERRUPTED)
         return INTERRUPTED
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+
+
+# An interrupt that falls into a destructor or a library's callback is printed and forgotten by Python: whoever works
+# through a list looks here after each piece.
+interrupted = threading.Event()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    interrupted.set()
+    signal.default_int_handler(number, frame)

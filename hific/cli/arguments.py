@@ -7,7 +7,7 @@ import os
 import re
 from fractions import Fraction
 
-from hific import __version__
+from hific import __version__, zoo
 from hific.codecs.families import FAMILIES, options_by_name
 
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 all done, 1 some inputs failed (the rest is done), 2 wrong usage, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"hific {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="compress | decompress | info")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="compress | decompress | info | models")
 
     compress = commands.add_parser("compress", help="images to .hfc files", description="a.png -> a.hfc")
     _add_conversion(compress, "a.hfc beside a.png")
@@ -40,6 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="what .hfc files say of themselves; needs no checkpoint")
     info.add_argument("inputs", nargs="+", metavar="input", help=INPUTS_HELP)
     info.add_argument("--json", action="store_true", help="a JSON list, one object a file")
+
+    models = commands.add_parser("models", help="the trained models of this package", description="NAME: its card")
+    models.add_argument("name", nargs="?", choices=zoo.MODELS, metavar="NAME", help=", ".join(zoo.MODELS))
     return parser
 
 
@@ -55,9 +58,10 @@ def _add_conversion(parser: argparse.ArgumentParser, default_output: str) -> Non
         "--checkpoint",
         action="append",
         metavar="CKPT",
-        help="trained model; may be given several times: a file is decompressed by the one that made it, and an image "
-        "compressed by the one that suits --max-bytes or --bpp best; default: $HIFIC_CHECKPOINT (several joined by "
-        f"{os.pathsep!r})",
+        help="trained model, a file of your own or a name that `hific models` lists; may be given several times: a "
+        "file is decompressed by the one that made it, and an image compressed by the one that suits --max-bytes or "
+        f"--bpp best; default: $HIFIC_CHECKPOINT (several joined by {os.pathsep!r}), else the shipped models, of which "
+        f"{zoo.DEFAULT} compresses where there is no limit",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the networks run (default cpu)")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="images at a time (default 1)")

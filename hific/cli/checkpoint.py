@@ -9,8 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hific import zoo
+from hific.cli.plan import Task
 from hific.codecs.families import FAMILIES, options_by_name
-from hific.errors import CheckpointError, OptionError, UsageError
+from hific.coding.container import read_info
+from hific.errors import BitstreamError, CheckpointError, OptionError, UsageError
 
 if TYPE_CHECKING:
     from hific.codecs.codec_set import CodecSet
@@ -27,6 +30,7 @@ class Models:
         self._paths = {id(codec): path for path, codec in zip(paths, codecs.codecs, strict=True)}
 
     def path_of(self, codec: LearnedCodec) -> str:
+        """Or the name of a shipped one."""
         return self._paths[id(codec)]
 
     def tell_progress(self, progress: Callable[[int, int], None]) -> None:
@@ -35,9 +39,10 @@ class Models:
             codec.progress = progress
 
 
-def load_from_options(options: argparse.Namespace) -> Models:
-    """Raises UsageError where no checkpoint is named, a named one cannot be used, or the options do not suit them."""
-    paths = _named_paths(options)
+def load_from_options(options: argparse.Namespace, tasks: Sequence[Task]) -> Models:
+    """Of the checkpoints that are named, or else those of the shipped models that the tasks need. Raises UsageError
+    where a named one cannot be used, or the options do not suit them."""
+    paths = _named_paths(options) or _shipped(options, tasks)
     import torch
 
     from hific.codecs.codec_set import CodecSet
@@ -71,18 +76,32 @@ def _as_written(error: OptionError) -> str:
 
 
 def _named_paths(options: argparse.Namespace) -> list[str]:
+    """Empty where none is named."""
     named = options.checkpoint or os.environ.get(VARIABLE, "").split(os.pathsep)
     paths = list({os.path.realpath(path): path for path in named if path}.values())
-    if not paths:
-        raise UsageError(
-            f"no checkpoint: give --checkpoint FILE, or set {VARIABLE}; `make demo` or `python train.py` makes one"
-        )
     if options.command == "compress" and len(paths) > 1 and options.max_bytes is None and options.bpp is None:
         raise UsageError(
             f"{len(paths)} checkpoints, and nothing to choose by: limit the files with --bpp or --max-bytes, or name "
             "one checkpoint"
         )
     return paths
+
+
+def _shipped(options: argparse.Namespace, tasks: Sequence[Task]) -> list[str]:
+    if options.command == "compress":
+        return [zoo.DEFAULT] if options.max_bytes is None and options.bpp is None else list(zoo.BY_RATE)
+    if any(task.source.path is None for task in tasks):
+        return list(zoo.MODELS)
+    makers = {_maker(task.source.path) for task in tasks if task.source.path is not None}
+    return [name for name in zoo.MODELS if name in makers] or [zoo.DEFAULT]
+
+
+def _maker(path: Path) -> str | None:
+    """The shipped model that made a file, if one did; what is wrong with the file is told at its turn."""
+    try:
+        return zoo.made_by(bytes.fromhex(read_info(path.read_bytes()).fingerprint))
+    except (BitstreamError, OSError):
+        return None
 
 
 def _family_of(path: str) -> str | None:

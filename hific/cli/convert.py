@@ -14,6 +14,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
+from hific.cli import interrupted
 from hific.cli.checkpoint import load_from_options
 from hific.cli.conversions import Compressor, Content, Conversion, Decompressor, Failed, Made
 from hific.cli.plan import Task, find_inputs, plan_tasks
@@ -52,7 +53,7 @@ def run_convert(options: argparse.Namespace) -> int:
         raise UsageError("standard output is a terminal, not a place for binary data: redirect it, or use -o")
     tasks, refused = admit(tasks, options)
     problems += refused
-    models = load_from_options(options) if tasks else None
+    models = load_from_options(options, tasks) if tasks else None
     with BatchReport(options.command, len(tasks) + len(problems), quiet=options.quiet) as report:
         for problem in problems:
             report.failed(problem)
@@ -106,6 +107,8 @@ def _made(task: Task, content: Content | Failed, conversion: Conversion[Content]
 
 
 def _finish(task: Task, outcome: Made | Failed, options: argparse.Namespace, report: BatchReport) -> None:
+    if interrupted.is_set():
+        raise KeyboardInterrupt
     if isinstance(outcome, Failed):
         report.failed(outcome.reason)
         return

@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
+from hific import zoo
 from hific.cli.plan import Input, find_inputs
 from hific.coding.container import FileInfo, read_info
 from hific.errors import BitstreamError
@@ -34,18 +35,24 @@ def run_info(options: argparse.Namespace) -> int:
     return 1 if problems or not all(info.checksum_ok for _, info in described) else 0
 
 
+def _shipped(info: FileInfo) -> str | None:
+    return zoo.made_by(bytes.fromhex(info.fingerprint))
+
+
 def _as_json(source: Input, info: FileInfo) -> dict[str, object]:
     # Whoever averages rates must not be given one of a damaged file.
-    return {"file": str(source), **asdict(info)} | ({} if info.checksum_ok else {"bpp": None})
+    described = {"file": str(source), **asdict(info), "shipped_model": _shipped(info)}
+    return described | ({} if info.checksum_ok else {"bpp": None})
 
 
 def _as_text(source: Input, info: FileInfo) -> str:
     checksum = "ok" if info.checksum_ok else "mismatch: the file is damaged"
     coder = f"{info.coder}, post-filter" if info.post_filter else info.coder
     rate = f"{info.bpp:.4f} bpp" if info.checksum_ok else "DAMAGED: the rest may be wrong"
+    shipped = f" ({name})" if (name := _shipped(info)) else ""
     return (
         f"{source}: {info.width}x{info.height}, {info.num_bytes} bytes, {rate}\n"
         f"  header {info.num_header_bytes} bytes (checksum included), payload {info.num_payload_bytes} bytes\n"
-        f"  {info.codec} model {info.fingerprint}, coder {coder}, format version {info.version}\n"
+        f"  {info.codec} model {info.fingerprint}{shipped}, coder {coder}, format version {info.version}\n"
         f"  checksum {checksum}"
     )

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import pickle
-import struct
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hific.errors import CheckpointError
+from hific import zoo
+from hific.errors import DAMAGED_FILE, CheckpointError
 
 CHECKPOINT_FORMAT = 2
-# What `torch.load` was seen to raise on 12,000 damaged files.
-DAMAGE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-    pickle.UnpicklingError,
-)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What `torch.save` put there, tensors memory-mapped; empty where it is no dictionary. Raises CheckpointError."""
+    """What `torch.save` put there, tensors memory-mapped; empty where it is no dictionary. The name of a shipped model
+    (hific/zoo) is taken as its file, unless there is another of that name. Raises CheckpointError."""
     if path.is_dir():
         raise CheckpointError(f"{path}: is a folder; the checkpoint of a run is {path / 'last.ckpt'}")
+    if not path.exists() and str(path) in zoo.MODELS:
+        return zoo.read(str(path))
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; `make demo` or `python train.py` makes one")
+        raise CheckpointError(
+            f"{path}: no such checkpoint, and no model of this package, which are {', '.join(zoo.MODELS)}"
+        )
     try:
         # mmap: of a training checkpoint two thirds are optimizer states, which stay on disk.
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -42,6 +34,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     except PermissionError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from error
-    except DAMAGE as error:
+    except DAMAGED_FILE as error:
         raise CheckpointError(f"{path}: damaged or cut short, or no checkpoint: take another copy") from error
     return checkpoint if isinstance(checkpoint, dict) else {}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import nn
 
-from hific.errors import OptionError
-from hific.io.checkpoint_file import DAMAGE
+from hific.errors import DAMAGED_FILE, CheckpointError, OptionError
+from hific.io.checkpoint_file import read_checkpoint
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 InitializationKind = Literal["random", "klt", "lapped"]
@@ -55,12 +55,11 @@ def load_matching_weights(module: nn.Module, path: str | Path) -> None:
         OptionError: there is no such file, or not one weight fits.
     """
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        state = checkpoint["state_dict"]
-    except FileNotFoundError:
-        raise OptionError(f"init_from={path}: there is no such file") from None
-    except DAMAGE as error:
-        raise OptionError(f"init_from={path} is damaged, or no checkpoint") from error
+        state = read_checkpoint(Path(path)).get("state_dict")
+    except CheckpointError as error:
+        raise OptionError(f"init_from={error}") from error
+    if not isinstance(state, dict):
+        raise OptionError(f"init_from={path}: has no weights")
     own = module.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     if len(fitting) < len(own) / 2:
@@ -116,7 +115,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise OptionError(f"ckpt_path={path} is damaged, or no checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except DAMAGE as error:
+    except DAMAGED_FILE as error:
         raise OptionError(f"ckpt_path={path} is damaged, or no checkpoint") from error
     if not isinstance(checkpoint, dict) or not {"hific", "global_step", "optimizer_states"} <= checkpoint.keys():
         raise OptionError(f"ckpt_path={path} is no training checkpoint of this suite")

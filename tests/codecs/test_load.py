@@ -51,7 +51,7 @@ def test_a_checkpoint_may_be_overwritten_while_its_codec_works(make_checkpoint: 
 
 
 def test_missing_damaged_and_foreign_files(tmp_path: Path, make_checkpoint: MakeCheckpoint) -> None:
-    with pytest.raises(CheckpointError, match="make demo"):
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_codec(tmp_path / "absent.ckpt")
     for name, content in (("empty", b""), ("text", b"hello\n" * 50), ("zip", b"PK\x03\x04" + bytes(99))):
         (tmp_path / name).write_bytes(content)
