@@ -1,7 +1,7 @@
 """`make demo`: what the shipped models do with the bundled photos, then a training from nothing as a proof.
 
 1. outputs/demo/shipped: the photos through the models of hific/zoo, beside classical codecs at the same bytes.
-2. outputs/demo: trains the tiny CompressNet for two minutes, writes real files, reads them back, measures.
+2. outputs/demo: trains the tiny CompressNet for a few minutes, writes real files, reads them back, measures.
 
 No study: it is made anew each time, in a folder whose name does not change.
 """
@@ -23,7 +23,7 @@ SHIPPED = """
   .venv/bin/hific compress photo.jpg
   .venv/bin/hific decompress photo.hfc
 
-What follows trains a tiny network for two minutes: it shows that training works, and its pictures are no match."""
+What follows trains a tiny network for a few minutes: it shows that training works, and its pictures are no match."""
 TRAINED = """
 {output}: the same of the tiny network. Its checkpoint codes photos too:
   .venv/bin/hific compress photo.jpg --checkpoint {output}/last.ckpt"""
@@ -39,7 +39,7 @@ def demonstrate(output: Path, train: Sequence[str] = (), evaluate: Sequence[str]
     print(SHIPPED.format(output=output))
     if status := run_process("train.py", [*TRAIN, *train, f"hydra.run.dir={output}"]):
         return status
-    tiny = (f"checkpoint={output}/last.ckpt", "title='A tiny CompressNet, trained for two minutes'")
+    tiny = (f"checkpoint={output}/last.ckpt", "title='A tiny CompressNet, trained for minutes'")
     if status := _evaluate(output, [*tiny, *evaluate]):
         return status
     print(TRAINED.format(output=output))
