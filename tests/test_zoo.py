@@ -123,7 +123,7 @@ def test_models_are_listed_and_have_cards(capsys: pytest.CaptureFixture[str]) ->
         main(["models", "hific-lowest"])
 
 
-def test_damage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for path in zoo.FOLDER.glob("*.safetensors"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
@@ -135,6 +135,11 @@ def test_damage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (tmp_path / "hific-networks.safetensors").unlink()
     with pytest.raises(CheckpointError, match="install the package anew"):
         load_codec("hific-xgboost-low")
+    zoo.describe.cache_clear()
+    assert main(["models"]) == 2
+    assert "install the package anew" in capsys.readouterr().err
+    assert zoo.made_by(bytes(4)) is None  # what says which model made a file needs none
+    zoo.describe.cache_clear()
 
 
 def _flip(data: bytes) -> bytes:

@@ -15,7 +15,7 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0, 1 (some inputs failed), 2 (usage; nothing was done), 130 (Ctrl-C)."""
     from hific.cli.arguments import build_parser
-    from hific.errors import UsageError
+    from hific.errors import CheckpointError, UsageError
 
     options = build_parser().parse_args(argv)
     interrupted.clear()
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from hific.cli.convert import run_convert
 
         return run_convert(options)
-    except UsageError as error:
+    except (UsageError, CheckpointError) as error:
         print(f"hific: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,8 +46,12 @@ def describe(name: str) -> ShippedModel:
 
 
 def made_by(fingerprint: bytes) -> str | None:
-    """The name of the model with these first four bytes of its fingerprint, if it is here."""
-    return next((name for name in MODELS if describe(name).fingerprint.startswith(fingerprint.hex())), None)
+    """The name of the model with these first four bytes of its fingerprint, if it is here and whole."""
+    for name in MODELS:
+        with suppress(CheckpointError):
+            if describe(name).fingerprint.startswith(fingerprint.hex()):
+                return name
+    return None
 
 
 def read(name: str) -> dict[str, Any]:
