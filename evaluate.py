@@ -17,7 +17,7 @@ from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.codecs.load import load_codec
 from hific.data.source import ImageSource, Split
 from hific.errors import OptionError
-from hific.evaluation.equal_bytes import NEXT_SIZE
+from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.images import evaluation_images
@@ -74,7 +74,7 @@ def evaluate(config: DictConfig) -> list[Measurement]:
     write_results(
         rows, ReportContext(config.title, f"{source.name}, {config.split} split", training, warnings), folder, panel
     )
-    print_means([row for row in rows if not row.system.endswith(NEXT_SIZE)])
+    print_means(without_next_sizes(rows))
     log.info("report.md, table.md, panel.png and measurements (.csv, .parquet) in %s", folder.root)
     return rows
 

@@ -8,13 +8,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from experiments.campaign.development import split
 from hific.codecs.hific import latent_coding
+from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.load import checkpoint_entry
 from hific.errors import CheckpointError
 from hific.fitting.tables import fit_activation_ranges
@@ -38,6 +41,12 @@ def load(path: Path) -> tuple[VariableRate, int]:
     return variable.eval(), base["batches"]
 
 
+def checkpoint(name: str, model: nn.Module, coding: LatentCoding, training: Mapping[str, Any]) -> dict[str, Any]:
+    """As training would save it, without what only training needs."""
+    weights = {f"model.{key}": value for key, value in model.state_dict().items()}
+    return {"state_dict": weights, "hific": checkpoint_entry(name, model, coding, training)}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", type=Path, help="a base.pt")
@@ -52,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with torch.no_grad():
         fit_activation_ranges(model, (torch.from_numpy(array.copy()).permute(2, 0, 1)[None] / 255 for array in arrays))
     training = {"steps": batches, "rate_weight": options.weight, "size": "small"}
-    entry = checkpoint_entry("hific", model, latent_coding(model), training)
-    weights = {f"model.{name}": value for name, value in model.state_dict().items()}
-    torch.save({"state_dict": weights, "hific": entry}, options.output)
+    torch.save(checkpoint("hific", model, latent_coding(model), training), options.output)
 
 
 if __name__ == "__main__":

@@ -24,13 +24,11 @@ from torch import Tensor, nn
 
 from experiments.campaign.crops import HIGHEST_SCALE, LOWEST_SCALE
 from experiments.campaign.development import Pixels, split
-from experiments.campaign.export import PHOTOS_FOR_RANGES, load
+from experiments.campaign.export import PHOTOS_FOR_RANGES, checkpoint, load
 from hific.codecs.families import load_family
 from hific.codecs.family import Identity
 from hific.codecs.hific import latent_coding
-from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
-from hific.codecs.load import checkpoint_entry
 from hific.context.xgboost import XGBoostFit
 from hific.fitting.context_model import ContextFit
 from hific.fitting.photos import training_latent
@@ -71,18 +69,13 @@ def checkpoints(base: Path, rate: str, options: argparse.Namespace) -> dict[str,
     coding = latent_coding(model)
     training = {"batches": batches, "rate_weight": WEIGHTS[rate], "rate": rate, "size": "small"}
     training["about"] = f"{rate} rate, about {KODAK_BPP[rate]} bpp on Kodak with XGBoost"
-    made = {f"hific-{rate}": _checkpoint(f"hific-{rate}", model, coding, training)}
+    made = {f"hific-{rate}": checkpoint(f"hific-{rate}", model, coding, training)}
     family = load_family("hific")
     codec = LearnedCodec(family, model, coding, Identity("hific", bytes(32), training))
     latents = [training_latent(codec, photo) for photo in training_photos(options.roots, options.photos)]
     fit = ContextFit(XGBoostFit(), max_windows=options.max_windows)
     fitted = replace(coding, context_coded=fit(latents, coding.prior.tables, model.latent_channels))
-    return made | {f"hific-xgboost-{rate}": _checkpoint(f"hific-xgboost-{rate}", model, fitted, training)}
-
-
-def _checkpoint(name: str, model: nn.Module, coding: LatentCoding, training: Mapping[str, Any]) -> dict[str, Any]:
-    weights = {f"model.{key}": value for key, value in model.state_dict().items()}
-    return {"state_dict": weights, "hific": checkpoint_entry(name, model, coding, training)}
+    return made | {f"hific-xgboost-{rate}": checkpoint(f"hific-xgboost-{rate}", model, fitted, training)}
 
 
 def pack(by_rate: Mapping[str, Mapping[str, Mapping[str, Any]]], folder: Path) -> None:
@@ -99,10 +92,10 @@ def pack(by_rate: Mapping[str, Mapping[str, Mapping[str, Any]]], folder: Path) -
         _write(folder, name, some, {})
     for made in by_rate.values():
         sources = dict(shared)
-        for name, checkpoint in made.items():
+        for name, one in made.items():
             known = {key: value for source in sources.values() for key, value in source.items()}
             own = {key: value for key, value in tensors[name].items() if not _has(known, key, value)}
-            entry = {key: value for key, value in checkpoint["hific"].items() if key != "tables"}
+            entry = {key: value for key, value in one["hific"].items() if key != "tables"}
             _write(folder, name, own, {"hific": json.dumps(entry), "others_from": json.dumps(list(sources))})
             sources[name] = own
 

@@ -60,6 +60,13 @@ def find_ffmpeg(name: Name) -> str:
     )
 
 
+@cache
+def _version(program: str) -> str:
+    """Asked for at every row."""
+    first = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stdout.split()
+    return first[2] if len(first) > 2 else "of unknown version"
+
+
 def _programs() -> list[str]:
     found = []
     try:
@@ -136,9 +143,7 @@ class FFmpegFamily:
 
     @property
     def version(self) -> str:
-        program = find_ffmpeg(self.name)
-        first = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stdout.split()
-        return f"{_FORMATS[self.name].title}, ffmpeg {first[2] if len(first) > 2 else 'of unknown version'}"
+        return f"{_FORMATS[self.name].title}, ffmpeg {_version(find_ffmpeg(self.name))}"
 
     def codec(self, setting: int, scale: int) -> FFmpegCodec:
         return FFmpegCodec(self.name, setting, scale)

@@ -48,6 +48,11 @@ class Difference:
         return "better" if (self.low > 0) == upwards else "worse"
 
 
+def without_next_sizes(rows: Sequence[Measurement]) -> list[Measurement]:
+    """What tables and plots show: rows at the next size only serve the comparison."""
+    return [row for row in rows if not row.system.endswith(NEXT_SIZE)]
+
+
 def differences(rows: Sequence[Measurement], learned: str, other: str) -> list[Difference]:
     """Of every metric that both have; `other`: a label whose rows at the next size are called other + NEXT_SIZE.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hific.evaluation.codecs_under_test import CodecFamily, CodecUnderTest, Files, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
-from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table
+from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table, without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder, write_rows
 from hific.evaluation.measurement import Measurement, Provenance, byte_limits, systems
@@ -90,8 +90,7 @@ def write_results(
     root, panel = folder.root, panel or PanelOptions()
     written = list(write_rows(rows, root / "measurements.parquet"))
     compared = equal_bytes_table(rows)
-    # Those at the next size only serve the comparison.
-    rows = [row for row in rows if not row.system.endswith(NEXT_SIZE)]
+    rows = without_next_sizes(rows)
     table = main_table(rows)
     texts = {"table.md": table.to_markdown(), "table.tex": table.to_latex()}
     figures = {}

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning import assert_all_weights_learn
 from torch import Tensor
 
 from hific.data.bundled import BundledPhotos
@@ -113,15 +114,7 @@ def test_no_layer_is_much_larger_than_another() -> None:
 def test_all_weights_still_learn() -> None:
     """The channels beyond the pairs have weights of their own, and nothing stays out of the gradient's reach."""
     analysis, synthesis = started(SMALL, 96)
-    optimizer = torch.optim.SGD([*analysis.parameters(), *synthesis.parameters()], 1e-3)
-    image = torch.rand(1, 3, 64, 64)
-    for _ in range(3):
-        optimizer.zero_grad()
-        (synthesis(analysis(image)) - image).square().sum().backward()
-        optimizer.step()
-    for network in (analysis, synthesis):
-        for name, parameter in network.named_parameters():
-            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+    assert_all_weights_learn(analysis, synthesis)
 
 
 def test_what_cannot_start_so_is_refused() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning import assert_all_weights_learn
 from networks.test_klt_initialization import photos, psnr
 
 from hific.errors import OptionError
@@ -94,15 +95,7 @@ def test_deviations_are_about_those_of_photos() -> None:
 
 def test_all_weights_learn() -> None:
     analysis, synthesis = started()
-    optimizer = torch.optim.SGD([*analysis.parameters(), *synthesis.parameters()], 1e-3)
-    image = torch.rand(1, 3, 64, 64)
-    for _ in range(3):
-        optimizer.zero_grad()
-        (synthesis(analysis(image)) - image).square().sum().backward()
-        optimizer.step()
-    for network in (analysis, synthesis):
-        for name, parameter in network.named_parameters():
-            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+    assert_all_weights_learn(analysis, synthesis)
 
 
 def test_what_a_checkpoint_says_makes_the_same_model() -> None:
