@@ -52,7 +52,8 @@ def evaluate(config: DictConfig) -> list[Measurement]:
     source = instantiate(config.data.source)
     families = [instantiate(config.codec[name]) for name in _listed(config.classical)]
     loaded = [
-        load_codec(path, max_pixels=config.max_pixels, device=config.device) for path in _listed(config.checkpoint)
+        load_codec(path, max_pixels=config.max_pixels, device=config.device, effort=config.effort or None)
+        for path in _listed(config.checkpoint)
     ]
     codecs = label_codecs(loaded, _listed(config.names), _listed(config.coders))
     images, left_out = find_images(config, source, codecs)

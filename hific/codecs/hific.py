@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -29,10 +29,12 @@ from torch import Tensor
 from hific.codecs.families import HificOptions
 from hific.codecs.family import Family, PaddedSize, Progress
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent
+from hific.codecs.latent_refinement import Scene, Search
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_tiled_memory
 from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
 from hific.codecs.priors import HyperPrior, clip_hyper_symbols
+from hific.errors import OptionError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.ops.geometry import padded_size
 
@@ -132,6 +134,31 @@ class HificTransform:
             progress(done, len(grid))
         return pixels
 
+    def refine(self, pixels: Pixels, source: UncodedLatent, means: Floats, search: Search) -> Floats:
+        """The latent of uint8 [H, W, 3] at whole distances from its means [C, h, w], searched for tile by tile."""
+        unit, halo = self.model.stride, self.model.synthesis.halo
+        rows, columns = means.shape[-2:]
+        margins = ((0, rows * unit - pixels.shape[0]), (0, columns * unit - pixels.shape[1]), (0, 0))
+        padded = np.pad(pixels, margins, mode="edge")
+        mean = torch.from_numpy(means)[None].to(self._device)
+        symbols = torch.from_numpy(source.latent)[None].to(self._device) - mean
+        scales = self._scales(source.hyper_symbols, rows, columns)
+        for down, across in tiles(rows, columns, self._tile_in_latents(rows, columns), halo):
+            image = to_unit_range(padded[down.seen(unit), across.seen(unit)], self._device)
+            seen = (..., down.seen(1), across.seen(1))
+            scene = Scene(image, symbols[seen], mean[seen], scales[seen], down.kept(1), across.kept(1))
+            with self._autocast():
+                symbols[..., down.place(1), across.place(1)] = search(self.model, scene)
+        latent: Floats = (symbols + mean)[0].cpu().numpy()
+        return latent
+
+    @torch.no_grad()
+    def _scales(self, hyper_symbols: NDArray[np.int32], rows: int, columns: int) -> Tensor:
+        """[1, C, rows, columns], as in training: an encoder may go by floats, where a stream needs integers."""
+        hyper_latent = torch.from_numpy(hyper_symbols)[None].to(self._device).float()
+        scales: Tensor = self.model.scale_synthesis(hyper_latent)[..., :rows, :columns]
+        return scales
+
     def _hyper_symbols(self, latent: Floats) -> NDArray[np.int32]:
         hyper_latent: Tensor = self.model.hyper_analysis(torch.from_numpy(latent)[None].to(self._device))
         return clip_hyper_symbols(hyper_latent[0].cpu().numpy())
@@ -160,6 +187,22 @@ def check(model: HyperpriorAutoencoder, coding: LatentCoding) -> None:
         raise ValueError(f"latent coding of {own} channels and hyper-channels, the model has {due}")
 
 
+def refine_latent(codec: LearnedCodec, pixels: Pixels, source: UncodedLatent) -> UncodedLatent:
+    """As good as `effort` steps make it (codecs/latent_refinement.py); as it comes where that is 0. OptionError where
+    the checkpoint does not say what a bit is worth."""
+    assert isinstance(codec.options, HificOptions) and isinstance(codec.transform, HificTransform)
+    steps, rate_weight = codec.options.effort, codec.training.get("rate_weight")
+    if not steps:
+        return source
+    if not isinstance(rate_weight, int | float) or not rate_weight > 0:
+        raise OptionError(
+            f"effort={steps}: the checkpoint of {codec.name} does not say what a bit was worth in training"
+        )
+    means = codec.coding.prior.predict(source.hyper_symbols, *source.latent.shape[1:]).means
+    search = Search(float(rate_weight), steps, codec.progress)
+    return replace(source, latent=codec.transform.refine(pixels, source, means, search))
+
+
 @torch.inference_mode()
 def estimated_bpp(codec: LearnedCodec, pixels: Pixels) -> Mapping[str, float]:
     """Of the rounded latents, from the likelihoods that training sees; `bpp` is of the file."""
@@ -176,4 +219,5 @@ FAMILY = Family(
     prior=HyperPrior.from_state,
     check=check,
     extra_metrics=estimated_bpp,
+    refine=refine_latent,
 )

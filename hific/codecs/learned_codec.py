@@ -93,8 +93,8 @@ class LearnedCodec:
 
     @property
     def setting(self) -> str:
-        label = self.coding.coders[self.coder].label
-        return f"{label}, post-filter" if self.post_filters else label
+        parts = [self.coding.coders[self.coder].label, self.options.note, "post-filter" if self.post_filters else ""]
+        return ", ".join(part for part in parts if part)
 
     def __repr__(self) -> str:
         return f"LearnedCodec({self.name}, {self.fingerprint.hex()}, {self.setting})"
@@ -167,7 +167,9 @@ class LearnedCodec:
         if not images:
             return []
         height, width = images[0].shape[:2]
-        return self.transform.analyze(images, self.check_size(width, height), self._tell)
+        sources = self.transform.analyze(images, self.check_size(width, height), self._tell)
+        refine = self.family.refine
+        return sources if refine is None else [refine(self, *one) for one in zip(images, sources, strict=True)]
 
     def _to_file(self, pixels: Pixels, source: UncodedLatent) -> bytes:
         height, width = pixels.shape[:2]

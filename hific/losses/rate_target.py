@@ -14,6 +14,8 @@ from torch import Tensor
 
 from hific.errors import OptionError
 
+WEIGHTS_AVERAGED = 200  # batches, exponentially
+
 
 class RateTarget:
     """lambda' of the loss: heavy while the rate is above its target, light below it.
@@ -56,17 +58,23 @@ class RateTarget:
         self.averaged_over, self.integral = averaged_over, integral
         self.average_bpp: Tensor | None = None
         self.log_weight: Tensor | None = None  # of the integral part
+        self.average_weight: Tensor | None = None  # what a bit per pixel was worth of late
         self.target_bpp, self.lambda_a, self.lambda_b = target_bpp, lambda_a, lambda_b
         self.warmup, self.warmup_target, self.warmup_weight = warmup, warmup_target, warmup_weight
         self.enabled = enabled
 
     def state_dict(self) -> dict[str, Tensor | None]:
         """What it has learned of a training, for its checkpoint."""
-        return {"average_bpp": self.average_bpp, "log_weight": self.log_weight}
+        return {
+            "average_bpp": self.average_bpp,
+            "log_weight": self.log_weight,
+            "average_weight": self.average_weight,
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor | None]) -> None:
         """Of `state_dict`; what is missing starts anew."""
         self.average_bpp, self.log_weight = state.get("average_bpp"), state.get("log_weight")
+        self.average_weight = state.get("average_weight")
 
     def target(self, progress: float) -> float:
         """Bits per pixel that are aimed at when a share `progress` of the stage is done."""
@@ -86,7 +94,10 @@ class RateTarget:
             weight = self._controlled(rate, self.target(progress))
         else:
             weight = torch.where(rate > self.target(progress), self.lambda_a, self.lambda_b).to(rate)
-        return weight * (self.warmup_weight if progress < self.warmup else 1.0)
+        weight = weight * (self.warmup_weight if progress < self.warmup else 1.0)
+        before = weight if self.average_weight is None else self.average_weight.to(weight)
+        self.average_weight = torch.lerp(before, weight, 1 / WEIGHTS_AVERAGED)
+        return weight
 
     def _controlled(self, rate: Tensor, target: float) -> Tensor:
         lowest, highest = math.log(self.lambda_b), math.log(self.lambda_a)

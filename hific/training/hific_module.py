@@ -26,7 +26,7 @@ from hific.training.adversary import Adversary
 from hific.training.beginnings import Initialization
 from hific.training.coding_module import to_256_levels
 from hific.training.fitting import Fitting, Photos, fit_over
-from hific.training.hific_objective import HificDistortion
+from hific.training.hific_objective import DistortionWeights, HificDistortion
 from hific.training.optimization import ExponentialAverage, Optimization, Stages, check_finite
 
 
@@ -253,7 +253,12 @@ class HificModule(AdversarialModule):
         return model.eval()
 
     def checkpoint_info(self) -> dict[str, Any]:
-        return {**super().checkpoint_info(), "target_bpp": self.rate_target.target_bpp}
+        info = {**super().checkpoint_info(), "target_bpp": self.rate_target.target_bpp}
+        if self.rate_target.average_weight is not None and self.objective.weights.mse > 0:
+            # Beside the paper's k_M, whatever this training's is.
+            price = float(self.rate_target.average_weight) / self.objective.weights.mse
+            info["rate_weight"] = price * DistortionWeights().mse
+        return info
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         weights = self.model.state_dict()

@@ -103,3 +103,15 @@ def test_rates_that_vary_from_batch_to_batch_are_held_by_their_average_only(
         rates.append(level * float(photo))
         level *= 1 + 0.01 * (0.3 - float(control.weight(torch.tensor(rates[-1]), 0.5)))
     assert within[0] <= abs(sum(rates[2000:]) / 6000 / 0.3 - 1) <= within[1]
+
+
+def test_it_knows_what_a_bit_was_worth_of_late_and_keeps_that() -> None:
+    """Between the paper's two weights, by how often each was in force."""
+    control = RateTarget(0.3, 1.0)
+    for batch in range(2000):
+        control.weight(torch.tensor(0.2 if batch % 4 else 0.4), 0.5)
+    assert control.average_weight is not None
+    assert float(control.average_weight) == pytest.approx((1.0 + 3 * 2**-4) / 4, rel=0.05)
+    again = RateTarget(0.3, 1.0)
+    again.load_state_dict(control.state_dict())
+    assert again.average_weight == control.average_weight

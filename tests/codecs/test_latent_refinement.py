@@ -1,0 +1,148 @@
+"""The encoder's search: better by what it minimizes, the same hyper-latent and format, tiles within what they own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from photos import Pixels, photo
+from skimage import data
+
+from hific.cli import main
+from hific.codecs import latent_refinement
+from hific.codecs.latent_refinement import MSE_WEIGHT, Scene, Search, soft_rounded
+from hific.codecs.learned_codec import LearnedCodec
+from hific.codecs.load import load_codec
+from hific.codecs.pixels import to_unit_range
+from hific.errors import OptionError
+
+MakeCheckpoint = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> LearnedCodec:
+    return load_codec("hific-medium", max_pixels=10**6)
+
+
+@pytest.fixture(scope="module")
+def picture() -> Pixels:
+    return np.ascontiguousarray(data.astronaut()[90:266, 130:322])  # 176 x 192, not a multiple of anything larger
+
+
+@pytest.fixture(scope="module")
+def plain(shipped: LearnedCodec, picture: Pixels) -> bytes:
+    return shipped.compress(picture)
+
+
+@pytest.fixture(scope="module")
+def searched(shipped: LearnedCodec, picture: Pixels) -> bytes:
+    return shipped.with_options(effort=8).compress(picture)
+
+
+def cost(codec: LearnedCodec, file: bytes, pixels: Pixels) -> float:
+    """k_M MSE + rate weight x bits per pixel of a file, by its bytes."""
+    error = np.square(np.asarray(codec.decompress(file)).astype(float) - pixels).mean()
+    return MSE_WEIGHT * float(error) + codec.training["rate_weight"] * 8 * len(file) / pixels[..., 0].size
+
+
+def test_a_shipped_model_makes_a_better_file(
+    shipped: LearnedCodec, picture: Pixels, plain: bytes, searched: bytes
+) -> None:
+    assert cost(shipped, searched, picture) < 0.99 * cost(shipped, plain, picture)
+
+
+def test_the_hyper_latent_stays(shipped: LearnedCodec, plain: bytes, searched: bytes) -> None:
+    before, after = (shipped.decode_latent(file) for file in (plain, searched))
+    assert np.array_equal(before.hyper_symbols, after.hyper_symbols) and np.array_equal(before.means, after.means)
+    assert 0.001 < np.mean(before.symbols != after.symbols) < 0.2
+    assert np.abs(before.symbols - after.symbols).max() <= 1
+
+
+def test_it_is_the_same_each_time_and_leaves_the_model_alone(shipped: LearnedCodec, picture: Pixels) -> None:
+    searching = shipped.with_options(effort=1)
+    learning = [one.requires_grad for one in shipped.model.parameters()]
+    assert searching.compress(picture) == searching.compress(picture)
+    assert [one.requires_grad for one in shipped.model.parameters()] == learning
+    assert all(one.grad is None for one in shipped.model.parameters())
+
+
+def test_tiles_gain_too(shipped: LearnedCodec, picture: Pixels, plain: bytes) -> None:
+    tiled = shipped.with_options(effort=6, tile=96).compress(picture)
+    assert cost(shipped, tiled, picture) < cost(shipped, plain, picture)
+
+
+def test_no_symbol_of_the_halo_is_touched(shipped: LearnedCodec, picture: Pixels) -> None:
+    (source,) = shipped.analyze([picture])
+    means = torch.from_numpy(shipped.coding.prior.predict(source.hyper_symbols, 11, 12).means)[None]
+    symbols = torch.from_numpy(source.latent)[None] - means
+    kept = symbols.clone()
+    scene = Scene(
+        to_unit_range(picture, torch.device("cpu")), symbols, means, torch.ones_like(means), slice(2, 5), slice(3, 9)
+    )
+    search = Search(1.4, 3)
+    found = search(shipped.model, scene)
+    assert found.shape == (1, means.shape[1], 3, 6) and torch.equal(found, found.round())
+    assert torch.equal(symbols, kept)
+    rounded = scene.inner(symbols).round()
+    assert search.cost(shipped.model, scene, found) <= search.cost(shipped.model, scene, rounded)
+
+
+def test_a_search_that_finds_nothing_better_gives_what_came_in(
+    shipped: LearnedCodec, picture: Pixels, plain: bytes
+) -> None:
+    """A step far too long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_refinement, "LEARNING_RATE", 1e3)
+        assert shipped.with_options(effort=1).compress(picture) == plain
+
+
+@given(st.floats(-1000, 1000, width=32), st.integers(0, 99))
+def test_a_soft_choice_lies_between_whole_neighbors(value: float, seed: int) -> None:
+    values = torch.full((64,), value)
+    for temperature in (0.5, 0.1):
+        soft = soft_rounded(values, temperature, torch.Generator().manual_seed(seed))
+        assert torch.isfinite(soft).all()
+        assert (soft >= values.floor()).all() and (soft <= values.floor() + 1).all()
+
+
+def test_the_nearer_neighbor_is_likelier_and_cold_choices_are_hard() -> None:
+    values = torch.tensor([0.1, 0.5, 0.9]).repeat(20_000, 1)
+    chosen = soft_rounded(values, 0.1, torch.Generator().manual_seed(0))
+    assert ((chosen - chosen.round()).abs() < 0.05).float().mean() > 0.8
+    low, middle, high = chosen.mean(0).tolist()
+    assert low < 0.01 and high > 0.99 and middle == pytest.approx(0.5, abs=0.02)
+
+
+def test_its_gradient_reaches_the_value() -> None:
+    values = torch.full((8,), 0.3, requires_grad=True)
+    soft_rounded(values, 0.5, torch.Generator().manual_seed(0)).sum().backward()
+    assert values.grad is not None and (values.grad > 0).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (40, 300)])
+def test_small_images_go_without_their_structure(shipped: LearnedCodec, size: tuple[int, int]) -> None:
+    """MS-SSIM takes 161 pixels a side."""
+    image = photo(*size)
+    assert np.asarray(shipped.decompress(shipped.with_options(effort=1).compress(image))).shape == image.shape
+
+
+def test_a_model_that_does_not_know_what_a_bit_is_worth_says_so(make_hific_checkpoint: MakeCheckpoint) -> None:
+    codec = load_codec(make_hific_checkpoint(), effort=5)
+    with pytest.raises(OptionError, match=r"effort=5.*does not say what a bit was worth"):
+        codec.compress(photo(32, 32))
+
+
+@pytest.mark.parametrize("wrong", ["-1", "much"])
+def test_the_command_line_refuses_what_is_no_number_of_steps(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["compress", "a.png", "--effort", wrong])
+    assert stop.value.code == 2 and "--effort" in capsys.readouterr().err
+
+
+def test_tables_tell_it_from_files_without(shipped: LearnedCodec) -> None:
+    assert shipped.with_options(effort=7).setting == f"{shipped.setting}, effort 7"
