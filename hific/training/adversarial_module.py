@@ -86,6 +86,11 @@ class AdversarialModule(CodingModule):
         return self.global_step / self.steps
 
     @property
+    def awaits_fitting(self) -> bool:
+        """Whether all batches are trained, and what files are coded with is not fitted yet."""
+        return self.fitted is None and 0 < self.steps <= self.global_step
+
+    @property
     def fixed_on_resume(self) -> dict[str, Any]:
         """What must be as it was for a resumed run to be the same run, besides the model: plain values by name."""
         return {name: self.training_info[name] for name in ("rate", "size") if name in self.training_info}
@@ -160,6 +165,7 @@ class AdversarialModule(CodingModule):
         """Plain values that tell the run by."""
         fitted = {} if self.fitted is None else self.fitted.info
         info = {**self.training_info, **self.fixed_on_resume, **self.fitting.info, **fitted, "steps": self.global_step}
+        info |= {"planned_steps": self.steps, "coding_fitted": self.fitted is not None}
         if info.get("perceptual") != "none":  # what is off by design is no reason for a warning in reports
             info["perceptual_term"] = self.trains_perceptually
         return info

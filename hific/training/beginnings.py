@@ -72,7 +72,7 @@ def load_matching_weights(module: nn.Module, path: str | Path) -> None:
 
 
 def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) -> int:
-    """The batches that the checkpoint has behind it.
+    """The batches that the checkpoint has behind it. They may be all, where it was left while its coding was fitted.
 
     Raises:
         OptionError: no such file, not a checkpoint of this suite, another model, rate or size, another boundary of the
@@ -91,8 +91,15 @@ def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) ->
             f"ckpt_path={path} is of another run ({'; '.join(different)}): repeat the options of its run, which are "
             f"in {Path(path).parent / '.hydra' / 'overrides.yaml'}; to start from other weights use init_from="
         )
-    steps = int(checkpoint["global_step"])
-    if 0 <= max_steps <= steps:
+    steps, planned = int(checkpoint["global_step"]), entry["training"].get("planned_steps", max_steps)
+    if planned != max_steps:
+        log.warning(
+            "ckpt_path=%s was to train %d batches, and now it is %d: schedules go by the share that is done, so the "
+            "rest is trained otherwise than in one run of %d",
+            *(path, planned, max_steps, max_steps),
+        )
+    unfinished = steps == max_steps and not entry["training"].get("coding_fitted", True)
+    if 0 <= max_steps <= steps and not unfinished:
         raise OptionError(
             f"ckpt_path={path} has {steps} batches behind it, and {max_steps} are to be trained: raise "
             "recipe.steps (recipe.stage2_steps for HiFiC)"

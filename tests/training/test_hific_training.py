@@ -68,6 +68,7 @@ def test_both_stages_run_and_the_checkpoint_codes(rate: str, composed: Composed,
     assert codec.decompress(codec.compress(image)).size == (50, 40)
     assert hific.load_codec(tmp_path / "run" / "stage1.ckpt").training["steps"] == 4
     assert codec.name == "hific" and codec.training["target_bpp"] == {"low": 0.14, "medium": 0.30, "high": 0.45}[rate]
+    assert codec.training["rate_weight"] > 0 and codec.training["coding_fitted"]
 
 
 def test_stages_have_their_own_schedules_and_counts(composed: Composed, train: Train) -> None:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 import hific
 from hific.errors import NonFiniteError, OptionError
+from hific.training.compressnet_module import CompressNetModule
 
 MODELS = ["sae", "swwae", "sae_spn", "gc"]
 Composed = Callable[..., DictConfig]
@@ -95,6 +96,33 @@ class StopAfter(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == self.batches - 1:
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_killed_while_its_coding_is_fitted_ends_as_an_unbroken_one(
+    composed: Composed, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = ["model=sae", "recipe.steps=2", "callbacks.last.every_n_steps=1"]
+    train(composed(*common, output="unbroken"))
+
+    def die(*_: object) -> None:
+        raise MemoryError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(CompressNetModule, "fit_coding", die)
+        train(composed(*common, output="killed"))
+    killed = tmp_path / "killed" / "last.ckpt"
+    train(composed(*common, f"ckpt_path={killed}", output="killed"))
+    assert hific.load_codec(killed).fingerprint == hific.load_codec(tmp_path / "unbroken" / "last.ckpt").fingerprint
+    with pytest.raises(OptionError, match="2 batches behind it"):
+        train(composed(*common, f"ckpt_path={killed}", output="killed"))
+
+
+def test_a_resumed_run_says_that_its_schedule_is_stretched(
+    composed: Composed, train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(composed("model=sae", "recipe.steps=1"))
+    train(composed("model=sae", "recipe.steps=2", f"ckpt_path={tmp_path / 'run' / 'last.ckpt'}"))
+    assert "was to train 1 batches, and now it is 2" in caplog.text
 
 
 @pytest.mark.parametrize("every_n_steps", [3, 4])

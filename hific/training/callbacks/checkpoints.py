@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from hific.errors import FileRefusedError, OptionError
 from hific.io.write_whole import write_whole_by
 from hific.training.adversarial_module import AdversarialModule
+from hific.training.fitting import FittedCoding
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -40,6 +41,7 @@ class LastCheckpoint(Callback):
             raise OptionError(f"callbacks.last.every_n_steps={every_n_steps} is 1 or more")
         self.folder = Path(dirpath)
         self.every_n_steps = every_n_steps
+        self._saved_coding: FittedCoding | None = None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -59,6 +61,11 @@ class LastCheckpoint(Callback):
         if trainer.global_step > 0:
             self._save(trainer, "last.ckpt")
 
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Nor where a run that was killed while its coding was fitted is taken up again.
+        if isinstance(pl_module, AdversarialModule) and pl_module.fitted is not self._saved_coding:
+            self._save(trainer, "last.ckpt")
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         # What is fitted when training has ended may fail: the trained model must not be lost with it.
         if 0 < trainer.max_steps <= trainer.global_step:
@@ -67,6 +74,7 @@ class LastCheckpoint(Callback):
     def _save(self, trainer: Trainer, name: str) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.folder / name, weights_only=False)
+            self._saved_coding = getattr(trainer.lightning_module, "fitted", None)
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -13,6 +13,7 @@ from torch import Tensor
 from hific.data.image_datamodule import ImageDataModule
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
 from hific.ops.geometry import pad_to_multiple
+from hific.training.adversarial_module import AdversarialModule
 from hific.training.coding_module import CodingModule
 from hific.training.hific_module import HificModule
 
@@ -34,6 +35,11 @@ class FitCodingTables(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Without a batch to train on, Lightning tells of no training's end.
         if trainer.max_steps == 0:
+            self.on_train_end(trainer, pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Nor where a run that was killed while this was going on is taken up again.
+        if isinstance(pl_module, AdversarialModule) and pl_module.awaits_fitting:
             self.on_train_end(trainer, pl_module)
 
     @torch.inference_mode()
