@@ -1,8 +1,9 @@
 """Cards of the shipped models, from rows: hific/zoo/NAME.md.
 
-    python -m experiments.campaign.cards experiments/campaign/results/kodak.parquet
+    python -m experiments.campaign.cards experiments/campaign/results/kodak{,_effort}.parquet
 
-The rows are of this command (the models with XGBoost; those without have the same pixels in larger files):
+The rows are of this command, the second with effort=100 (the models with XGBoost; those without have the same pixels in
+larger files):
 
     python evaluate.py checkpoint=[hific-xgboost-low,hific-xgboost-medium,hific-xgboost-high] coders=last \\
         match_to=each both_sides=true codec=[avif,hevc,webp,jpeg2000,jpeg] codec.avif.speed=3 \\
@@ -38,16 +39,26 @@ TITLES = {
 }
 
 
-def card(name: str, rows: Sequence[Measurement]) -> str:
-    """Markdown."""
+def card(name: str, rows: Sequence[Measurement], searched_rows: Sequence[Measurement]) -> str:
+    """Markdown. searched_rows: with the encoder's search, which their systems' names end in."""
     rate = name.rpartition("-")[2]
-    coded = _system(rows, f"hific-xgboost-{rate}, ")
+    coded, searched = (_system(one, f"hific-xgboost-{rate}, ") for one in (rows, searched_rows))
     against = {rival: _differences(rows, coded.system, rival) for rival in RIVALS}
+    searched_against = {rival: _differences(searched_rows, searched.system, rival) for rival in RIVALS}
+    effort = searched.system.rpartition("effort ")[2]
     return TEMPLATE.read_text().format(
         name=name,
         rate_weight=WEIGHTS[rate],
         batches=zoo.describe(name).training["batches"],
-        first=_first(against["avif"]),
+        first=f"Against {_first(against['avif'])}",
+        searched_first=f"With `--effort {effort}`, against {_first(searched_against['avif'])}",
+        effort=effort,
+        searched_bytes=f"{searched.mean(lambda row: row.num_bytes):.0f}",
+        searched_bpp=f"{searched.mean(lambda row: row.bpp):.3f}",
+        searched_means=_means(searched),
+        searched_seconds=f"{searched.mean(lambda row: row.encode_seconds):.0f}",
+        searched_table=_table(searched_against).to_markdown().strip(),
+        searched_commit=searched.rows[0].provenance.commit,
         context=_context(name),
         num_bytes=f"{coded.mean(lambda row: row.num_bytes):.0f}",
         bpp=f"{coded.mean(lambda row: row.bpp):.3f}",
@@ -76,7 +87,7 @@ def _first(avif: dict[str, Difference]) -> str:
         if found:
             told.append(f"{words} in {', '.join(found)}")
     some = next(iter(avif.values()))
-    return f"Against AVIF (speed 3) at equal bytes on {some.n} of {some.total} Kodak photos: {'; '.join(told)}."
+    return f"AVIF (speed 3) at equal bytes on {some.n} of {some.total} Kodak photos: {'; '.join(told)}."
 
 
 def _told(one: Difference) -> str:
@@ -120,10 +131,11 @@ def _cell(one: Difference) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=Path)
+    parser.add_argument("searched_rows", type=Path)
     options = parser.parse_args(arguments)
-    rows = read_rows(options.rows)
+    rows, searched_rows = read_rows(options.rows), read_rows(options.searched_rows)
     for name in zoo.MODELS:
-        write_whole(zoo.FOLDER / f"{name}.md", card(name, rows))
+        write_whole(zoo.FOLDER / f"{name}.md", card(name, rows, searched_rows))
 
 
 if __name__ == "__main__":
