@@ -167,8 +167,8 @@ def test_the_averaged_synthesis_is_what_decodes(composed: Composed, train: Train
     assert not torch.equal(averaged, state["model.synthesis.tail.weight"])
 
 
-def test_d_learns_on_other_images_than_the_generator(composed: Composed) -> None:
-    """D's step comes first and leaves nothing in the auto-encoder; the generator's leaves nothing in D."""
+def test_nothing_of_the_generator_reaches_d_and_back(composed: Composed) -> None:
+    """D's step leaves nothing in the auto-encoder, the generator's leaves nothing in D."""
     module = instantiate(composed("model=hific").model)
     images = torch.rand(4, 3, 32, 32)
     with torch.no_grad():

@@ -141,9 +141,9 @@ def test_nothing_of_the_generator_reaches_d_and_back(composed: Composed) -> None
 
 
 def test_frozen_perceptual_weights_are_not_in_the_checkpoint(
-    composed: Composed, train: Train, tmp_path: Path, weights_dir: Path
+    composed: Composed, train: Train, tmp_path: Path, random_weights_dir: Path
 ) -> None:
-    overrides = ["recipe.perceptual=lpips_alex", f"weights.dir={weights_dir}", "recipe.steps=1"]
+    overrides = ["recipe.perceptual=lpips_alex", f"weights.dir={random_weights_dir}", "recipe.steps=1"]
     train(composed("model=sae", "data.crop=64", *overrides))
     checkpoint = load(tmp_path / "run" / "last.ckpt")
     assert not any("perceptual" in name for name in checkpoint["state_dict"])
