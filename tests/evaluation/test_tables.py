@@ -30,6 +30,19 @@ def test_a_mean_is_over_present_values_and_says_how_many(make_row: MakeRow) -> N
     assert table.notes == ("[1] absent: below 161 pixels",)
 
 
+def test_means_are_over_images_whatever_their_size(make_row: MakeRow) -> None:
+    """Not the PSNR of the mean error, and not all bits over all pixels."""
+    small, large = {"width": 10, "height": 10, "num_pixels": 100}, {"width": 80, "height": 50, "num_pixels": 4000}
+    rows = [
+        make_row(image="a", num_bytes=100, metrics={"psnr": 20.0}, **small),
+        make_row(image="b", num_bytes=500, metrics={"psnr": 40.0}, **large),
+    ]
+    (summary,) = summarize(rows)
+    assert summary.metric("psnr").value == 30.0
+    assert summary.mean(lambda row: row.bpp) == 4.5
+    assert mean_table(rows, ["psnr"]).body[0][2:] == ("300", "4.5000", "1.00", "30.00")
+
+
 def test_an_absent_metric_is_never_a_number(make_row: MakeRow) -> None:
     rows = [make_row("a", metrics={}, absent={"fid": "no Inception weights"}), make_row("b", metrics={})]
     table = mean_table(rows, ["fid"])
