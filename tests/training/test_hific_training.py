@@ -120,6 +120,14 @@ def test_stage_2_alone_starts_from_stage_1s_weights(composed: Composed, train: T
     assert [note["adam_steps"] for note in NOTES] == [[1, 1], [2, 2]]
 
 
+@pytest.mark.parametrize(("stage1", "stage2", "kept"), [(2, 0, {}), (0, 2, {}), (2, 3, {2: "stage1.ckpt"})])
+def test_stage_1_is_kept_where_another_follows(
+    stage1: int, stage2: int, kept: dict[int, str], composed: Composed
+) -> None:
+    stages = [f"recipe.stage1_steps={stage1}", f"recipe.stage2_steps={stage2}", "recipe.initialization=klt"]
+    assert instantiate(composed("model=hific", *stages).model).milestones == kept
+
+
 @pytest.mark.parametrize("normalization", ["channel", "batch"])
 def test_a_frozen_analysis_keeps_its_streams(
     normalization: str, composed: Composed, train: Train, tmp_path: Path

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hydra.utils import instantiate
+from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 from torch import Tensor, nn
 from training.watching import BATCHES, WATCHING, generator_of
 
+from hific.errors import NonFiniteError
 from hific.losses.perceptual import LPIPSLoss
 
 Composed = Callable[..., DictConfig]
@@ -89,10 +92,12 @@ def test_hific_stage_2(composed: Composed, train: Train) -> None:
     assert_logged(batch.metrics, {"mse": mse, "rate": rate, "adversarial": adversarial})
 
 
-def test_d_learns_on_other_images_than_the_generator(composed: Composed, train: Train) -> None:
+@pytest.mark.parametrize("normalization", ["none", "batch"])
+def test_d_learns_on_other_images_than_the_generator(normalization: str, composed: Composed, train: Train) -> None:
     """The second half of a batch, coded as in use; the generator is judged on the first; each beside its own latent,
     all in [-1, 1]."""
-    train(composed(*HIFIC, *STAGE_2))
+    as_made = ["recipe.normalization=batch", "recipe.initialization=random"] if normalization == "batch" else []
+    train(composed(*HIFIC, *STAGE_2, *as_made))
     (batch,) = BATCHES
     own, other = batch.images.chunk(2)
     with torch.no_grad():
@@ -105,7 +110,7 @@ def test_d_learns_on_other_images_than_the_generator(composed: Composed, train: 
     assert len(batch.shown_to_d) == len(expected)
     for shown, due in zip(batch.shown_to_d, expected, strict=True):
         torch.testing.assert_close(shown, due, rtol=1e-4, atol=1e-4)
-    for output in (of_d, of_generator):
+    for output in (of_d, of_generator) if normalization == "none" else ():
         assert (output.latent_hat[0] - output.latent_hat[1]).abs().max() > 1, "or a swap could not be seen"
 
 
@@ -115,6 +120,63 @@ def test_without_a_distortion_hific_still_learns_the_rate(composed: Composed, tr
     (batch,) = BATCHES
     reached = {name.partition(".")[0] for name, value in batch.gradients.items() if value.abs().max() > 0}
     assert reached == {"analysis", "hyper_analysis", "mean_synthesis", "scale_synthesis", "prior"}
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_each_batch_has_a_gradient_of_its_own(detach: bool, composed: Composed, train: Train) -> None:
+    """That of the squared error and of the layer loss, whose goal may be fixed."""
+    off = [f"recipe.{name}_weight=0" for name in ("latent_spread", "adversarial", "feature_matching")]
+    weights = ["recipe.mse_weight=2", "recipe.layerwise_weight=3", f"recipe.detach_layerwise={detach}", *off]
+    train(composed("model=sae", "recipe.steps=2", *WATCHING, *weights, "recipe.gradient_clip=inf"))
+    assert len(BATCHES) == 2
+    for batch in BATCHES:
+        image, model = 2 * batch.images - 1, batch.model.train()
+        output = model(image, 0.0)
+        goals = [one.detach() if detach else one for one in output.analysis.features]
+        layers = zip(output.synthesis.features, goals, strict=True)
+        loss = 2 * F.mse_loss(output.reconstruction, image) + 3 * sum(F.mse_loss(*pair) for pair in layers)
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        for name, expected in zip(names, torch.autograd.grad(loss, parameters), strict=True):
+            torch.testing.assert_close(batch.gradients[name], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_each_batch_has_noise_of_its_own(composed: Composed, train: Train) -> None:
+    train(composed(*HIFIC, "recipe.stage1_steps=2", "recipe.stage2_steps=0"))
+    for number, batch in enumerate(BATCHES):
+        with torch.no_grad():
+            bpp, other = (
+                batch.model(batch.images, generator_of(one)).estimated_bpp_noisy for one in (number, 1 - number)
+            )
+        assert batch.metrics["train/estimated_bpp_noisy"] == pytest.approx(bpp.item(), rel=1e-5) != other.item()
+
+
+def test_each_rank_has_noise_of_its_own(composed: Composed, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = instantiate(composed("model=hific", "recipe.initialization=klt").model)
+    drawn = []
+    for rank in (0, 0, 1):
+        monkeypatch.setattr(type(module), "global_rank", rank)
+        drawn.append(torch.rand(4, generator=module.generator()).tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_bad_gradient_never_reaches_the_weights(composed: Composed, train: Train) -> None:
+    """Also where the loss itself was finite."""
+    poisoned = [f"+callbacks.poison._target_={__name__}.PoisonGradient"]
+    with pytest.raises(NonFiniteError, match=r"step 1: gradient = (nan|inf)"):
+        train(composed("model=sae", "recipe.steps=3", *WATCHING, *poisoned))
+    assert len(BATCHES) == 2
+    assert all(parameter.isfinite().all() for parameter in PoisonGradient.model.parameters())
+
+
+class PoisonGradient(Callback):
+    """Makes the gradients of the second batch infinite."""
+
+    model: nn.Module
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 1:
+            PoisonGradient.model = pl_module.model
+            next(pl_module.model.parameters()).register_hook(lambda gradient: gradient / 0)
 
 
 @pytest.mark.parametrize("model", ["sae", "hific"])
@@ -194,6 +256,12 @@ def test_gc(composed: Composed, train: Train) -> None:
         {name: value.item() for name, value in due.items()}, rel=1e-4
     )
     assert len(batch.shown_to_d) == 4, "its step on both, the reconstruction, and the image for its features"
+
+
+def test_the_adversary_joins_late(composed: Composed, train: Train) -> None:
+    train(composed("model=sae", *WATCHING, "recipe.steps=4", "recipe.adversarial_start=0.5"))
+    assert [len(batch.shown_to_d) for batch in BATCHES] == [0, 0, 3, 3]
+    assert ["train/adversarial" in batch.metrics for batch in BATCHES] == [False, False, True, True]
 
 
 def test_compressnet_goes_by_its_schedule(composed: Composed, train: Train) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -91,3 +92,18 @@ def test_compressnet(composed: Composed, train: Train, photos: list[str], random
         found["objective"].append(distortion)
     due = {f"val/{name}": pytest.approx(mean(values), rel=1e-5) for name, values in found.items()}
     assert {name: metrics[name] for name in due} == due
+
+
+@torch.no_grad()
+def test_pictures_have_the_original_to_the_left(
+    composed: Composed, train: Train, photos: list[str], tmp_path: Path
+) -> None:
+    """To the level, in the size that was measured."""
+    with torch.enable_grad():
+        train(composed("model=sae", "recipe.steps=1", *photos))
+    model = LAST_VALIDATION.model.eval()
+    for number, original in enumerate(LAST_VALIDATION.photos):
+        reconstruction = at_256_levels((model(2 * padded(original) - 1).reconstruction + 1) / 2)
+        expected = (torch.cat((original, reconstruction), 3)[0] * 255).round().byte().permute(1, 2, 0)
+        picture = Image.open(tmp_path / "run" / "reconstructions" / f"{number:02d}_step0000001.png")
+        np.testing.assert_array_equal(np.asarray(picture), expected.numpy())
