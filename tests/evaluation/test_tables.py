@@ -57,6 +57,15 @@ def test_a_metric_of_sets_comes_from_the_row_of_the_set_which_is_in_no_mean(make
     assert table.body == (("jpeg", "2", "150", "0.1500", "1.00", "25.00", "40.0"),)
 
 
+def test_an_absent_metric_of_a_set_is_of_no_image(make_row: MakeRow) -> None:
+    row = make_row()
+    of_set = replace(row, image=WHOLE_SET, num_images=5, metrics={"kid": 1.0}, absent={"fid": "too few"})
+    (summary,) = summarize([row, of_set])
+    assert (summary.metric("kid").value, summary.metric("kid").n) == (1.0, 5)
+    absent = summary.metric("fid")
+    assert (absent.value, absent.n, absent.reasons) == (None, 0, ("too few",))
+
+
 def test_notes_say_for_how_many_images_they_hold(make_row: MakeRow) -> None:
     rows = [make_row("x", "a", note="above the byte limit"), make_row("x", "b"), make_row("y", "a", note="bound")]
     assert [row[-1] for row in mean_table(rows, ["psnr"]).body] == ["above the byte limit (1 of 2)", "bound"]
