@@ -147,6 +147,19 @@ def test_a_frozen_analysis_keeps_its_streams(
     assert opened[0].header.fingerprint != opened[1].header.fingerprint
 
 
+def test_a_frozen_model_keeps_its_ranges_whatever_photos_it_is_fitted_to(composed: Composed) -> None:
+    kept = []
+    for frozen in ("true", "false"):
+        alone = ["recipe.stage1_steps=0", "recipe.initialization=klt", f"model.freeze_analysis={frozen}"]
+        module = instantiate(composed("model=hific", *alone).model)
+        ranges = [network.activation_range for network in (module.model.mean_synthesis, module.model.scale_synthesis)]
+        for activation_range in ranges:
+            activation_range.fill_(1e3)
+        module.fit_coding(lambda count: [torch.rand(1, 3, 64, 64)], 1)
+        kept.append(all(bool((activation_range == 1e3).all()) for activation_range in ranges))
+    assert kept == [True, False]
+
+
 def test_fitting_the_coding_leaves_batch_statistics_alone(composed: Composed) -> None:
     module = instantiate(composed("model=hific", "recipe.normalization=batch", "recipe.initialization=random").model)
     monkey = torch.rand(1, 3, 64, 64)
