@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 from training.test_training import StopAfter, assert_equal_state, load
+from training.watching import BATCHES, WATCHING
 
 import hific
 from hific.coding.container import unpack
@@ -145,6 +146,22 @@ def test_a_frozen_analysis_keeps_its_streams(
     opened = [unpack(data, max_pixels=1 << 20) for data in files]
     assert opened[0].stream == opened[1].stream and len(opened[0].stream) > 4
     assert opened[0].header.fingerprint != opened[1].header.fingerprint
+
+
+def test_frozen_parts_are_in_evaluation_mode(composed: Composed, train: Train) -> None:
+    """Batches leave no trace in their statistics and activation ranges, nor D's step, which uses them."""
+    made = ["recipe.normalization=batch", "recipe.initialization=random", "model.freeze_analysis=true"]
+    train(composed("model=hific", "recipe.stage1_steps=1", "recipe.stage2_steps=3", *made, *WATCHING))
+    states = [[part.state_dict() for part in batch.model.stream_parts] for batch in BATCHES]
+    changed = [_differ(before, after) for before, after in zip(states[:-1], states[1:], strict=True)]
+    assert changed == [True, False, False]
+    syntheses = [[batch.model.synthesis.state_dict()] for batch in BATCHES]
+    assert all(_differ(before, after) for before, after in zip(syntheses[:-1], syntheses[1:], strict=True))
+
+
+def _differ(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
+    pairs = zip(one, other, strict=True)
+    return any(not torch.equal(value, b[name]) for a, b in pairs for name, value in a.items())
 
 
 def test_a_frozen_model_keeps_its_ranges_whatever_photos_it_is_fitted_to(composed: Composed) -> None:
