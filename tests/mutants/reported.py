@@ -6,7 +6,7 @@ from mutants.mutation import Mutation
 
 STEPS = ("tests/training/test_training_step.py",)
 AVERAGES, VALIDATION = ("tests/training/test_averages.py",), ("tests/training/test_validation.py",)
-FROZEN = ("tests/training/test_hific_training.py", "-k", "frozen")
+FROZEN = ("tests/training/test_hific_training.py", "-k", "frozen_parts")
 MODULE, OBJECTIVE = "hific/training/hific_module.py", "hific/training/hific_objective.py"
 ADVERSARY, OPTIMIZATION = "hific/training/adversary.py", "hific/training/optimization.py"
 COMPRESSNET = "hific/training/compressnet_module.py"
@@ -99,7 +99,7 @@ REPORTED = (
         AVERAGES,
     ),
     Mutation(
-        "frozen parts not in evaluation mode", MODULE, "                part.eval()", "                pass", STEPS
+        "frozen parts not in evaluation mode", MODULE, "                part.eval()", "                pass", FROZEN
     ),
     Mutation(
         "clipping off",
