@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def test_the_first_signal_asks_and_the_second_interrupts(number: signal.Signals)
         assert stop.requested
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
-            signal.pause()
+            time.sleep(0.1)
     finally:
         stop.teardown(nobody, nobody, "fit")
     assert signal.getsignal(number) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -153,10 +154,10 @@ def test_frozen_parts_are_in_evaluation_mode(composed: Composed, train: Train) -
     made = ["recipe.normalization=batch", "recipe.initialization=random", "model.freeze_analysis=true"]
     train(composed("model=hific", "recipe.stage1_steps=1", "recipe.stage2_steps=3", *made, *WATCHING))
     states = [[part.state_dict() for part in batch.model.stream_parts] for batch in BATCHES]
-    changed = [_differ(before, after) for before, after in zip(states[:-1], states[1:], strict=True)]
+    changed = [_differ(before, after) for before, after in pairwise(states)]
     assert changed == [True, False, False]
     syntheses = [[batch.model.synthesis.state_dict()] for batch in BATCHES]
-    assert all(_differ(before, after) for before, after in zip(syntheses[:-1], syntheses[1:], strict=True))
+    assert all(_differ(before, after) for before, after in pairwise(syntheses))
 
 
 def _differ(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
