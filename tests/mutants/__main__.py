@@ -27,7 +27,8 @@ from mutants.reported import REPORTED
 REPOSITORY = Path(__file__).resolve().parents[2]
 COPIED = ("hific", "tests", "conf", "experiments", "benchmarks", "train.py", "evaluate.py", "pyproject.toml")
 LIBRARIES = ("torch", "torchvision", "lightning", "hydra", "xgboost", "lpips", "piq", "skimage.metrics", "hypothesis")
-PASSED, FAILED, INTERRUPTED = 0, 1, 2  # exit statuses of pytest; the third also where a file cannot be imported
+# Exit statuses of pytest, the third also where a file cannot be imported; below 0 are those of a crash.
+PASSED, FAILED, INTERRUPTED = 0, 1, 2
 MOST_SECONDS = 300
 """A mutation may go round for ever."""
 
@@ -105,7 +106,7 @@ def _passes(copy: Path, tests: Sequence[str]) -> bool:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
-            if code not in (PASSED, FAILED, INTERRUPTED):
+            if code not in (PASSED, FAILED, INTERRUPTED) and code > 0:
                 raise SystemExit(f"pytest {' '.join(tests)} ended with {code}:\n{_output(copy)}")
             return code == PASSED
         time.sleep(0.05)

@@ -151,7 +151,7 @@ def test_frozen_perceptual_weights_are_not_in_the_checkpoint(
 
 
 def test_missing_weights_are_a_warning_only_where_allowed(
-    composed: Composed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    composed: Composed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("HIFIC_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", "/nonexistent")
@@ -160,6 +160,8 @@ def test_missing_weights_are_a_warning_only_where_allowed(
     assert "without the perceptual term" in caplog.text
     with pytest.raises(Exception, match="HIFIC_WEIGHTS"):
         instantiate(composed(*wanted, "recipe.perceptual_required=true").model)
+    with pytest.raises(Exception, match="HIFIC_WEIGHTS"):  # whoever names a folder means it
+        instantiate(composed(*wanted, f"weights.dir={tmp_path}").model)
 
 
 def test_init_from_takes_what_fits(composed: Composed, train: Train, tmp_path: Path) -> None:
