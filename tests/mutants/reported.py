@@ -166,14 +166,14 @@ REPORTED = (
         "            mean = -10 * math.log10(sum(10 ** (-one / 10) for one in values) / len(values))\n"
         "            return Mean(mean, len(values), reasons)\n"
         "        return Mean(_mean(values), len(values), reasons)",
-        ("tests/evaluation",),
+        ("tests/evaluation/test_tables.py",),
     ),
     Mutation(
         "bpp of totals",
         "hific/evaluation/tables.py",
         "number_cell(summary.mean(lambda row: row.bpp), 4)",
         "number_cell(8 * sum(r.num_bytes for r in summary.rows) / sum(r.num_pixels for r in summary.rows), 4)",
-        ("tests/evaluation",),
+        ("tests/evaluation/test_tables.py",),
     ),
     Mutation(
         "EXIF 5 wrong",
