@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test test-all lint install clean
+.PHONY: demo test test-all mutants lint install clean
 
 install: $(STAMP)
 
@@ -27,6 +27,10 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Faults put into a copy, one at a time, each of which a test must notice (docs/mutants.md).
+mutants: $(STAMP)
+	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m mutants
 
 clean:
 	rm -rf $(VENV) outputs .pytest_cache .mypy_cache .ruff_cache

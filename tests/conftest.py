@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torchvision.models import alexnet, squeezenet1_1
 
 from hific.codecs.hific import latent_coding
 from hific.codecs.load import checkpoint_entry
@@ -35,10 +37,40 @@ def _optional_folder(variable: str, beside: str, needed: str) -> Path:
     pytest.skip(f"{needed} is not at hand: set {variable} to a folder that has it")
 
 
+@pytest.fixture(autouse=True)
+def _loggers_as_before() -> Iterator[None]:
+    """Hydra configures logging for the whole process, and turns off every logger that is there already: what a later
+    test reads in the log must not depend on that."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
 @pytest.fixture(scope="session")
 def weights_dir() -> Path:
     """The folder with the pretrained trunks, or a skip."""
     return _optional_folder("HIFIC_WEIGHTS", "weights", "alexnet_features_torchvision.pth")
+
+
+@pytest.fixture(scope="session")
+def random_weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of AlexNet and SqueezeNet, so that laws of perceptual terms are tested where no pretrained file
+    is at hand."""
+    folder = tmp_path_factory.mktemp("weights")
+    generator = torch.Generator().manual_seed(0)
+    for name, network in (("alexnet_features", alexnet), ("squeezenet1_1_features", squeezenet1_1)):
+        with torch.device("meta"):
+            shapes = network(weights=None).features.state_dict()
+        state = {f"features.{key}": torch.randn(value.shape, generator=generator) for key, value in shapes.items()}
+        # Activations that neither die out nor grow, so that what is compared is no rounding error.
+        state = {key: value * (2 / max(1, value[0].numel())) ** 0.5 for key, value in state.items()}
+        torch.save(state, folder / f"{name}.pth")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -145,6 +145,26 @@ def test_existing_files_need_force(run: Run, here: Path, capsys: pytest.CaptureF
     assert (here / "a.hfc").read_bytes()[:3] == (here / "b.hfc").read_bytes()[:3]
 
 
+def test_a_file_that_comes_up_while_it_is_made_is_not_overwritten(
+    run: Run, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = save_image(here / "a.png").read_bytes()
+
+    class Arriving(io.BytesIO):
+        """Someone else saves a file of that name while the image comes in."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            (here / "a.hfc").write_bytes(b"precious")
+            return super().read(size)
+
+    for option, kept in (((), True), (("--force",), False)):
+        (here / "a.hfc").unlink(missing_ok=True)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Arriving(data)))
+        assert run("compress", "-", "-o", "a.hfc", *option) == int(kept)
+        assert ((here / "a.hfc").read_bytes() == b"precious") == kept
+        assert ("a.hfc exists" in capsys.readouterr().err) == kept
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -119,11 +119,11 @@ def test_a_photo_above_the_limit_is_left_out_and_said_to_be(
     assert sentence in (tmp_path / "out" / "report.md").read_text() and sentence in caplog.text
 
 
-def test_a_folder_without_weights_is_named(evaluate: Evaluate, tmp_path: Path, weights_dir: Path) -> None:
+def test_a_folder_without_weights_is_named(evaluate: Evaluate, tmp_path: Path, random_weights_dir: Path) -> None:
     evaluate(f"weights.dir={tmp_path}", "num_images=1")
     sentence = f"weights.dir={tmp_path} holds no pretrained weights"
     assert sentence in (tmp_path / "out" / "report.md").read_text()
-    evaluate(f"weights.dir={weights_dir}", "num_images=1")
+    evaluate(f"weights.dir={random_weights_dir}", "num_images=1")
     assert "holds no pretrained weights" not in (tmp_path / "out" / "report.md").read_text()
 
 

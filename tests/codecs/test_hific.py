@@ -70,6 +70,21 @@ def test_tiles_make_the_same_file_unless_they_move_a_latent_across_a_half(
         assert (data == data_of_tiles) == np.array_equal(symbols, symbols_of_tiles)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (37, 21), (33, 50)])
+def test_what_is_padded_repeats_the_edge(codec: LearnedCodec, size: tuple[int, int]) -> None:
+    """A file has the latents of the photo with its last column and row repeated up to whole latents."""
+    image = photo(*size)
+    width, height = (-(-side // 16) * 16 for side in size)
+    rows, columns = np.minimum(np.arange(height), size[1] - 1), np.minimum(np.arange(width), size[0] - 1)
+    whole = image[rows][:, columns]
+    (source,), (padded,) = codec.analyze([image]), codec.analyze([whole])
+    np.testing.assert_array_equal(source.latent, padded.latent)
+    np.testing.assert_array_equal(source.hyper_symbols, padded.hyper_symbols)
+    mirrored = np.pad(image, ((0, height - size[1]), (0, width - size[0]), (0, 0)), mode="symmetric")
+    if min(size) > 1:
+        assert not np.array_equal(codec.analyze([mirrored])[0].latent, source.latent)
+
+
 def test_the_halo_is_as_wide_as_what_the_networks_see(codec: LearnedCodec) -> None:
     """Beyond it nothing changes, to the bit; and a narrower one would not do."""
     model, halo, reached = codec.model.double(), codec.model.synthesis.halo, []

@@ -58,6 +58,17 @@ def test_half_of_the_crops_are_mirrored_left_to_right_and_none_upside_down() -> 
     assert all(crop[0, 0, 1] < crop[-1, 0, 1] for crop in crops)
 
 
+def test_a_mirror_says_nothing_of_the_place() -> None:
+    """Nor the place of the mirror: half of the crops of either side and of either end are mirrored."""
+    image, transform = ramp(32, 32), RandomCrop(16)
+    crops = [transform(image, np.random.default_rng(seed)).astype(int) for seed in range(800)]
+    mirrored = np.array([crop[0, 0, 0] > crop[0, -1, 0] for crop in crops])
+    lefts, tops = (np.array([crop[..., channel].min() for crop in crops]) for channel in (0, 1))
+    for place in (lefts, tops):
+        for some in (place < 8, place > 8):
+            assert some.sum() > 300 and 0.4 < mirrored[some].mean() < 0.6
+
+
 def measured_scale(crop: NDArray[np.uint8]) -> float:
     return float((len(crop) - 9) / (int(crop[-5, 0, 1]) - int(crop[4, 0, 1])))
 

@@ -72,6 +72,12 @@ def test_a_panel_keeps_below_its_limit_by_narrower_cells_with_all_colors(noise: 
         assert panel.mode == "RGB"
 
 
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 3), (6, 3), (7, 4), (8, 4), (9, 3)])
+def test_the_last_row_is_as_full_as_can_be(count: int, columns: int, picture: np.ndarray) -> None:
+    panel = draw_panel([PanelCell("a", (), picture)] * count, cell_width=30, zoom=Zoom())
+    assert panel.width == MARGIN + columns * (30 + MARGIN)
+
+
 def test_long_labels_stay_inside_their_cell(picture: np.ndarray) -> None:
     short, long = (
         draw_panel([PanelCell("a", (text,), picture), PanelCell("b", (), picture)], zoom=Zoom())
@@ -105,6 +111,12 @@ def test_the_legend_tells_a_bound_from_its_base(picture: np.ndarray, tmp_path: P
 def test_a_missing_bar_is_labelled_absent(make_row: MakeRow) -> None:
     figure = metric_bars([make_row("a"), make_row("b", metrics={})], ["psnr"])
     assert [text.get_text() for text in figure.axes[0].texts] == ["25.00", "absent"]
+
+
+def test_a_bar_is_pale_where_a_note_says_that_it_cannot_be_compared(make_row: MakeRow) -> None:
+    bars = metric_bars([make_row("a"), make_row("b", note=NOT_DECODABLE)], ["psnr"]).axes[0].patches
+    assert bars[0].get_alpha() == 1.0 > (bars[1].get_alpha() or 0)
+    assert [bar.get_width() for bar in bars] == [25.0, 25.0]
 
 
 def test_figures_are_saved_as_png_and_svg_and_repeat_exactly(make_row: MakeRow, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from photos import noise
 
 from hific.codecs.pillow_codecs import PillowFamily
 from hific.evaluation.codecs_under_test import Files, match_bytes, next_larger
-from hific.evaluation.equal_bytes import NEXT_SIZE, bootstrap_interval, differences, equal_bytes_table
+from hific.evaluation.equal_bytes import NEXT_SIZE, Difference, bootstrap_interval, differences, equal_bytes_table
 from hific.evaluation.measurement import Measurement
 
 
@@ -65,6 +65,30 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
         covered += low <= 1.0 <= high
     assert 0.88 <= covered / 300 <= 0.97  # percentile intervals of 24 are a little narrow
     assert bootstrap_interval(np.array([1.0, 2.0, 4.0])) == bootstrap_interval(np.array([1.0, 2.0, 4.0]))
+
+
+def test_intervals_are_percentiles_of_the_mean() -> None:
+    """Of many values they are those of a Gaussian: 1.96 deviations of the mean to either side."""
+    values = np.random.default_rng(1).normal(0.0, 1.0, 500)
+    low, high = bootstrap_interval(values)
+    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / math.sqrt(500), rel=0.04)
+    assert (high + low) / 2 == pytest.approx(values.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "verdict"),
+    [
+        ("psnr", 0.1, 0.2, "better"),
+        ("psnr", -0.2, -0.1, "worse"),
+        ("psnr", 0.0, 0.2, "level"),
+        ("psnr", -0.2, 0.0, "level"),
+        ("lpips_alex", -0.2, -0.1, "better"),
+        ("lpips_alex", 0.1, 0.2, "worse"),
+        ("estimated_bpp", 0.1, 0.2, "level"),
+    ],
+)
+def test_a_verdict_needs_an_interval_on_one_side(metric: str, low: float, high: float, verdict: str) -> None:
+    assert Difference(metric, 1.0, 1.0, (low + high) / 2, low, high, 3, 3).verdict == verdict
 
 
 @pytest.mark.parametrize("name", ["jpeg", "webp"])

@@ -102,6 +102,32 @@ def test_what_is_measured_is_decoded_from_the_stored_file(images: Sequence[Evalu
     assert other.metrics["mse"] > honest.metrics["mse"]
 
 
+@dataclass
+class Lost:
+    """What the reconstruction has less than the image; of a pair, and of a set."""
+
+    name: str = "lost"
+    higher_is_better: bool = False
+    shown: list[float] = field(default_factory=list)
+
+    def __call__(self, image: np.ndarray, reconstruction: np.ndarray) -> float:
+        return float(image.astype(float).mean() - reconstruction.mean())
+
+    def update(self, image: np.ndarray, reconstruction: np.ndarray) -> None:
+        self.shown.append(self(image, reconstruction))
+
+    def compute(self) -> Mapping[str, float]:
+        return {"most_lost": max(self.shown)}
+
+
+def test_metrics_know_which_of_a_pair_is_the_original(images: Sequence[EvaluationImage], tmp_path: Path) -> None:
+    darker = EncodeSpec(JPEG, reconstruct=lambda pixels: Image.fromarray(pixels - np.minimum(pixels, 7)))
+    both = Metrics([Lost()], lambda: [Lost()])  # type: ignore[list-item]
+    *rows, last = evaluate_system(FixedCodec("jpeg", darker), images, both, EvaluationFolder(tmp_path))
+    assert all(5 < row.metrics["lost"] <= 7 for row in rows)
+    assert last.metrics["most_lost"] == max(row.metrics["lost"] for row in rows)
+
+
 @pytest.mark.parametrize(("answer", "reason"), [(Absent("too small"), "too small"), (math.nan, "not a number")])
 def test_what_cannot_be_computed_is_absent_with_its_reason(
     answer: float | Absent, reason: str, images: Sequence[EvaluationImage], tmp_path: Path

@@ -86,3 +86,16 @@ def test_provenance_names_device_and_libraries() -> None:
     found = measurement.find_provenance(config="{}")
     assert "torch " in found.libraries and "pillow " in found.libraries
     assert found.device and found.config == "{}"
+
+
+def test_absences_are_counted_by_metric_and_reason(make_row: MakeRow) -> None:
+    rows = [make_row(image=image, absent={"fid": "no weights"}) for image in "abc"]
+    rows += [make_row(image="d", absent={"fid": "too small", "kid": "no weights"})]
+    report = write_report(rows, ReportContext("title"))
+    for line in ("| FID | no weights | 3 |", "| FID | too small | 1 |", "| KID | no weights | 1 |"):
+        assert line in report
+
+
+def test_a_perceptual_term_that_nobody_wanted_is_not_missed() -> None:
+    known = {"with": {"perceptual_term": True}, "without": {"perceptual_term": False}, "never": {"steps": 3}}
+    assert training_warnings(known) == ["without was trained without a perceptual term."]

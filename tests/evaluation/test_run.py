@@ -16,7 +16,7 @@ from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder, read_rows
 from hific.evaluation.images import evaluation_images
-from hific.evaluation.metrics_of import Metrics
+from hific.evaluation.metrics_of import Metrics, pair_digest
 from hific.evaluation.report import ReportContext
 from hific.evaluation.run import PanelOptions, measure_all, write_results
 from hific.metrics.fidelity import PSNR
@@ -105,6 +105,13 @@ def test_the_same_pixels_are_measured_once(images: list[EvaluationImage], tmp_pa
     rows = measure_all(twins, [], {}, images, Metrics([CountingPSNR()]), EvaluationFolder(tmp_path))
     assert CountingPSNR.calls == 2 and len(rows) == 4
     assert rows[0].metrics == rows[2].metrics != rows[1].metrics
+
+
+def test_pixels_in_another_shape_are_another_pair() -> None:
+    flat = np.arange(48, dtype=np.uint8)
+    shapes = [flat.reshape(shape) for shape in ((2, 8, 3), (8, 2, 3), (4, 4, 3))]
+    assert len({pair_digest(one, one) for one in shapes}) == 3
+    assert pair_digest(shapes[0], shapes[0] + 1) != pair_digest(shapes[0] + 1, shapes[0])
 
 
 def test_images_are_read_named_and_prepared(tmp_path: Path, picture: np.ndarray) -> None:

@@ -30,6 +30,19 @@ def test_a_mean_is_over_present_values_and_says_how_many(make_row: MakeRow) -> N
     assert table.notes == ("[1] absent: below 161 pixels",)
 
 
+def test_means_are_over_images_whatever_their_size(make_row: MakeRow) -> None:
+    """Not the PSNR of the mean error, and not all bits over all pixels."""
+    small, large = {"width": 10, "height": 10, "num_pixels": 100}, {"width": 80, "height": 50, "num_pixels": 4000}
+    rows = [
+        make_row(image="a", num_bytes=100, metrics={"psnr": 20.0}, **small),
+        make_row(image="b", num_bytes=500, metrics={"psnr": 40.0}, **large),
+    ]
+    (summary,) = summarize(rows)
+    assert summary.metric("psnr").value == 30.0
+    assert summary.mean(lambda row: row.bpp) == 4.5
+    assert mean_table(rows, ["psnr"]).body[0][2:] == ("300", "4.5000", "1.00", "30.00")
+
+
 def test_an_absent_metric_is_never_a_number(make_row: MakeRow) -> None:
     rows = [make_row("a", metrics={}, absent={"fid": "no Inception weights"}), make_row("b", metrics={})]
     table = mean_table(rows, ["fid"])
@@ -42,6 +55,15 @@ def test_a_metric_of_sets_comes_from_the_row_of_the_set_which_is_in_no_mean(make
     rows.append(replace(rows[0], image=WHOLE_SET, num_bytes=300, num_images=2, metrics={"fid": 40.0}))
     table = mean_table(rows, ["psnr", "fid"])
     assert table.body == (("jpeg", "2", "150", "0.1500", "1.00", "25.00", "40.0"),)
+
+
+def test_an_absent_metric_of_a_set_is_of_no_image(make_row: MakeRow) -> None:
+    row = make_row()
+    of_set = replace(row, image=WHOLE_SET, num_images=5, metrics={"kid": 1.0}, absent={"fid": "too few"})
+    (summary,) = summarize([row, of_set])
+    assert (summary.metric("kid").value, summary.metric("kid").n) == (1.0, 5)
+    absent = summary.metric("fid")
+    assert (absent.value, absent.n, absent.reasons) == (None, 0, ("too few",))
 
 
 def test_notes_say_for_how_many_images_they_hold(make_row: MakeRow) -> None:

@@ -51,15 +51,26 @@ def test_exif_orientation_is_undone(orientation: int) -> None:
     assert read_image(saved(stored, "JPEG", exif=exif)).array.shape == read.array.shape
 
 
-def test_orientations_mean_what_exif_says() -> None:
-    # EXIF 6: the stored first row is the right-hand side of the upright picture.
-    rows = np.zeros((2, 3, 3), dtype=np.uint8)
-    rows[0] = 255
+# How a picture of two rows, 1 2 3 and 4 5 6, lies in a file by each value of EXIF's tag (CIPA DC-008, 4.6.5.1.6).
+STORED = {
+    1: [[1, 2, 3], [4, 5, 6]],
+    2: [[3, 2, 1], [6, 5, 4]],
+    3: [[6, 5, 4], [3, 2, 1]],
+    4: [[4, 5, 6], [1, 2, 3]],
+    5: [[1, 4], [2, 5], [3, 6]],
+    6: [[3, 6], [2, 5], [1, 4]],
+    7: [[6, 3], [5, 2], [4, 1]],
+    8: [[4, 1], [5, 2], [6, 3]],
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_orientations_mean_what_exif_says(orientation: int) -> None:
     exif = Image.Exif()
-    exif[ORIENTATION_TAG] = 6
-    read = read_image(saved(Image.fromarray(rows), exif=exif)).array
-    assert read.shape == (3, 2, 3)
-    assert (read[:, 1] == 255).all() and (read[:, 0] == 0).all()
+    exif[ORIENTATION_TAG] = orientation
+    stored = Image.fromarray(np.array(STORED[orientation], np.uint8))
+    read = read_image(saved(stored, exif=exif)).array
+    assert read[..., 0].tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "YCbCr", "LAB", "PA"])
@@ -119,6 +130,14 @@ def test_16_bits_keep_the_high_byte_and_say_so(suffix: str, channels: int) -> No
     assert read.notes[0] == "16-bit samples reduced to 8" and len(set(read.notes)) == len(read.notes)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_8_bits_stored_as_16_come_back_as_they_were(suffix: str, channels: int) -> None:
+    levels = np.arange(256, dtype=np.uint16).reshape(16, 16, 1).repeat(channels, axis=2)
+    _, encoded = cv2.imencode(suffix, 257 * levels)
+    assert np.array_equal(read_image(io.BytesIO(encoded.tobytes())).array[..., :channels], levels)
+
+
 def test_samples_without_a_white_are_refused() -> None:
     for value in (70000, -1, 200):
         for image in (Image.fromarray(np.full((4, 4), value, np.int32)), Image.fromarray(np.ones((4, 4), np.float32))):
@@ -148,6 +167,14 @@ def test_icc_profile_is_converted() -> None:
     assert "ICC profile converted to sRGB" in read.notes
     red, green, _ = read.array[4, 4].tolist()
     assert abs(green - 180) <= 2 and red < 60, "Adobe RGB's green lies beyond sRGB's: less red is left in it"
+
+
+@pytest.mark.parametrize("name", ["Adobe RGB(98)", "Adobe 98, RGB", "not quite RGB"])
+def test_a_profile_that_calls_itself_rgb_is_not_srgb(name: str) -> None:
+    wide = _wide_gamut_profile(name)
+    assert (ImageCms.ImageCmsProfile(io.BytesIO(wide)).profile.profile_description or "").startswith(name)
+    read = read_image(saved(Image.new("RGB", (8, 8), (100, 180, 100)), icc_profile=wide))
+    assert "ICC profile converted to sRGB" in read.notes and read.array[0, 0, 0] < 60
 
 
 def test_srgb_profile_changes_nothing() -> None:
@@ -241,8 +268,10 @@ def test_suffixes_are_those_of_the_formats() -> None:
     assert not {".eps", ".pdf", ".hfc"} & image_suffixes()
 
 
-def _wide_gamut_profile() -> bytes:
-    """An RGB matrix profile with far purer primaries than sRGB's: sRGB's own, its green and blue columns edited."""
+def _wide_gamut_profile(name: str = "Wide built-in") -> bytes:
+    """An RGB matrix profile with far purer primaries than sRGB's: sRGB's own, its green and blue columns edited; `name`
+    is as long as its own."""
+    assert len(name) == len("sRGB built-in")
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     for tag, xyz in (
         (b"rXYZ", (0.6097, 0.3111, 0.0195)),
@@ -254,4 +283,4 @@ def _wide_gamut_profile() -> bytes:
         for i, value in enumerate(xyz):
             at = offset + 8 + 4 * i
             profile[at : at + 4] = round(value * 65536).to_bytes(4, "big", signed=True)
-    return bytes(profile).replace("sRGB".encode("utf-16-be"), "Wide".encode("utf-16-be"))
+    return bytes(profile).replace("sRGB built-in".encode("utf-16-be"), name.encode("utf-16-be"))

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from hific.layers import fast_convolution, winograd
 from hific.layers.fast_convolution import FastConv2d, FastConvTranspose2d, use_fast_convolutions
-from hific.ops.keep_memory import keep_freed_memory
 
 CASES = {
     "down": (nn.Conv2d(12, 20, 3, stride=2, padding=1), (2, 12, 10, 6)),
@@ -132,9 +131,13 @@ def test_parameters_and_names_stay() -> None:
 def test_other_geometries_are_plain(convolution: nn.Conv2d, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_convolution, "_Convolution", None)  # its use would fail
     network = nn.Sequential(convolution)
-    use_fast_convolutions(network)
     features = torch.randn(1, 8, 6, 6)
-    network(features).sum().backward()
+    plain = network(features)
+    (gradient,) = torch.autograd.grad(plain.square().sum(), convolution.weight)
+    use_fast_convolutions(network)
+    output = network(features)
+    output.square().sum().backward()
+    assert torch.equal(output, plain) and torch.equal(convolution.weight.grad, gradient)
 
 
 def test_autocast_and_evaluation_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,8 +164,3 @@ def test_frozen_bias_and_features_have_no_gradient() -> None:
     network(torch.randn(1, 8, 6, 6)).sum().backward()
     assert network[0].weight.grad is not None
     assert network[0].bias.grad is None
-
-
-def test_keeping_memory_may_be_asked_for_twice() -> None:
-    keep_freed_memory()
-    keep_freed_memory()

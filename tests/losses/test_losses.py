@@ -33,6 +33,14 @@ def test_a_latent_out_of_reach_is_pulled_back_and_one_within_is_left_alone() -> 
     assert gradient[0] < 0 < gradient[-1] and (gradient[1:-1] == 0).all()
 
 
+def test_latents_are_drawn_to_their_levels_and_no_further() -> None:
+    """The squared distance to [-2, 2], and what a channel's deviation, of all its values, lacks to 1, squared."""
+    far = torch.tensor([-2.0, 5.0]).view(1, 1, 1, 2)
+    assert latent_spread_loss(far).item() == pytest.approx(3.0**2 / 2)
+    narrow = torch.tensor([-0.5, 0.5]).view(1, 1, 1, 2)
+    assert latent_spread_loss(narrow).item() == pytest.approx(0.5**2, rel=1e-4)
+
+
 def test_a_latent_that_is_nearly_constant_is_spread() -> None:
     latent = (0.7 + 1e-3 * torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))).requires_grad_()
     latent_spread_loss(latent).backward()
@@ -98,12 +106,28 @@ def test_all_tied_gives_zero_and_no_nan() -> None:
     assert switch_accuracy(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), tied) == 0
 
 
+def test_accuracy_is_of_the_windows_that_have_a_switch() -> None:
+    predicted, switches = torch.tensor([[[[0, 1], [2, 3]]]]), torch.tensor([[[[0, 2], [3, 3]]]])
+    tied = torch.tensor([[[[False, False], [True, True]]]])
+    assert switch_accuracy(predicted, switches, tied).item() == 0.5
+    assert switch_accuracy(predicted, switches, ~tied).item() == 0.5
+    assert switch_accuracy(predicted, switches, torch.tensor([[[[False, True], [True, True]]]])).item() == 1.0
+
+
 def test_vanilla_losses_are_equation_3() -> None:
     real, fake = torch.randn(2, 1, 3, 3), torch.randn(2, 1, 3, 3)
     expected = -(torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(fake)).log().mean())
     torch.testing.assert_close(discriminator_loss([real], [fake], "vanilla"), expected)
     torch.testing.assert_close(generator_loss([fake], "saturating"), (1 - torch.sigmoid(fake)).log().mean())
     torch.testing.assert_close(generator_loss([fake], "vanilla"), -torch.sigmoid(fake).log().mean())
+
+
+def test_lsgan_is_of_squares_over_scales_of_equal_weight() -> None:
+    real, fake = ([torch.full((1, 1, side, side), value) for side in (2, 1)] for value in (0.75, 0.5))
+    assert discriminator_loss(real, fake, "lsgan").item() == 0.25**2 + 0.5**2
+    assert generator_loss(fake, "lsgan").item() == 0.5**2
+    few_and_many = [torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 9, 9)]
+    assert generator_loss(few_and_many, "lsgan").item() == 0.5, "a map counts as one, whatever its size"
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "saturating", "lsgan"])
@@ -119,6 +143,12 @@ def test_losses_stay_finite_for_sure_discriminators() -> None:
     sure = torch.full((1, 1, 2, 2), 1e4)
     assert math.isfinite(discriminator_loss([-sure], [sure], "vanilla"))
     assert math.isfinite(generator_loss([-sure], "vanilla"))
+
+
+def test_feature_matching_is_a_mean_distance() -> None:
+    real = [torch.zeros(1, 2, 2, 2), torch.zeros(1, 1, 1, 1)]
+    fake = [torch.full((1, 2, 2, 2), -3.0), torch.full((1, 1, 1, 1), 0.5)]
+    assert feature_matching_loss(real, fake).item() == (3.0 + 0.5) / 2
 
 
 def test_feature_matching_teaches_the_generator_only() -> None:

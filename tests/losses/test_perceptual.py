@@ -14,18 +14,6 @@ from hific.losses.perceptual import AlexNetPerceptualLoss, FrozenFeatureLoss, LP
 from hific.weights import load_lpips
 
 
-@pytest.fixture(scope="module")
-def random_weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random AlexNet weights, so that the laws are tested where no pretrained file is at hand."""
-    folder = tmp_path_factory.mktemp("weights")
-    with torch.device("meta"):
-        shapes = alexnet(weights=None).features.state_dict()
-    generator = torch.Generator().manual_seed(0)
-    state = {f"features.{key}": torch.randn(value.shape, generator=generator) * 0.03 for key, value in shapes.items()}
-    torch.save(state, folder / "alexnet_features.pth")
-    return folder
-
-
 @pytest.fixture(params=[AlexNetPerceptualLoss, LPIPSLoss])
 def loss(request: pytest.FixtureRequest, random_weights_dir: Path) -> FrozenFeatureLoss:
     return request.param(weights_dir=random_weights_dir)
@@ -50,9 +38,9 @@ def test_lpips_equals_the_package(random_weights_dir: Path) -> None:
     )
 
 
-def test_conv4_equals_torchvision_with_its_own_normalization(weights_dir: Path) -> None:
+def test_conv4_equals_torchvision_with_its_own_normalization(random_weights_dir: Path) -> None:
     network = alexnet(weights=None).features
-    state = torch.load(weights_dir / "alexnet_features_torchvision.pth", weights_only=True)
+    state = torch.load(random_weights_dir / "alexnet_features.pth", weights_only=True)
     network.load_state_dict({key.removeprefix("features."): value for key, value in state.items()})
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
@@ -63,7 +51,9 @@ def test_conv4_equals_torchvision_with_its_own_normalization(weights_dir: Path) 
     with torch.no_grad():
         expected = (features(image) - features(reconstruction)).square().mean()
     assert expected > 1
-    torch.testing.assert_close(AlexNetPerceptualLoss(weights_dir)(reconstruction, image), expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        AlexNetPerceptualLoss(random_weights_dir)(reconstruction, image), expected, rtol=1e-4, atol=0
+    )
 
 
 @pytest.mark.parametrize("case", ["identical", "zero", "flat", "black"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -115,3 +117,16 @@ def test_it_knows_what_a_bit_was_worth_of_late_and_keeps_that() -> None:
     again = RateTarget(0.3, 1.0)
     again.load_state_dict(control.state_dict())
     assert again.average_weight == control.average_weight
+
+
+def test_the_average_and_the_controller_by_hand() -> None:
+    """average += (rate - average) / n; log-weight += integral * log(average / target), from the middle on; and as much
+    as the average is off once more."""
+    control = RateTarget(0.25, 4.0, 0.25, warmup=0.0, averaged_over=4, integral=0.5)
+    middle, average = 0.0, 0.5  # of log 4 and log 1/4
+    for rate in (0.5, 0.3, 0.2):
+        average += (rate - average) / 4
+        distance = math.log(average / 0.25)
+        middle += 0.5 * distance
+        expected = min(max(math.exp(middle + distance), 0.25), 4.0)
+        assert control.weight(torch.tensor(rate), 0.5).item() == pytest.approx(expected, rel=1e-5)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hific.ops.geometry import pad_to_multiple, padded_size, shifted_crop
-from hific.ops.quantize import nearest_symbols, quantize, soft_quantize, symbols_to_latent
+from hific.ops.quantize import nearest_symbols, quantize, round_straight_through, soft_quantize, symbols_to_latent
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50))
@@ -17,6 +17,14 @@ def test_forward_is_the_nearest_center(values: list[float]) -> None:
     centers = torch.arange(-2.0, 3.0)
     distance = (quantize(z) - z).abs()
     assert torch.equal(distance, (z.unsqueeze(-1) - centers).abs().amin(-1))
+
+
+def test_what_lies_half_way_goes_to_the_even_neighbor() -> None:
+    """So that no machine, and no sign, is rounded otherwise."""
+    ties = torch.tensor([-1.5, -0.5, 0.5, 1.5])
+    assert quantize(ties).tolist() == [-2, 0, 0, 2]
+    assert nearest_symbols(ties, 5).tolist() == [0, 2, 2, 4]
+    assert round_straight_through(torch.tensor([-2.5, -0.5, 0.5, 1.5, 2.5])).tolist() == [-2, 0, 0, 2, 2]
 
 
 def test_symbols_and_latents_are_inverse() -> None:

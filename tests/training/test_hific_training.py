@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 from training.test_training import StopAfter, assert_equal_state, load
+from training.watching import BATCHES, WATCHING
 
 import hific
 from hific.coding.container import unpack
@@ -121,6 +123,14 @@ def test_stage_2_alone_starts_from_stage_1s_weights(composed: Composed, train: T
     assert [note["adam_steps"] for note in NOTES] == [[1, 1], [2, 2]]
 
 
+@pytest.mark.parametrize(("stage1", "stage2", "kept"), [(2, 0, {}), (0, 2, {}), (2, 3, {2: "stage1.ckpt"})])
+def test_stage_1_is_kept_where_another_follows(
+    stage1: int, stage2: int, kept: dict[int, str], composed: Composed
+) -> None:
+    stages = [f"recipe.stage1_steps={stage1}", f"recipe.stage2_steps={stage2}", "recipe.initialization=klt"]
+    assert instantiate(composed("model=hific", *stages).model).milestones == kept
+
+
 @pytest.mark.parametrize("normalization", ["channel", "batch"])
 def test_a_frozen_analysis_keeps_its_streams(
     normalization: str, composed: Composed, train: Train, tmp_path: Path
@@ -138,6 +148,35 @@ def test_a_frozen_analysis_keeps_its_streams(
     opened = [unpack(data, max_pixels=1 << 20) for data in files]
     assert opened[0].stream == opened[1].stream and len(opened[0].stream) > 4
     assert opened[0].header.fingerprint != opened[1].header.fingerprint
+
+
+def test_frozen_parts_are_in_evaluation_mode(composed: Composed, train: Train) -> None:
+    """Batches leave no trace in their statistics and activation ranges, nor D's step, which uses them."""
+    made = ["recipe.normalization=batch", "recipe.initialization=random", "model.freeze_analysis=true"]
+    train(composed("model=hific", "recipe.stage1_steps=1", "recipe.stage2_steps=3", *made, *WATCHING))
+    states = [[part.state_dict() for part in batch.model.stream_parts] for batch in BATCHES]
+    changed = [_differ(before, after) for before, after in pairwise(states)]
+    assert changed == [True, False, False]
+    syntheses = [[batch.model.synthesis.state_dict()] for batch in BATCHES]
+    assert all(_differ(before, after) for before, after in pairwise(syntheses))
+
+
+def _differ(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
+    pairs = zip(one, other, strict=True)
+    return any(not torch.equal(value, b[name]) for a, b in pairs for name, value in a.items())
+
+
+def test_a_frozen_model_keeps_its_ranges_whatever_photos_it_is_fitted_to(composed: Composed) -> None:
+    kept = []
+    for frozen in ("true", "false"):
+        alone = ["recipe.stage1_steps=0", "recipe.initialization=klt", f"model.freeze_analysis={frozen}"]
+        module = instantiate(composed("model=hific", *alone).model)
+        ranges = [network.activation_range for network in (module.model.mean_synthesis, module.model.scale_synthesis)]
+        for activation_range in ranges:
+            activation_range.fill_(1e3)
+        module.fit_coding(lambda count: [torch.rand(1, 3, 64, 64)], 1)
+        kept.append(all(bool((activation_range == 1e3).all()) for activation_range in ranges))
+    assert kept == [True, False]
 
 
 def test_fitting_the_coding_leaves_batch_statistics_alone(composed: Composed) -> None:
@@ -168,8 +207,8 @@ def test_the_averaged_synthesis_is_what_decodes(composed: Composed, train: Train
     assert not torch.equal(averaged, state["model.synthesis.tail.weight"])
 
 
-def test_d_learns_on_other_images_than_the_generator(composed: Composed) -> None:
-    """D's step comes first and leaves nothing in the auto-encoder; the generator's leaves nothing in D."""
+def test_nothing_of_the_generator_reaches_d_and_back(composed: Composed) -> None:
+    """D's step leaves nothing in the auto-encoder, the generator's leaves nothing in D."""
     module = instantiate(composed("model=hific").model)
     images = torch.rand(4, 3, 32, 32)
     with torch.no_grad():

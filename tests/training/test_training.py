@@ -169,9 +169,9 @@ def test_nothing_of_the_generator_reaches_d_and_back(composed: Composed) -> None
 
 
 def test_frozen_perceptual_weights_are_not_in_the_checkpoint(
-    composed: Composed, train: Train, tmp_path: Path, weights_dir: Path
+    composed: Composed, train: Train, tmp_path: Path, random_weights_dir: Path
 ) -> None:
-    overrides = ["recipe.perceptual=lpips_alex", f"weights.dir={weights_dir}", "recipe.steps=1"]
+    overrides = ["recipe.perceptual=lpips_alex", f"weights.dir={random_weights_dir}", "recipe.steps=1"]
     train(composed("model=sae", "data.crop=64", *overrides))
     checkpoint = load(tmp_path / "run" / "last.ckpt")
     assert not any("perceptual" in name for name in checkpoint["state_dict"])
@@ -179,7 +179,7 @@ def test_frozen_perceptual_weights_are_not_in_the_checkpoint(
 
 
 def test_missing_weights_are_a_warning_only_where_allowed(
-    composed: Composed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    composed: Composed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("HIFIC_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", "/nonexistent")
@@ -188,6 +188,8 @@ def test_missing_weights_are_a_warning_only_where_allowed(
     assert "without the perceptual term" in caplog.text
     with pytest.raises(Exception, match="HIFIC_WEIGHTS"):
         instantiate(composed(*wanted, "recipe.perceptual_required=true").model)
+    with pytest.raises(Exception, match="HIFIC_WEIGHTS"):  # whoever names a folder means it
+        instantiate(composed(*wanted, f"weights.dir={tmp_path}").model)
 
 
 def test_init_from_takes_what_fits(composed: Composed, train: Train, tmp_path: Path) -> None:
