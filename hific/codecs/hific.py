@@ -28,7 +28,7 @@ from torch import Tensor
 
 from hific.codecs.families import HificOptions
 from hific.codecs.family import Family, PaddedSize, Progress
-from hific.codecs.latent_coding import LatentCoding, UncodedLatent
+from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_tiled_memory
 from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
@@ -95,8 +95,8 @@ class HificTransform:
     def blank(self, size: PaddedSize) -> UncodedLatent:
         height, width = size.height // self.model.stride, size.width // self.model.stride
         hyper_shape = (self.model.hyper_channels, -(-height // 4), -(-width // 4))
-        latent = np.zeros((self.model.latent_channels, height, width), np.float32)
-        return UncodedLatent(latent, np.zeros(hyper_shape, np.int32))
+        latent = blank_array((self.model.latent_channels, height, width), np.float32)
+        return UncodedLatent(latent, blank_array(hyper_shape, np.int32))
 
     @torch.inference_mode()
     def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:

@@ -24,7 +24,7 @@ from hific.codecs.latent_coding import CodedLatent, LatentCoding, UncodedLatent,
 from hific.codecs.pixel_limit import check_pixels
 from hific.codecs.pixels import Pixels, as_rgb8
 from hific.coding.container import Header, Unpacked, pack, unpack
-from hific.coding.range_coder import CheckedEncoder, RangeDecoder, SelfCheckError
+from hific.coding.range_coder import CheckedEncoder, RangeDecoder, SelfCheckError, check_length
 from hific.errors import CorruptedError, OptionError, WrongModelError
 from hific.postfilter.postfilter import Flags, code_flags
 
@@ -192,6 +192,7 @@ class LearnedCodec:
                 f"the file is coded by {header.coder}{' with tile flags' if header.post_filter else ''}, of which the "
                 "model that made it knows nothing"
             )
+        check_length(len(stream), self.coding.least_bits(self.coding.coders[header.coder], blank))
         decoder = RangeDecoder(stream)
         coded = self.coding.code(decoder, self.coding.coders[header.coder], blank)
         flags = None

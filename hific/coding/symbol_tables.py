@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +98,14 @@ class SymbolTables:
     def from_state(cls, state: Mapping[str, NDArray[np.integer]]) -> SymbolTables:
         """Raises ValueError or KeyError where `state` is not what `state()` gave."""
         return cls(*(np.asarray(state[name]) for name in cls.__dataclass_fields__))
+
+    @cached_property
+    def least_bits(self) -> NDArray[np.float64]:
+        """What a symbol of each table takes at least, float64 [T]."""
+        ends = np.cumsum(self.sizes.astype(np.int64) + 1)
+        largest = np.maximum.reduceat(self.frequencies, ends - self.sizes - 1)
+        bits: NDArray[np.float64] = -np.log2(largest / TOTAL)
+        return bits
 
     def table(self, index: int) -> Ints:
         """Table `index`'s frequencies int32 [size + 1], a view; the last is the escape's."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hific.coding.frequency_table import TOTAL
 from hific.coding.range_coder import Ints, RangeCoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.context.causal_context import CausalContext, ContextOptions
@@ -59,6 +60,12 @@ class ContextCoded:
     @property
     def label(self) -> str:
         return self.kind
+
+    @property
+    def least_bits(self) -> float:
+        # Of frequencies that are positive, the largest leaves 1 to each other bin.
+        of_bins = -np.log2(1 - (2 * self.largest + 1) / TOTAL)
+        return min(float(of_bins), float(self.tables.least_bits.min()))
 
     def code(self, coder: RangeCoder, symbols: Ints, table_ids: NDArray[np.integer]) -> Ints:
         """As `LatentCoder.code`; any int32 codes."""
