@@ -33,6 +33,7 @@ from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_tiled_memory
 from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
 from hific.codecs.priors import HyperPrior, clip_hyper_symbols
+from hific.entropy.integer_hyper_synthesis import LAYERS
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.ops.geometry import padded_size
 
@@ -156,8 +157,14 @@ def check(model: HyperpriorAutoencoder, coding: LatentCoding) -> None:
     assert isinstance(coding.prior, HyperPrior)
     own = coding.prior.latent_channels, coding.prior.hyper_channels
     if own != (model.latent_channels, model.hyper_channels) or coding.side_tables:
-        due = model.latent_channels, model.hyper_channels
-        raise ValueError(f"latent coding of {own} channels and hyper-channels, the model has {due}")
+        channels = model.latent_channels, model.hyper_channels
+        raise ValueError(f"latent coding of {own} channels and hyper-channels, the model has {channels}")
+    for name in ("mean_synthesis", "scale_synthesis"):
+        networks, integers = getattr(model, name), getattr(coding.prior, name)
+        due = [tuple(getattr(networks, layer).weight.shape) for layer in LAYERS]
+        found = [getattr(integers, layer).weights.shape for layer in LAYERS]
+        if found != due:
+            raise ValueError(f"the integer {name} has layers {found}, the model's are {due}")
 
 
 @torch.inference_mode()

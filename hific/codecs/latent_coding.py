@@ -218,6 +218,9 @@ class LatentCoding:
         side_tables = tuple(SymbolTables.from_state(_part(side, f"{plane}.")) for plane in range(_num_planes(side)))
         context_coded = post_filter = None
         if "context_coded" in description:
+            # Before what takes longer the more channels there are.
+            if description["context_coded"]["num_channels"] != prior.latent_channels:
+                raise ValueError("latent coding: the context model is for a latent of other channels")
             context_coded = ContextCoded.from_parts(description["context_coded"], _part(state, _CONTEXT), prior.tables)
         if "post_filter" in description:
             post_filter = PostFilter.from_parts(description["post_filter"], _part(state, _POST_FILTER))

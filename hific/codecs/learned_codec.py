@@ -23,8 +23,9 @@ from hific.codecs.family import Family, Identity, PaddedSize, Progress, Variant
 from hific.codecs.latent_coding import CodedLatent, LatentCoding, UncodedLatent, holds
 from hific.codecs.pixel_limit import check_pixels
 from hific.codecs.pixels import Pixels, as_rgb8
+from hific.coding.checked_encoder import CheckedEncoder, SelfCheckError
 from hific.coding.container import Header, Unpacked, pack, unpack
-from hific.coding.range_coder import CheckedEncoder, RangeDecoder, SelfCheckError, check_length
+from hific.coding.range_coder import RangeDecoder, check_length
 from hific.errors import CorruptedError, OptionError, WrongModelError
 from hific.postfilter.postfilter import Flags, code_flags
 

@@ -15,8 +15,8 @@ pins the resulting bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
 import constriction
 import numpy as np
@@ -280,43 +280,3 @@ def _to_bytes(words: NDArray[np.uint32]) -> bytes:
 def _to_words(data: bytes) -> NDArray[np.uint32]:
     padded = data + bytes(-len(data) % _WORD_BYTES)
     return np.frombuffer(padded, ">u4").astype(np.uint32)
-
-
-class SelfCheckError(RuntimeError):
-    """What was encoded does not decode to itself. Never the input's fault; the bytes are not to be kept."""
-
-
-class CheckedEncoder(RangeEncoder):
-    """A RangeEncoder that remembers what it was asked to code, and with which frequencies."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._coded: list[tuple[Callable[..., Ints], Ints, tuple[Any, ...]]] = []
-
-    def code(self, symbols: Ints, frequencies: Ints) -> Ints:
-        return self._noted(RangeDecoder.code, super().code(symbols, frequencies), frequencies)
-
-    def code_grouped(self, symbols: Ints, table_ids: Ints, tables: Ints) -> Ints:
-        return self._noted(
-            RangeDecoder.code_grouped, super().code_grouped(symbols, table_ids, tables), table_ids, tables
-        )
-
-    def code_runs(self, symbols: Ints, run_lengths: Ints, frequencies: Ints, table_sizes: Ints) -> Ints:
-        coded = super().code_runs(symbols, run_lengths, frequencies, table_sizes)
-        return self._noted(RangeDecoder.code_runs, coded, run_lengths, frequencies, table_sizes)
-
-    def code_bits(self, bits: Ints) -> Ints:
-        return self._noted(RangeDecoder.code_bits, super().code_bits(bits))
-
-    def decodes(self) -> bool:
-        """Whether a decoder reads from `get_bytes` what was coded, and nothing more."""
-        decoder = RangeDecoder(self.get_bytes())
-        for code, symbols, arguments in self._coded:
-            if not np.array_equal(code(decoder, np.zeros_like(symbols), *arguments), symbols):
-                return False
-        decoder.finish()
-        return True
-
-    def _noted(self, code: Callable[..., Ints], symbols: Ints, *arguments: Any) -> Ints:
-        self._coded.append((code, symbols, arguments))
-        return symbols

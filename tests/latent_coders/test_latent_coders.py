@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hific.coding.range_coder import Ints, RangeDecoder, RangeEncoder
 from hific.context.context_model import CONTEXT_MODELS
-from hific.errors import BitstreamError, CorruptedError
+from hific.errors import BitstreamError
 from hific.fitting.context_model import TrainingLatent
 from hific.latent_coders.base import LatentCoder
 from hific.latent_coders.fixed_length import MOST_LEVELS, FixedLengthCoder
