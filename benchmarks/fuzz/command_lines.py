@@ -1,4 +1,4 @@
-"""Command lines of `hific` put together at random, over good, damaged and missing files: a status, never a traceback."""
+"""Command lines of `hific` put together at random, of good, damaged and missing files: a status, no traceback."""
 
 from __future__ import annotations
 
