@@ -22,6 +22,11 @@ class Input:
     relative: Path
     searched: bool
 
+    @property
+    def is_stream(self) -> bool:
+        """Standard input, a pipe or a device: can be read once, and not looked at before."""
+        return self.path is None or (self.path.exists() and not self.path.is_file() and not self.path.is_dir())
+
     def __str__(self) -> str:
         return STANDARD if self.path is None else str(self.path)
 
@@ -99,8 +104,8 @@ def plan_tasks(inputs: Sequence[Input], output: str | None, extension: str, *, o
         raise UsageError(f"-o {output}: names one file, and the inputs may be several: name a folder, or end it in /")
     if output is not None and os.path.lexists(output) and not os.path.isdir(output):
         raise UsageError(f"-o {output}: is a file, and several inputs need a folder")
-    if any(source.path is None for source in inputs):
-        raise UsageError("standard input has no name to derive an output's from: write -o FILE or -o -")
+    if any(source.is_stream for source in inputs):
+        raise UsageError("standard input and pipes have no name to derive an output's from: write -o FILE or -o -")
     return [Task(source, _derived(source, output, extension)) for source in inputs]
 
 

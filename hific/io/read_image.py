@@ -200,9 +200,9 @@ def _to_srgb(color: Image.Image, profile: bytes | None, facts: StoredFacts, note
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return _transformed(color, lab, srgb)
     if facts.tags is not None and (facts.ranks_over_profile or not profile):
-        converted = facts.tags.to_srgb(np.asarray(color.convert("RGB")))
+        pixels = facts.tags.to_srgb(np.asarray(color.convert("RGB")))
         notes.append("colors converted to sRGB")
-        return Image.fromarray(converted)
+        return Image.fromarray(pixels)
     if not profile or facts.ranks_over_profile:
         return color.convert("RGB")
     try:

@@ -146,6 +146,7 @@ def test_weights_that_are_not_the_models(name: str, edit: Callable[[Checkpoint],
     [
         ("hific_linear", table("context_coded.model.table_frequencies", lambda rows: rows[:3])),
         ("hific_adaptive", table("context_coded.model.table_frequencies", lambda rows: rows[:3])),
+        ("hific_linear", table("context_coded.model.table_frequencies", lambda rows: rows.new_zeros(10**9, 0))),
         ("hific_adaptive", table("context_coded.model.window_size", lambda size: size + 1000)),
         ("hific_adaptive", table("context_coded.model.table_frequencies", lambda rows: rows.double())),
         ("hific_knn", table("context_coded.model.scales", lambda row: row[:-1])),

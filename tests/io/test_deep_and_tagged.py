@@ -88,7 +88,7 @@ def test_png_tags_are_converted_and_said() -> None:
         assert (read.notes == ("colors converted to sRGB",)) == (expected != (200, 60, 30))
     grey = read_image(png(np.full((2, 2), 55, np.uint16), 8, [(b"gAMA", linear)]))
     assert grey.array[0, 0].tolist() == [128] * 3
-    for transfer, name in ((16, "PQ"), (18, "HLG"), (11, "unknown")):
+    for transfer, name in ((16, "PQ"), (18, "HLG"), (11, "not known here")):
         with pytest.raises(ImageError, match=name):
             read_image(png(pixels, 8, [(b"cICP", bytes([9, transfer, 0, 1]))]))
 
