@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test test-all lint install clean
+.PHONY: demo test test-all lint fuzz install clean
 
 install: $(STAMP)
 
@@ -27,6 +27,10 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Damaged files, checkpoints, images and command lines, by seed: about two minutes; FUZZ="--streams 1000000" for more.
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(FUZZ)
 
 clean:
 	rm -rf $(VENV) outputs .pytest_cache .mypy_cache .ruff_cache
