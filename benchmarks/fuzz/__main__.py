@@ -19,7 +19,7 @@ from benchmarks.fuzz.outcomes import Outcomes, peak_megabytes
 KINDS: dict[str, tuple[Callable[[int], str], float, int]] = {
     "streams": (streams.try_stream, streams.MOST_SECONDS, 20_000),
     "checkpoints": (checkpoints.try_checkpoint, checkpoints.MOST_SECONDS, 1_000),
-    "shipped": (partial(checkpoints.try_checkpoint, with_shipped=True), checkpoints.MOST_SECONDS, 50),
+    "shipped": (partial(checkpoints.try_checkpoint, shipped=True), checkpoints.MOST_SECONDS, 50),
     "images": (images.try_image, images.MOST_SECONDS, 5_000),
     "command-lines": (command_lines.try_command_line, command_lines.MOST_SECONDS, 500),
 }

@@ -42,17 +42,15 @@ KINDS += (torch.int16, torch.int32, torch.int64, torch.float32)
 
 
 @cache
-def originals(with_shipped: bool) -> dict[str, Checkpoint]:
-    found = dict(tiny_checkpoints())
-    if with_shipped:
-        found |= {name: zoo.read(name) for name in ("hific-low", "hific-xgboost-medium")}
-    return found
+def originals(shipped: bool) -> dict[str, Checkpoint]:
+    """The tiny ones, or two of the package's models."""
+    return {name: zoo.read(name) for name in ("hific-low", "hific-xgboost-medium")} if shipped else tiny_checkpoints()
 
 
-def try_checkpoint(seed: int, with_shipped: bool = False) -> str:
+def try_checkpoint(seed: int, shipped: bool = False) -> str:
     """The class of what happened to the checkpoint of this seed."""
     rng = np.random.default_rng([1, seed])
-    known = originals(with_shipped)
+    known = originals(shipped)
     checkpoint = mutated(known[str(rng.choice(sorted(known)))], rng)
     try:
         codec = codec_of_checkpoint(checkpoint, Path("fuzzed.ckpt"))

@@ -152,6 +152,6 @@ def _overwriting(task: Task) -> str:
 def _sharing(makers: Sequence[Task]) -> str:
     names, share = " and ".join(str(task.source) for task in makers), "both" if len(makers) == 2 else "all"
     return (
-        f"{names} would {share} become {makers[0].target_name}: rename one of them, or give them other folders with -o, "
-        "or keep their suffixes with --keep-suffix"
+        f"{names} would {share} become {makers[0].target_name}: rename one of them, or give them other folders with "
+        "-o, or keep their suffixes with --keep-suffix"
     )
