@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test test-all mutants lint install clean
+.PHONY: demo test test-all mutants fuzz lint install clean
 
 install: $(STAMP)
 
@@ -31,6 +31,10 @@ test-all: lint
 # Faults put into a copy, one at a time, each of which a test must notice (docs/mutants.md).
 mutants: $(STAMP)
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m mutants
+
+# Damaged files, checkpoints, images and command lines, by seed: about two minutes; FUZZ="--streams 1000000" for more.
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(FUZZ)
 
 clean:
 	rm -rf $(VENV) outputs .pytest_cache .mypy_cache .ruff_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -33,11 +34,13 @@ from hific.evaluation.request import (
     check_file,
     check_folder,
     check_known,
+    check_output,
+    check_positive,
     label_codecs,
     size_check,
     weights_warnings,
 )
-from hific.evaluation.run import PanelOptions, matched_names, measure_all, write_results
+from hific.evaluation.run import PARTIAL, PanelOptions, matched_names, measure_all, write_results
 from hific.evaluation.tables import print_means
 from hific.metrics.default import default_image_metrics, default_set_metrics
 
@@ -71,7 +74,10 @@ def evaluate(config: DictConfig) -> list[Measurement]:
         partial(default_set_metrics, config.weights.dir, config.weights.inception, device=config.device),
     )
     provenance = find_provenance(device=config.device, config=_facts(config, source.name))
-    rows = measure_all(learned, families, limits, images, metrics, folder, provenance, both_sides=config.both_sides)
+    try:
+        rows = measure_all(learned, families, limits, images, metrics, folder, provenance, both_sides=config.both_sides)
+    except KeyboardInterrupt:
+        sys.exit(f"interrupted: rows of the systems that were done are in {folder.root / PARTIAL}")
     write_results(
         rows, ReportContext(config.title, f"{source.name}, {config.split} split", training, warnings), folder, panel
     )
@@ -89,6 +95,9 @@ def check_request(config: DictConfig) -> None:
     check_known("classical", _listed(config.classical), list(config.codec))
     check_folder("weights.dir", config.weights.dir)
     check_file("weights.inception", config.weights.inception)
+    check_output("output_dir", config.output_dir)
+    check_positive("crop", config.crop)
+    check_positive("num_images", config.num_images)
     check_device(config.device)
 
 

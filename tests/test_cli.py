@@ -522,3 +522,67 @@ def test_an_unwritable_place_is_one_failed_input(run: Run, here: Path, capsys: p
     (here / "out/b").write_text("in the way of a folder")
     assert run("compress", "a.png", "in", "-o", "out") == 1
     assert files(here / "out") == ["a.hfc", "b"] and "c.png" in capsys.readouterr().err
+
+
+def test_pipes_are_read_once(here: Path, checkpoint: str) -> None:
+    save_image(here / "a.png")
+    environment = {**os.environ, "HIFIC_CHECKPOINT": checkpoint, "PYTHONPATH": str(ROOT)}
+    script = (
+        f"{sys.executable} -m hific.cli compress <(cat a.png) -o a.hfc && "
+        f"{sys.executable} -m hific.cli decompress <(cat a.hfc) -o b.png"
+    )
+    subprocess.run(["bash", "-c", script], cwd=here, env=environment, check=True, timeout=120)
+    with Image.open(here / "b.png") as image:
+        assert image.size == (40, 36)
+    unnamed = f"{sys.executable} -m hific.cli compress <(cat a.png)"
+    done = subprocess.run(["bash", "-c", unnamed], cwd=here, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and "write -o FILE" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_standard_output_is_a_line(here: Path) -> None:
+    (here / "a.hfc").write_bytes(pack(Header(bytes(4), 9, 9, "hific", "tables"), b""))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for words in (["info", "a.hfc"], ["models"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [*HIFIC, *words], stdout=full, stderr=subprocess.PIPE, cwd=here, env=environment, text=True
+            )
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and "standard output: " in done.stderr
+
+
+def test_info_lists_names_that_are_no_text(here: Path) -> None:
+    data = pack(Header(bytes(4), 9, 9, "hific", "tables"), b"")
+    try:
+        for name in (b"caf\xe9.hfc", b"z.hfc"):
+            (here / os.fsdecode(name)).write_bytes(data)
+    except OSError:
+        pytest.skip("names of files are UTF-8 here")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run([*HIFIC, "info", "."], cwd=here, env=environment, capture_output=True)
+    assert done.returncode == 0 and b"z.hfc: 9x9" in done.stdout and b"caf" in done.stdout
+
+
+def test_files_of_one_name_keep_their_suffixes(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "same").mkdir()
+    for name in ("a.png", "a.bmp"):
+        save_image(here / "same" / name)
+    assert run("compress", "same") == 1 and "--keep-suffix" in capsys.readouterr().err
+    assert run("compress", "same", "--keep-suffix") == 0
+    assert files(here / "same") == ["a.bmp", "a.bmp.hfc", "a.png", "a.png.hfc"]
+
+
+def test_what_exists_is_skipped_and_a_count_ends_a_batch(
+    run: Run, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "b.png"):
+        save_image(here / name)
+    (here / "a.hfc").write_bytes(b"before")
+    assert run("compress", "a.png", "b.png", "--skip-existing") == 0
+    assert (here / "a.hfc").read_bytes() == b"before" and (here / "b.hfc").exists()
+    assert "1 outputs exist and are left" in capsys.readouterr().err
+    assert run("compress", "a.png", "b.png", "--skip-existing") == 0, "nothing is left to do"
+    (here / "b.hfc").unlink()
+    assert run("compress", "a.png", "b.png") == 1
+    assert capsys.readouterr().err.endswith("1 done, 1 failed\n")
+    assert run("compress", "a.png", "--skip-existing", "--force") == 2

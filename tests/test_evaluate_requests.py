@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from hific.codecs.load import checkpoint_entry
+from hific.evaluation import run
 from hific.evaluation.measurement import Measurement
 from hific.fitting.tables import fit_channel_tables
 from hific.models.compressnet import CompressNet
@@ -60,7 +61,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def evaluate(script: ModuleType, photos: Path, checkpoint: Path, tmp_path: Path) -> Evaluate:
-    def run(*overrides: str) -> list[Measurement]:
+    def evaluate(*overrides: str) -> list[Measurement]:
         with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
             common = [
                 "data=folder",
@@ -71,7 +72,7 @@ def evaluate(script: ModuleType, photos: Path, checkpoint: Path, tmp_path: Path)
             config = compose("evaluate", overrides=[*common, "coders=[fixed_length]", "classical=[]", *overrides])
         return script.evaluate(config)
 
-    return run
+    return evaluate
 
 
 @pytest.mark.parametrize(
@@ -151,3 +152,28 @@ def test_help_explains_the_main_options_on_a_screen() -> None:
     options = ("data=", "data.root=", "coders=", "classical=", "match_to=", "weights.dir=", "panel.images=")
     assert all(f"\n{option}" in text for option in (*options, "panel.systems=", "checkpoint="))
     assert "output_dir=" in text
+
+
+def test_sizes_and_places_that_cannot_be_are_a_line(evaluate: Evaluate, script: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for option, message in (
+        ("crop=-5", "crop=-5 is"),
+        ("crop=0", "above 0"),
+        ("num_images=0", "num_images=0"),
+        (f"output_dir={tmp_path}/file", "is a file"),
+        (f"output_dir={tmp_path}/file/below", "is a file"),
+    ):
+        with pytest.raises(script.OptionError, match=message):
+            evaluate(option)
+
+
+def test_an_interrupted_evaluation_leaves_its_rows_and_a_line(
+    evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupt(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "RateMatchedCodec", interrupt)
+    with pytest.raises(SystemExit, match="interrupted: rows"):
+        evaluate("classical=[jpeg]", f"output_dir={tmp_path}/results")
+    assert (tmp_path / "results" / run.PARTIAL).read_text().count("sae") > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -24,23 +25,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if ours:
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        if options.command == "info":
-            from hific.cli.info import run_info
-
-            return run_info(options)
-        if options.command == "models":
-            from hific.cli.models import run_models
-
-            return run_models(options)
-        from hific.cli.convert import run_convert
-
-        return run_convert(options)
+        status = _run(options)
+        # Now, not when the interpreter ends: a full disk is a line.
+        sys.stdout.flush()
+        return status
     except (UsageError, CheckpointError) as error:
         print(f"hific: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader of our output left (`| head`): what the interpreter flushes at its end must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
+        return 1
+    except OSError as error:
+        # What is written to files and read from them is told by those who do; this is standard output's.
+        _leave_output()
+        print(f"hific: standard output: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("hific: interrupted; finished files are whole, nothing partial was left", file=sys.stderr)
@@ -51,6 +50,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if ours:
             signal.signal(signal.SIGINT, before)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "info":
+        from hific.cli.info import run_info
+
+        return run_info(options)
+    if options.command == "models":
+        from hific.cli.models import run_models
+
+        return run_models(options)
+    from hific.cli.convert import run_convert
+
+    return run_convert(options)
+
+
+def _leave_output() -> None:
+    """So that what is left in standard output's buffer is not tried again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # An interrupt that falls into a destructor or a library's callback is printed and forgotten by Python: whoever works

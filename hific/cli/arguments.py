@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="compress | decompress | info | models")
 
     compress = commands.add_parser("compress", help="images to .hfc files", description="a.png -> a.hfc")
-    _add_conversion(compress, "a.hfc beside a.png")
+    _add_conversion(compress, "a.hfc beside a.png", "a.png.hfc and a.jpg.hfc, not a.hfc twice")
     _add_limits(compress)
     _add_codec_options(compress)
     compress.add_argument(
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     decompress = commands.add_parser("decompress", help=".hfc files to PNG", description="a.hfc -> a.png")
-    _add_conversion(decompress, "a.png beside a.hfc")
+    _add_conversion(decompress, "a.png beside a.hfc", "a.jpg.hfc to a.jpg.hfc.png")
     _add_codec_options(decompress, decoding=True)
 
     info = commands.add_parser("info", help="what .hfc files say of themselves; needs no checkpoint")
@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_conversion(parser: argparse.ArgumentParser, default_output: str) -> None:
+def _add_conversion(parser: argparse.ArgumentParser, default_output: str, suffix_example: str) -> None:
     parser.add_argument("inputs", nargs="+", metavar="input", help=INPUTS_HELP)
     parser.add_argument(
         "-o",
@@ -65,7 +65,16 @@ def _add_conversion(parser: argparse.ArgumentParser, default_output: str) -> Non
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the networks run (default cpu)")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="images at a time (default 1)")
-    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--force", action="store_true", help="overwrite existing files")
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="leave inputs whose output exists, without an error"
+    )
+    parser.add_argument(
+        "--keep-suffix",
+        action="store_true",
+        help=f"add the suffix to the whole name: {suffix_example}",
+    )
     parser.add_argument("--quiet", action="store_true", help="only errors on standard error")
 
 

@@ -90,7 +90,7 @@ def _named_paths(options: argparse.Namespace) -> list[str]:
 def _shipped(options: argparse.Namespace, tasks: Sequence[Task]) -> list[str]:
     if options.command == "compress":
         return [zoo.DEFAULT] if options.max_bytes is None and options.bpp is None else list(zoo.BY_RATE)
-    if any(task.source.path is None for task in tasks):
+    if any(task.source.is_stream for task in tasks):
         return list(zoo.MODELS)
     makers = {_maker(task.source.path) for task in tasks if task.source.path is not None}
     return [name for name in zoo.MODELS if name in makers] or [zoo.DEFAULT]

@@ -65,7 +65,8 @@ class Compressor:
 
     def read(self, task: Task) -> ReadImage | Failed:
         try:
-            source = task.source.path or io.BytesIO(sys.stdin.buffer.read())
+            source = _whole_stream(task) if task.source.is_stream else task.source.path
+            assert source is not None
             # Before the pixels are decoded: there may not be the memory for what follows.
             self._models.codecs.check_size(*image_size(source, name=str(task.source)))
         except ImageError as error:
@@ -76,6 +77,8 @@ class Compressor:
 
     def read_early(self, task: Task) -> ReadImage | Failed | None:
         assert task.source.path is not None
+        if task.source.is_stream:
+            return None
         try:
             width, height = image_size(task.source.path)
             self._models.codecs.check_size(width, height)
@@ -139,6 +142,11 @@ class Decompressor:
         png = io.BytesIO()
         image.save(png, "PNG")
         return Made(png.getvalue(), (), f"{image.width}x{image.height}")
+
+
+def _whole_stream(task: Task) -> io.BytesIO:
+    """Read once, to be looked at as often as it takes."""
+    return io.BytesIO(sys.stdin.buffer.read() if task.source.path is None else task.source.path.read_bytes())
 
 
 @contextmanager

@@ -48,13 +48,19 @@ def run_convert(options: argparse.Namespace) -> int:
     suffixes = image_suffixes() if compressing else frozenset((".hfc",))
     inputs, problems = find_inputs(options.inputs, suffixes)
     extension = ".hfc" if compressing else ".png"
-    tasks = plan_tasks(inputs, options.output, extension, one_named=len(options.inputs) == 1)
+    one_named = len(options.inputs) == 1
+    tasks = plan_tasks(inputs, options.output, extension, one_named=one_named, keep_suffix=options.keep_suffix)
+    existing = [task for task in tasks if task.target is not None and task.target.is_file()]
+    if options.skip_existing:
+        tasks = [task for task in tasks if task not in existing]
     if any(task.target is None for task in tasks) and sys.stdout.isatty():
         raise UsageError("standard output is a terminal, not a place for binary data: redirect it, or use -o")
     tasks, refused = admit(tasks, options)
     problems += refused
     models = load_from_options(options, tasks) if tasks else None
     with BatchReport(options.command, len(tasks) + len(problems), quiet=options.quiet) as report:
+        if options.skip_existing and existing:
+            report.note(f"{len(existing)} outputs exist and are left as they are")
         for problem in problems:
             report.failed(problem)
         if models is not None:
@@ -64,6 +70,7 @@ def run_convert(options: argparse.Namespace) -> int:
                 _run(tasks, Compressor(models, options), options, report)
             else:
                 _run(tasks, Decompressor(models), options, report)
+        report.close()
     return 1 if report.failures else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from dataclasses import asdict
@@ -15,6 +16,9 @@ from hific.errors import BitstreamError
 
 def run_info(options: argparse.Namespace) -> int:
     """Text or JSON on standard output; 1 if a file could not be read, is none of ours, or fails its checksum."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file may have a name that is no text; the others are still to be listed.
+        sys.stdout.reconfigure(errors="backslashreplace")
     inputs, problems = find_inputs(options.inputs, frozenset((".hfc",)))
     described: list[tuple[Input, FileInfo]] = []
     for source in inputs:

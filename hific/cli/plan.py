@@ -22,6 +22,11 @@ class Input:
     relative: Path
     searched: bool
 
+    @property
+    def is_stream(self) -> bool:
+        """Standard input, a pipe or a device: can be read once, and not looked at before."""
+        return self.path is None or (self.path.exists() and not self.path.is_file() and not self.path.is_dir())
+
     def __str__(self) -> str:
         return STANDARD if self.path is None else str(self.path)
 
@@ -82,11 +87,13 @@ def _in_folder(folder: Path, suffixes: frozenset[str]) -> list[Input]:
     return files
 
 
-def plan_tasks(inputs: Sequence[Input], output: str | None, extension: str, *, one_named: bool) -> list[Task]:
+def plan_tasks(
+    inputs: Sequence[Input], output: str | None, extension: str, *, one_named: bool, keep_suffix: bool = False
+) -> list[Task]:
     """Pairs every input with its output. Raises UsageError where `output` does not suit the inputs.
 
     `output` is "-", a folder, or (where one file was named, `one_named`) a file; None puts each output beside its
-    input, and what came from standard input on standard output.
+    input, and what came from standard input on standard output. `keep_suffix`: `extension` follows the whole name.
     """
     alone = one_named and len(inputs) == 1 and not inputs[0].searched
     if output == STANDARD or (output is None and alone and inputs[0].path is None):
@@ -99,18 +106,19 @@ def plan_tasks(inputs: Sequence[Input], output: str | None, extension: str, *, o
         raise UsageError(f"-o {output}: names one file, and the inputs may be several: name a folder, or end it in /")
     if output is not None and os.path.lexists(output) and not os.path.isdir(output):
         raise UsageError(f"-o {output}: is a file, and several inputs need a folder")
-    if any(source.path is None for source in inputs):
-        raise UsageError("standard input has no name to derive an output's from: write -o FILE or -o -")
-    return [Task(source, _derived(source, output, extension)) for source in inputs]
+    if any(source.is_stream for source in inputs):
+        raise UsageError("standard input and pipes have no name to derive an output's from: write -o FILE or -o -")
+    return [Task(source, _derived(source, output, extension, keep_suffix)) for source in inputs]
 
 
 def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
-def _derived(source: Input, output: str | None, extension: str) -> Path:
+def _derived(source: Input, output: str | None, extension: str, keep_suffix: bool) -> Path:
     assert source.path is not None
-    return (source.path if output is None else Path(output, source.relative)).with_suffix(extension)
+    path = source.path if output is None else Path(output, source.relative)
+    return path.with_name(path.name + extension) if keep_suffix else path.with_suffix(extension)
 
 
 def _checked_file(task: Task, extension: str) -> Task:
@@ -144,5 +152,6 @@ def _overwriting(task: Task) -> str:
 def _sharing(makers: Sequence[Task]) -> str:
     names, share = " and ".join(str(task.source) for task in makers), "both" if len(makers) == 2 else "all"
     return (
-        f"{names} would {share} become {makers[0].target_name}: rename one of them, or give them other folders with -o"
+        f"{names} would {share} become {makers[0].target_name}: rename one of them, or give them other folders with "
+        "-o, or keep their suffixes with --keep-suffix"
     )

@@ -15,7 +15,7 @@ from hific.io.write_whole import check_target
 
 
 def admit(tasks: Sequence[Task], options: argparse.Namespace) -> tuple[list[Task], list[str]]:
-    """The tasks that are worth starting, and why the others are not. Standard input is not looked at."""
+    """The tasks that are worth starting, and why the others are not. Standard input and pipes are not looked at."""
     clashes = find_clashes(tasks)
     admitted: list[Task] = []
     problems: list[str] = []
@@ -40,7 +40,7 @@ def admit(tasks: Sequence[Task], options: argparse.Namespace) -> tuple[list[Task
 def _check_source(task: Task, options: argparse.Namespace) -> None:
     """Which model compresses is known only from its checkpoint: until then the limit is that of all."""
     path = task.source.path
-    if path is None:
+    if path is None or task.source.is_stream:
         return
     if options.command == "compress":
         check_pixels(*image_size(path), options.max_pixels or DECODE_MAX_PIXELS)

@@ -16,7 +16,7 @@ class BatchReport:
     """
 
     def __init__(self, title: str, total: int, *, quiet: bool) -> None:
-        self.failures = 0
+        self.failures = self.successes = 0
         self._quiet = quiet
         self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
         text = TextColumn("{task.description}", markup=False)
@@ -59,7 +59,13 @@ class BatchReport:
         if not self._quiet:
             self._console.print(text)
 
+    def close(self) -> None:
+        """How many of several went well, where not all did: errors may have gone by long ago."""
+        if self.failures and self.failures + self.successes > 1:
+            self.note(f"{self.successes} done, {self.failures} failed")
+
     def done(self, text: str) -> None:
+        self.successes += 1
         self.note(text)
         self._progress.advance(self._files)
 

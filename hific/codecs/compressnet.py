@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hific.codecs.families import CompressNetOptions
 from hific.codecs.family import Family, PaddedSize, Progress, Variant
-from hific.codecs.latent_coding import LatentCoding, UncodedLatent
+from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, check_memory
 from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
@@ -55,9 +55,9 @@ class CompressNetTransform:
 
     def blank(self, size: PaddedSize) -> UncodedLatent:
         stride, widths = self.model.stride, self.model.widths
-        latent = np.zeros((self.model.latent_channels, size.height // stride, size.width // stride), np.float32)
+        latent = blank_array((self.model.latent_channels, size.height // stride, size.width // stride), np.float32)
         scales = range(SCALES) if self.model.switches == "transmitted" else ()
-        planes = [np.zeros((widths[i], size.height >> i + 1, size.width >> i + 1), np.int8) for i in scales]
+        planes = [blank_array((widths[i], size.height >> i + 1, size.width >> i + 1), np.int8) for i in scales]
         return UncodedLatent(latent, np.zeros(NO_HYPER_SYMBOLS, np.int32), tuple(planes))
 
     @torch.inference_mode()

@@ -28,12 +28,13 @@ from torch import Tensor
 
 from hific.codecs.families import HificOptions
 from hific.codecs.family import Family, PaddedSize, Progress
-from hific.codecs.latent_coding import LatentCoding, UncodedLatent
+from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
 from hific.codecs.latent_refinement import Scene, Search
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_tiled_memory
 from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
 from hific.codecs.priors import HyperPrior, clip_hyper_symbols
+from hific.entropy.integer_hyper_synthesis import LAYERS
 from hific.errors import OptionError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.ops.geometry import padded_size
@@ -97,8 +98,8 @@ class HificTransform:
     def blank(self, size: PaddedSize) -> UncodedLatent:
         height, width = size.height // self.model.stride, size.width // self.model.stride
         hyper_shape = (self.model.hyper_channels, -(-height // 4), -(-width // 4))
-        latent = np.zeros((self.model.latent_channels, height, width), np.float32)
-        return UncodedLatent(latent, np.zeros(hyper_shape, np.int32))
+        latent = blank_array((self.model.latent_channels, height, width), np.float32)
+        return UncodedLatent(latent, blank_array(hyper_shape, np.int32))
 
     @torch.inference_mode()
     def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
@@ -183,8 +184,14 @@ def check(model: HyperpriorAutoencoder, coding: LatentCoding) -> None:
     assert isinstance(coding.prior, HyperPrior)
     own = coding.prior.latent_channels, coding.prior.hyper_channels
     if own != (model.latent_channels, model.hyper_channels) or coding.side_tables:
-        due = model.latent_channels, model.hyper_channels
-        raise ValueError(f"latent coding of {own} channels and hyper-channels, the model has {due}")
+        channels = model.latent_channels, model.hyper_channels
+        raise ValueError(f"latent coding of {own} channels and hyper-channels, the model has {channels}")
+    for name in ("mean_synthesis", "scale_synthesis"):
+        networks, integers = getattr(model, name), getattr(coding.prior, name)
+        due = [tuple(getattr(networks, layer).weight.shape) for layer in LAYERS]
+        found = [getattr(integers, layer).weights.shape for layer in LAYERS]
+        if found != due:
+            raise ValueError(f"the integer {name} has layers {found}, the model's are {due}")
 
 
 def refine_latent(codec: LearnedCodec, pixels: Pixels, source: UncodedLatent) -> UncodedLatent:

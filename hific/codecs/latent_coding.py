@@ -58,6 +58,10 @@ class Prior(Protocol):
     @property
     def num_levels(self) -> int | None: ...
 
+    def least_hyper_bits(self, shape: Sequence[int]) -> float:
+        """What hyper-symbols of a shape [N, hz, wz] take at least."""
+        ...
+
     def code_hyper_symbols(self, coder: RangeCoder, hyper_symbols: Ints) -> Ints:
         """Either way; returns them. A decoder takes only their shape, and raises CorruptedError for what no encoder
         writes."""
@@ -80,6 +84,11 @@ class UncodedLatent:
     latent: Floats
     hyper_symbols: Ints
     side_information: SidePlanes = ()
+
+
+def blank_array(shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
+    """Zeros that take no memory: only their shape is for a decoder, which may find that there is nothing to decode."""
+    return np.broadcast_to(np.zeros((), kind), shape)
 
 
 class CodedLatent(NamedTuple):
@@ -130,6 +139,13 @@ class LatentCoding:
         if self.context_coded is not None:
             found["context_coded"] = self.context_coded
         return found
+
+    def least_bits(self, latent_coder: LatentCoder, shapes: UncodedLatent) -> float:
+        """What a latent of such shapes takes at least, whatever its values."""
+        bits = self.prior.least_hyper_bits(shapes.hyper_symbols.shape) + latent_coder.least_bits * shapes.latent.size
+        for tables, plane in zip(self.side_tables, shapes.side_information, strict=True):
+            bits += float(tables.least_bits.sum()) * plane[0].size
+        return bits
 
     def code(self, coder: RangeCoder, latent_coder: LatentCoder, source: UncodedLatent) -> CodedLatent:
         """Codes a latent, either way. A decoder takes only the shapes of `source`.
@@ -202,6 +218,9 @@ class LatentCoding:
         side_tables = tuple(SymbolTables.from_state(_part(side, f"{plane}.")) for plane in range(_num_planes(side)))
         context_coded = post_filter = None
         if "context_coded" in description:
+            # Before what takes longer the more channels there are.
+            if description["context_coded"]["num_channels"] != prior.latent_channels:
+                raise ValueError("latent coding: the context model is for a latent of other channels")
             context_coded = ContextCoded.from_parts(description["context_coded"], _part(state, _CONTEXT), prior.tables)
         if "post_filter" in description:
             post_filter = PostFilter.from_parts(description["post_filter"], _part(state, _POST_FILTER))

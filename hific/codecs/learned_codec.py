@@ -23,8 +23,9 @@ from hific.codecs.family import Family, Identity, PaddedSize, Progress, Variant
 from hific.codecs.latent_coding import CodedLatent, LatentCoding, UncodedLatent, holds
 from hific.codecs.pixel_limit import check_pixels
 from hific.codecs.pixels import Pixels, as_rgb8
+from hific.coding.checked_encoder import CheckedEncoder, SelfCheckError
 from hific.coding.container import Header, Unpacked, pack, unpack
-from hific.coding.range_coder import CheckedEncoder, RangeDecoder, SelfCheckError
+from hific.coding.range_coder import RangeDecoder, check_length
 from hific.errors import CorruptedError, OptionError, WrongModelError
 from hific.postfilter.postfilter import Flags, code_flags
 
@@ -194,6 +195,7 @@ class LearnedCodec:
                 f"the file is coded by {header.coder}{' with tile flags' if header.post_filter else ''}, of which the "
                 "model that made it knows nothing"
             )
+        check_length(len(stream), self.coding.least_bits(self.coding.coders[header.coder], blank))
         decoder = RangeDecoder(stream)
         coded = self.coding.code(decoder, self.coding.coders[header.coder], blank)
         flags = None

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from hific.codecs.base import ImageLike
+from hific.errors import CheckpointError
 from hific.io.read_image import to_rgb8
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -36,6 +37,11 @@ def to_unit_range(pixels: Pixels, device: torch.device) -> Tensor:
 
 
 def from_unit_range(image: Tensor) -> Pixels:
-    """[1, 3, H, W], about [0, 1], to uint8 [H, W, 3]."""
+    """[1, 3, H, W], about [0, 1], to uint8 [H, W, 3]. CheckpointError for what is no image: not finite."""
+    if not bool(torch.isfinite(image).all()):
+        raise CheckpointError(
+            "the model draws what is no image (not finite): its training diverged, its checkpoint is damaged, or the "
+            "precision is too low for it"
+        )
     levels = (image[0].float() * 255).round().clamp(0, 255).to(torch.uint8)
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()

@@ -9,7 +9,7 @@ Tables and integer syntheses are made once, from a trained model, and live in it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,9 @@ class ChannelPrior:
     @property
     def highest_symbol(self) -> int:
         return self.num_levels // 2
+
+    def least_hyper_bits(self, shape: Sequence[int]) -> float:
+        return 0.0
 
     def code_hyper_symbols(self, coder: RangeCoder, hyper_symbols: Ints) -> Ints:
         if hyper_symbols.size:
@@ -143,6 +146,9 @@ class HyperPrior:
     @property
     def tables(self) -> SymbolTables:
         return self.latent_tables
+
+    def least_hyper_bits(self, shape: Sequence[int]) -> float:
+        return float(self.hyper_tables.least_bits.sum()) * shape[1] * shape[2]
 
     def code_hyper_symbols(self, coder: RangeCoder, hyper_symbols: Ints) -> Ints:
         """int32 [N, hz, wz], channel by channel. ValueError unless they are as of `clip_hyper_symbols`."""

@@ -17,6 +17,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from hific.coding.frequency_table import LOGIT_LIMIT, LOGIT_UNIT
+from hific.coding.tree_document import check_trees
 from hific.errors import CheckpointError
 
 # Of the examples that tell whether the library does here what it did where the trees were grown.
@@ -84,11 +85,13 @@ class TreeGrowth:
 
 
 def load_booster(trees: NDArray[np.uint8]) -> xgboost.Booster:
-    """From the library's own UBJSON; for prediction on the CPU. CheckpointError where the library cannot read it."""
+    """From the library's own UBJSON; for prediction on the CPU. CheckpointError where the library cannot read it, or
+    where following the trees could leave their arrays or never end (`check_trees`)."""
     booster = xgboost.Booster()
     try:
+        check_trees(trees)
         booster.load_model(bytearray(trees.tobytes()))
-    except xgboost.core.XGBoostError as error:
+    except (xgboost.core.XGBoostError, ValueError) as error:
         raise _unreadable(error) from error
     booster.set_param({"nthread": _num_threads(), "device": "cpu"})
     return booster
@@ -98,12 +101,17 @@ def exact_sums(
     booster: xgboost.Booster, features: NDArray[np.integer | np.floating], base: NDArray[np.float32]
 ) -> NDArray[np.int32]:
     """int32 [n, K] in 1/1024: base [n, K], multiples of 2**-10, and the trees' leaves for features [n, F]."""
+    if features.ndim != 2 or features.shape[1] != booster.num_features() or base.shape[1] < 1:
+        # With fewer columns than it was grown on the library would read beyond them.
+        raise CheckpointError(f"the checkpoint's trees look at {booster.num_features()} features, not {features.shape}")
     try:
         values = booster.inplace_predict(
             np.ascontiguousarray(features, np.float32), base_margin=base, predict_type="margin", validate_features=False
         )
     except xgboost.core.XGBoostError as error:
         raise _unreadable(error) from error
+    if values.size != base.size:
+        raise CheckpointError(f"the trees of the checkpoint give {values.shape} numbers, not {base.shape}")
     if not np.abs(values).max() < LOGIT_LIMIT:
         raise CheckpointError("what the trees of the checkpoint say is too large to be exact")
     return (values.reshape(base.shape) * LOGIT_UNIT).astype(np.int32)
@@ -123,6 +131,12 @@ def rounded_leaves(booster: xgboost.Booster) -> NDArray[np.uint8]:
     rounded = xgboost.Booster()
     rounded.load_model(bytearray(json.dumps(document).encode()))
     return np.frombuffer(bytes(rounded.save_raw("ubj")), np.uint8)
+
+
+def check_examples(examples: NDArray[np.integer]) -> None:
+    """Raises ValueError for more than `CHECKED_ROWS` rows of features, which would take their time."""
+    if examples.ndim != 2 or len(examples) > CHECKED_ROWS:
+        raise ValueError(f"trees: examples are at most {CHECKED_ROWS} rows of features, not {examples.shape}")
 
 
 def differs() -> CheckpointError:

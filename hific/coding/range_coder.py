@@ -15,8 +15,8 @@ pins the resulting bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
 import constriction
 import numpy as np
@@ -33,6 +33,11 @@ _STATE_BITS = 64
 _Categorical = constriction.stream.model.Categorical
 # Split exactly in half, at 2**23 of 2**24.
 _BIT = _Categorical(np.array([0.5, 0.5]), perfect=False)
+# How many symbols a decoder reads before it looks whether it is past the end of its stream.
+_AT_ONCE = 1 << 14
+# A symbol of probability p takes at least this much of -log2(p) bits, the library's rounding of p included; of a whole
+# stream, the coder's state may leave 64 bits unwritten.
+_LEAST_SHARE, _UNWRITTEN_BITS = 0.98, _STATE_BITS
 
 
 class RangeCoder(Protocol):
@@ -71,7 +76,7 @@ class RangeEncoder:
         probabilities = _probabilities(tables)
         for table, members in _groups(table_ids, len(tables)):
             model = _Categorical(probabilities[table], perfect=False)
-            self._encoder.encode(np.ascontiguousarray(symbols[members]), model)
+            self.write(np.ascontiguousarray(symbols[members]), model)
         return symbols
 
     def code_runs(self, symbols: Ints, run_lengths: Ints, frequencies: Ints, table_sizes: Ints) -> Ints:
@@ -85,15 +90,24 @@ class RangeEncoder:
         if len(symbols) and (symbols.min() < 0 or (symbols >= np.repeat(table_sizes, run_lengths)).any()):
             raise ValueError("symbols lie in 0..K-1, K being the size of the table of their run")
         for run, model in _runs(run_lengths, frequencies, table_sizes):
-            self._encoder.encode(symbols[run], model)
+            self.write(symbols[run], model)
         return symbols
 
     def code_bits(self, bits: Ints) -> Ints:
         """Codes bits int32 [n] of 0 and 1, at one bit each; returns them. Raises ValueError for other numbers."""
         if len(bits) and not 0 <= int(bits.min()) <= int(bits.max()) <= 1:
             raise ValueError(f"bits are 0 or 1, not {bits.min()}..{bits.max()}")
-        self._encoder.encode(np.ascontiguousarray(bits, np.int32), _BIT)
+        self.write(np.ascontiguousarray(bits, np.int32), _BIT)
         return bits
+
+    def write(self, symbols: Ints, model: object) -> None:
+        """Symbols int32 [n] by one model of the library."""
+        self._encoder.encode(symbols, model)
+
+    @property
+    def num_settled_bytes(self) -> int:
+        """Of the stream, whatever else will be coded: at most as many as `get_bytes` has."""
+        return _WORD_BYTES * int(self._encoder.pos()[0])
 
     def get_bytes(self) -> bytes:
         """The stream so far: the shortest bytes that, continued by zeros without end, lie in the final interval.
@@ -114,8 +128,9 @@ class RangeEncoder:
 class RangeDecoder:
     """Reads symbols from a stream; the caller codes with the tables of the encoder, in its order, then calls `finish`.
 
-    Any bytes decode to some symbols or raise CorruptedError. What is decoded is encoded again on the side (a few ns per
-    symbol): `finish` accepts exactly the streams that `RangeEncoder` writes.
+    Any bytes decode to some symbols or raise CorruptedError, or TruncatedError soon after the stream's end: however
+    many symbols are asked for, the work is bounded by the bytes. What is decoded is encoded again on the side (a few ns
+    per symbol): `finish` accepts exactly the streams that `RangeEncoder` writes.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -127,8 +142,13 @@ class RangeDecoder:
         """Returns symbols int32 [n]; see `RangeEncoder.code`. Of `symbols` only the length counts."""
         if len(symbols) != len(frequencies):
             raise ValueError(f"{len(symbols)} symbols but {len(frequencies)} rows of frequencies")
-        decoded = self._decode(_Categorical(perfect=False), _probabilities(frequencies))
-        return self._echo.code(decoded, frequencies)
+        decoded = np.empty(len(symbols), np.int32)
+        for part in _parts(len(symbols)):
+            rows = frequencies[part]
+            read = self._decode(_Categorical(perfect=False), _probabilities(rows))
+            decoded[part] = self._echo.code(read, rows)
+            self._check_end()
+        return decoded
 
     def code_grouped(self, symbols: Ints, table_ids: Ints, tables: Ints) -> Ints:
         """Returns symbols int32 [n]; see `RangeEncoder.code_grouped`. Of `symbols` only the length counts."""
@@ -137,20 +157,20 @@ class RangeDecoder:
         probabilities = _probabilities(tables)
         for table, members in _groups(table_ids, len(tables)):
             model = _Categorical(probabilities[table], perfect=False)
-            decoded[members] = self._decode(model, len(decoded[members]))
-        return self._echo.code_grouped(decoded, table_ids, tables)
+            decoded[members] = self._read(model, len(decoded[members]))
+        return decoded
 
     def code_runs(self, symbols: Ints, run_lengths: Ints, frequencies: Ints, table_sizes: Ints) -> Ints:
         """Returns symbols int32 [n]; see `RangeEncoder.code_runs`. Of `symbols` only the length counts."""
         _check_runs(len(symbols), run_lengths, table_sizes)
         decoded = np.empty(len(symbols), np.int32)
         for run, model in _runs(run_lengths, frequencies, table_sizes):
-            decoded[run] = self._decode(model, run.stop - run.start)
-        return self._echo.code_runs(decoded, run_lengths, frequencies, table_sizes)
+            decoded[run] = self._read(model, run.stop - run.start)
+        return decoded
 
     def code_bits(self, bits: Ints) -> Ints:
         """Returns bits int32 [n]; see `RangeEncoder.code_bits`. Of `bits` only the length counts."""
-        return self._echo.code_bits(self._decode(_BIT, len(bits)))
+        return self._read(_BIT, len(bits))
 
     def finish(self) -> None:
         """Raises TruncatedError or CorruptedError unless the stream holds what was decoded, no byte less or more."""
@@ -160,11 +180,39 @@ class RangeDecoder:
         if self._data != expected:
             raise CorruptedError("the coded stream is not one that the encoder writes")
 
+    def _read(self, model: object, count: int) -> Ints:
+        """`count` symbols of one model."""
+        decoded = np.empty(count, np.int32)
+        for part in _parts(count):
+            decoded[part] = self._decode(model, part.stop - part.start)
+            self._echo.write(decoded[part], model)
+            self._check_end()
+        return decoded
+
+    def _check_end(self) -> None:
+        # All words that the encoder has settled are in its stream, whatever follows.
+        if self._echo.num_settled_bytes > len(self._data):
+            raise TruncatedError(f"the coded stream has {len(self._data)} bytes, its symbols take more")
+
     def _decode(self, model: object, parameters: object) -> Ints:
         try:
             return np.asarray(self._decoder.decode(model, parameters), np.int32)
         except AssertionError as error:  # constriction's answer to a point outside of every symbol's interval
             raise CorruptedError("the coded stream holds a value that no symbol has") from error
+
+
+def check_length(num_bytes: int, least_bits: float) -> None:
+    """Raises TruncatedError where symbols of `least_bits`, the sum of -log2 of each one's largest probability, cannot
+    be in a stream of `num_bytes`: before anything is allocated for them."""
+    if least_bits * _LEAST_SHARE > 8 * num_bytes + _UNWRITTEN_BITS:
+        raise TruncatedError(
+            f"the coded stream has {num_bytes} bytes, an image of this size takes {int(least_bits / 8)} or more"
+        )
+
+
+def _parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, _AT_ONCE):
+        yield slice(start, min(count, start + _AT_ONCE))
 
 
 def _groups(table_ids: Ints, num_tables: int) -> list[tuple[int, slice | NDArray[np.intp]]]:
@@ -232,43 +280,3 @@ def _to_bytes(words: NDArray[np.uint32]) -> bytes:
 def _to_words(data: bytes) -> NDArray[np.uint32]:
     padded = data + bytes(-len(data) % _WORD_BYTES)
     return np.frombuffer(padded, ">u4").astype(np.uint32)
-
-
-class SelfCheckError(RuntimeError):
-    """What was encoded does not decode to itself. Never the input's fault; the bytes are not to be kept."""
-
-
-class CheckedEncoder(RangeEncoder):
-    """A RangeEncoder that remembers what it was asked to code, and with which frequencies."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._coded: list[tuple[Callable[..., Ints], Ints, tuple[Any, ...]]] = []
-
-    def code(self, symbols: Ints, frequencies: Ints) -> Ints:
-        return self._noted(RangeDecoder.code, super().code(symbols, frequencies), frequencies)
-
-    def code_grouped(self, symbols: Ints, table_ids: Ints, tables: Ints) -> Ints:
-        return self._noted(
-            RangeDecoder.code_grouped, super().code_grouped(symbols, table_ids, tables), table_ids, tables
-        )
-
-    def code_runs(self, symbols: Ints, run_lengths: Ints, frequencies: Ints, table_sizes: Ints) -> Ints:
-        coded = super().code_runs(symbols, run_lengths, frequencies, table_sizes)
-        return self._noted(RangeDecoder.code_runs, coded, run_lengths, frequencies, table_sizes)
-
-    def code_bits(self, bits: Ints) -> Ints:
-        return self._noted(RangeDecoder.code_bits, super().code_bits(bits))
-
-    def decodes(self) -> bool:
-        """Whether a decoder reads from `get_bytes` what was coded, and nothing more."""
-        decoder = RangeDecoder(self.get_bytes())
-        for code, symbols, arguments in self._coded:
-            if not np.array_equal(code(decoder, np.zeros_like(symbols), *arguments), symbols):
-                return False
-        decoder.finish()
-        return True
-
-    def _noted(self, code: Callable[..., Ints], symbols: Ints, *arguments: Any) -> Ints:
-        self._coded.append((code, symbols, arguments))
-        return symbols

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,8 @@ def code_exp_golomb(coder: RangeCoder, numbers: NDArray[np.int64]) -> NDArray[np
 
 
 _INT32 = np.iinfo(np.int32)
+# Of what a checkpoint may ask for: one goes through them when it is loaded.
+MAX_TABLES, MAX_ENTRIES = 1 << 14, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class SymbolTables:
         arrays = (self.offsets, self.sizes, self.frequencies)
         if any(array.dtype != np.int32 or array.ndim != 1 for array in arrays):
             raise ValueError("symbol tables: rows of int32 are due")
+        if len(self.sizes) > MAX_TABLES or len(self.frequencies) > MAX_ENTRIES:
+            raise ValueError(f"symbol tables: {len(self.sizes)} of them, {len(self.frequencies)} entries: too many")
         if not 0 < len(self.sizes) == len(self.offsets) or self.sizes.min() < 1 or self.sizes.max() >= TOTAL:
             raise ValueError("symbol tables: each has an offset and 1 to 2**16 - 1 values")
         ends = np.cumsum(self.sizes.astype(np.int64) + 1)
@@ -98,9 +103,21 @@ class SymbolTables:
         """Raises ValueError or KeyError where `state` is not what `state()` gave."""
         return cls(*(np.asarray(state[name]) for name in cls.__dataclass_fields__))
 
+    @cached_property
+    def least_bits(self) -> NDArray[np.float64]:
+        """What a symbol of each table takes at least, float64 [T]."""
+        largest = np.maximum.reduceat(self.frequencies, self._ends - self.sizes - 1)
+        bits: NDArray[np.float64] = -np.log2(largest / TOTAL)
+        return bits
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """Where each table's entries end."""
+        return np.cumsum(self.sizes.astype(np.int64) + 1)
+
     def table(self, index: int) -> Ints:
         """Table `index`'s frequencies int32 [size + 1], a view; the last is the escape's."""
-        end = int(self.sizes[: index + 1].sum()) + index + 1
+        end = int(self._ends[index])
         return self.frequencies[end - int(self.sizes[index]) - 1 : end]
 
     def values(self, index: int) -> NDArray[np.int64]:

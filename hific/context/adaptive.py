@@ -7,6 +7,7 @@ frequencies, worth a few symbols, and go on with what is coded.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from hific.context.context_model import Features, State, Windows, check_frequenc
 # How many symbols the table's frequencies are worth.
 PRIOR_SYMBOLS = 32
 _MOST_LIVELY = 2
+# Of the largest window, 9 x 9, beside its middle.
+MOST_AROUND = 80
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,13 @@ class AdaptiveModel:
 
     @classmethod
     def from_state(cls, state: State) -> AdaptiveModel:
-        return cls(np.asarray(state["table_frequencies"], np.int32), int(state["window_size"]))
+        tables: Any = np.asarray(state["table_frequencies"])
+        window_size = np.asarray(state["window_size"])
+        if (tables.dtype, window_size.dtype, window_size.shape) != (np.int32, np.int32, ()):
+            raise ValueError("adaptive context model: its arrays are of other types")
+        if not 0 <= int(window_size) <= MOST_AROUND:
+            raise ValueError(f"adaptive context model: a window of {window_size}")
+        return cls(tables, int(window_size))
 
     def _cells(self, features: Features) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         window = features[:, features.shape[1] - self.window_size :].astype(np.int64)

@@ -22,6 +22,8 @@ from hific.context.coding_order import CodingPass, Order, coding_order, known_ch
 # Of magnitude residuals, and of the values and magnitude residuals that are predicted.
 UNIT = 64
 VALUE_LIMIT = 127
+# Each group takes seven passes; beyond, what passes look at takes seconds to find.
+MAX_GROUPS = 256
 _INT16 = np.iinfo(np.int16)
 
 Source = Literal["values", "magnitude_residuals"]
@@ -48,7 +50,7 @@ class ContextOptions:
     location: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num_groups <= self.num_channels or self.order not in ("phases", "channels"):
+        if not 1 <= self.num_groups <= min(self.num_channels, MAX_GROUPS) or self.order not in ("phases", "channels"):
             raise ValueError(f"{self.num_groups} groups of {self.num_channels} channels, order={self.order!r}")
         if not 0 <= self.reach <= 4:
             raise ValueError(f"reach={self.reach} does not lie in 0..4")

@@ -70,18 +70,23 @@ def coding_order(num_channels: int, num_groups: int, order: Order) -> tuple[Codi
     return tuple(CodingPass(index, phase, *group) for index, (phase, group) in enumerate(blocks))
 
 
-@cache
 def known_channels(coding_pass: CodingPass, num_channels: int, order: Order, row: int, column: int) -> int:
     """How many channels, from the first on, are coded before `coding_pass` at this offset from each of its symbols."""
-    _, first_row, first_column = PHASES[coding_pass.phase]
-    rows = np.arange(first_row, PERIOD, coding_pass.spacing) + row
-    columns = np.arange(first_column, PERIOD, coding_pass.spacing) + column
-    last_phase = int(phase_grid()[np.ix_(rows % PERIOD, columns % PERIOD)].max())
+    last_phase = _last_phase(coding_pass.phase, row % PERIOD, column % PERIOD)
     if last_phase < coding_pass.phase:
         return num_channels if order == "phases" else coding_pass.end
     if last_phase == coding_pass.phase or order == "channels":
         return coding_pass.first
     return 0
+
+
+@cache
+def _last_phase(phase: int, row: int, column: int) -> int:
+    """The last of the phases that lie at this offset from the places of a phase."""
+    spacing, first_row, first_column = PHASES[phase]
+    rows = np.arange(first_row, PERIOD, spacing) + row
+    columns = np.arange(first_column, PERIOD, spacing) + column
+    return int(phase_grid()[np.ix_(rows % PERIOD, columns % PERIOD)].max())
 
 
 @cache

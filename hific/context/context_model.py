@@ -95,5 +95,10 @@ def cross_entropy(frequencies: Ints, bins: Ints) -> float:
 
 def check_frequencies(what: str, frequencies: Ints) -> None:
     """Raises ValueError unless each row [.., bins] is positive with a sum of 2**16."""
-    if frequencies.ndim != 2 or (frequencies < 1).any() or (frequencies.sum(axis=1) != TOTAL).any():
+    if (
+        frequencies.ndim != 2
+        or frequencies.shape[1] < 1
+        or (frequencies < 1).any()
+        or (frequencies.sum(axis=1) != TOTAL).any()
+    ):
         raise ValueError(f"{what}: a table is not positive or does not sum to 2**16")

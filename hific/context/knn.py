@@ -45,13 +45,16 @@ class KNNModel:
     weight: int
 
     def __post_init__(self) -> None:
+        if self.references.ndim != 2:
+            raise ValueError(f"knn context model: references {self.references.shape}")
         count, dimensions = self.references.shape
         if self.scales.shape != (dimensions,) or self.reference_bins.shape != (count,) or count > MAX_REFERENCES:
             raise ValueError("knn context model: references, their bins and scales do not fit one another")
         if not 1 <= self.num_neighbors <= count or not 0 <= self.weight <= WEIGHT_UNIT:
             raise ValueError(f"knn context model: {self.num_neighbors} of {count} neighbors, weight {self.weight}")
         check_frequencies("knn context model", self.table_frequencies)
-        if count and np.abs(self.references).max() > FEATURE_LIMIT:
+        # Not by magnitudes: -(-2**31) is no int32.
+        if ((self.references < -FEATURE_LIMIT) | (self.references > FEATURE_LIMIT)).any():
             raise ValueError("knn context model: a reference is out of range")
         if not 0 <= self.reference_bins.min() <= self.reference_bins.max() < self.num_bins:
             raise ValueError("knn context model: a reference is of no bin")

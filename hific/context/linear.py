@@ -64,7 +64,7 @@ class LinearModel:
         if self.thresholds.shape != (num_tables, NUM_ACTIVITIES - 1):
             raise ValueError("linear context model: thresholds are for other tables")
         for cells, frequencies in zip(self.cells, self.cell_frequencies, strict=True):
-            if frequencies.shape != (len(cells), num_bins) or (np.diff(cells) <= 0).any():
+            if frequencies.shape != (len(cells), num_bins) or (cells[1:] <= cells[:-1]).any():
                 raise ValueError("linear context model: cells and their frequencies do not fit one another")
 
     @property

@@ -28,6 +28,8 @@ MOST_BEYOND = TOTAL >> 8
 # Symbols in a bin, at most. It bounds what is allocated for a table that a damaged checkpoint has put far from 0.
 MAX_BIN_WIDTH = 127
 LARGEST_LIMIT = 1 << 7
+# Entries of all wide tables' bins together.
+MAX_WITHIN = 1 << 22
 # A table that gives 0 at least this share of its mass codes its symbols alone.
 SURE = 0.99
 
@@ -44,6 +46,8 @@ class SymbolBins:
 
     def __post_init__(self) -> None:
         check_bins(self.largest, self.max_bin_width)
+        if self.escape * int(self.widths[self._wide].sum(dtype=np.int64)) > MAX_WITHIN:
+            raise ValueError(f"symbol bins: {len(self._wide)} tables are so wide that their bins take too much memory")
 
     @property
     def escape(self) -> int:

@@ -18,7 +18,15 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from hific.coding.exact_trees import CHECKED_ROWS, TreeGrowth, differs, exact_sums, load_booster, rounded_leaves
+from hific.coding.exact_trees import (
+    CHECKED_ROWS,
+    TreeGrowth,
+    check_examples,
+    differs,
+    exact_sums,
+    load_booster,
+    rounded_leaves,
+)
 from hific.coding.frequency_table import LOGIT_UNIT, fixed_point_logits, frequencies_of
 from hific.coding.range_coder import Ints
 from hific.context.context_model import Features, State, Windows
@@ -47,6 +55,9 @@ class XGBoostModel:
     _booster: xgboost.Booster = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.table_logits.ndim != 2:
+            raise ValueError(f"xgboost context model: table logits {self.table_logits.shape}")
+        check_examples(self.check_features)
         object.__setattr__(self, "_booster", load_booster(self.trees))
         if not np.array_equal(self.logits(self.check_features), self.check_logits):
             raise differs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -79,7 +80,7 @@ def _split_by_hash(folder: Path, val: float, test: float) -> dict[Split, list[Pa
 
 
 def _hash_fraction(name: str) -> float:
-    return int.from_bytes(sha256(name.encode()).digest()[:6], "big") / 2**48
+    return int.from_bytes(sha256(os.fsencode(name)).digest()[:6], "big") / 2**48
 
 
 def _refuse_nested(roots: list[Path]) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
 from typing import Literal, Protocol
 
-from PIL import Image
-
-from hific.errors import DataNotFoundError
-from hific.io.read_image import DECODING_ERRORS, image_suffixes
+from hific.errors import DataNotFoundError, ImageError
+from hific.io.read_image import image_size, image_suffixes
 
 Split = Literal["train", "val", "test"]
 
@@ -36,15 +34,45 @@ def data_not_found(problem: str, *, tree: str, origin: str) -> DataNotFoundError
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All image files below `folder`, links followed, sorted by their path relative to it; empty if there is none."""
+    """All image files below `folder`, links followed, sorted by their path relative to it; empty if there is none.
+
+    Each real file once, whatever links lead to it: a photo must not be in two splits. Its own path stands for it where
+    that lies below `folder`, else the first.
+    """
     suffixes = image_suffixes()
-    found = []
-    for directory, subfolders, names in os.walk(folder, followlinks=True):
-        # Archives packed on a Mac bring a __MACOSX folder of files that have image names and hold no image.
-        subfolders[:] = [name for name in subfolders if not name.startswith(".") and name != "__MACOSX"]
+    found: list[Path] = []
+    for directory, names in _walk(folder):
         paths = (Path(directory, name) for name in names if not name.startswith("."))
         found += [path for path in paths if path.suffix.lower() in suffixes]
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    ordered = sorted(found, key=lambda path: (path.is_symlink(), path.relative_to(folder).as_posix()))
+    once = {os.path.realpath(path): path for path in reversed(ordered)}
+    return sorted(once.values(), key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder and the names of its files, through links too, but each real folder once: links come last."""
+    visited = {os.path.realpath(folder)}
+    waiting = [folder]
+    while waiting:
+        linked: list[str] = []
+        for directory, subfolders, names in os.walk(waiting.pop(0)):
+            # Archives packed on a Mac bring a __MACOSX folder of files that have image names and hold no image.
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "__MACOSX")
+            for name in list(subfolders):
+                path = os.path.join(directory, name)
+                if os.path.islink(path):
+                    subfolders.remove(name)
+                    linked.append(path)
+                elif os.path.realpath(path) in visited:
+                    subfolders.remove(name)
+                else:
+                    visited.add(os.path.realpath(path))
+            yield directory, names
+        for path in linked:
+            real = os.path.realpath(path)
+            if real not in visited:
+                visited.add(real)
+                waiting.append(Path(path))
 
 
 def require_files(files: Iterable[Path], *, name: str, tree: str, origin: str) -> list[Path]:
@@ -71,7 +99,7 @@ THREADS = 8
 
 @dataclass(frozen=True)
 class HeaderScan:
-    """`usable` keeps the order given; `unreadable` files have no header that Pillow understands."""
+    """`usable` keeps the order given; `unreadable` files have no header of a format that is read."""
 
     usable: tuple[Path, ...]
     too_small: tuple[Path, ...]
@@ -96,7 +124,6 @@ def scan_headers(files: Sequence[Path], minimum_side: int) -> HeaderScan:
 
 def _shorter_side(path: Path) -> int | None:
     try:
-        with Image.open(path) as image:
-            return min(image.size)
-    except DECODING_ERRORS:
+        return min(image_size(path))
+    except ImageError:
         return None

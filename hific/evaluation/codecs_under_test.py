@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from hific.codecs.base import Codec, ImageLike
+from hific.errors import in_a_line
 
 
 class ScaledCodec(Codec, Protocol):
@@ -50,6 +51,10 @@ class RateNotReachedError(ValueError):
         self.data = data
 
 
+class FormatLimitError(ValueError):
+    """A format that has no file of such an image: WebP ends at 16383 pixels a side, JPEG at 65500."""
+
+
 class Made(NamedTuple):
     """A file, and how long it took to make."""
 
@@ -68,17 +73,25 @@ def match_bytes(
     """The codec of `family` whose file of `image` is the largest not above `max_bytes`, and that file.
 
     The image is coded at the first of `family.scales` at which any setting fits: a smaller picture is used only where
-    the full one cannot go so low. `files` of it are taken, and added to. Raises RateNotReachedError where no scale can.
+    the full one cannot go so low, or is beyond the format. `files` of it are taken, and added to. Raises
+    RateNotReachedError where no scale can, FormatLimitError where there is no file at any.
     """
     files = {} if files is None else files
     smallest: tuple[ScaledCodec, bytes] | None = None
+    beyond: FormatLimitError | None = None
     for scale in family.scales:
-        position = _largest_fitting(family, image, scale, max_bytes, files)
+        try:
+            position = _largest_fitting(family, image, scale, max_bytes, files)
+        except FormatLimitError as error:
+            beyond = error
+            continue
         if position is not None:
             return family.codec(family.settings[position], scale), files[scale, position].data
         first = (family.codec(family.settings[0], scale), files[scale, 0].data)
         smallest = first if smallest is None or len(first[1]) < len(smallest[1]) else smallest
-    assert smallest is not None, "a family has at least one scale"
+    if smallest is None:
+        assert beyond is not None, "a family has at least one scale"
+        raise beyond
     codec, data = smallest
     raise RateNotReachedError(
         f"{family.name} cannot go below {len(data)} bytes ({codec.setting}): {max_bytes} asked", codec, data
@@ -117,7 +130,10 @@ def _largest_fitting(family: CodecFamily, image: ImageLike, scale: int, max_byte
 def _file(family: CodecFamily, image: ImageLike, scale: int, position: int, files: Files) -> Made:
     if (scale, position) not in files:
         codec, start = family.codec(family.settings[position], scale), time.perf_counter()
-        data = codec.compress(image)
+        try:
+            data = codec.compress(image)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise FormatLimitError(f"{family.name} at 1/{scale} size: {in_a_line(error)}") from error
         files[scale, position] = Made(data, time.perf_counter() - start)
     return files[scale, position]
 

@@ -7,6 +7,7 @@ Every system goes this way, so that none is measured on anything but the bytes o
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, Made, Pixels
+from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, FormatLimitError, Made, Pixels
 from hific.evaluation.measurement import WHOLE_SET, Measurement, Provenance
 from hific.evaluation.metrics_of import Measured, Metrics
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def evaluate_system(
 ) -> list[Measurement]:
     """A row for each image, and one for the set where there are set metrics.
 
-    Whatever a codec raises ends the evaluation: a mean over the images that went well would flatter the codec.
+    Whatever a codec raises ends the evaluation: a mean over the images that went well would flatter the codec. Only an
+    image that the format itself has no file of is left out of its rows, and a warning says so.
     ValueError on a reconstruction of another size.
     """
     provenance = provenance or Provenance()
@@ -65,7 +69,11 @@ def evaluate_system(
     rows = []
     for image in images:
         pixels = image.read()
-        spec = system.spec(image.name, pixels)
+        try:
+            spec = system.spec(image.name, pixels)
+        except FormatLimitError as error:
+            log.warning("absent: %s of %s, whose means are over the other images: %s", image.name, system.name, error)
+            continue
         trip = _round_trip(spec, pixels, system.name, image.name, store)
         of_set.update(pixels, trip.reconstruction, partial(_pair_again, image, spec, trip.data))
         rows.append(_image_row(system.name, image, spec, trip, metrics, pixels, provenance))

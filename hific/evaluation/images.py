@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -43,6 +44,8 @@ def evaluation_images(
         except TooLargeError as error:
             warnings.append(f"left out: {path.name}: {error}; or measure centers by crop=PIXELS.")
             continue
+        # Bytes of a name that are no UTF-8 go into no table: as \xe9.
+        name = os.fsencode(name).decode(errors="backslashreplace").replace("\\", "_")
         images.append(EvaluationImage(name, read, preprocessing))
     return images, warnings
 

@@ -44,6 +44,20 @@ def check_file(option: str, file: str | Path | None) -> None:
         raise OptionError(f"{option}={file}: there is no such file")
 
 
+def check_output(option: str, folder: str | Path) -> None:
+    """OptionError where a file stands in the way of a folder that is to be made."""
+    path = Path(folder).absolute()
+    for one in (path, *path.parents):
+        if one.exists() and not one.is_dir():
+            raise OptionError(f"{option}={folder}: {one} is a file, not a folder")
+
+
+def check_positive(option: str, value: int | None) -> None:
+    """OptionError unless it is None or above 0."""
+    if value is not None and value < 1:
+        raise OptionError(f"{option}={value} is a whole number above 0, or null")
+
+
 def byte_limits_wanted(
     match_to: str | int, references: Sequence[str], images: Sequence[str]
 ) -> Mapping[str, int] | Sequence[str]:

@@ -22,6 +22,9 @@ from hific.io.write_whole import write_whole
 
 log = logging.getLogger(__name__)
 
+# The rows so far of an evaluation that was interrupted, beside its files.
+PARTIAL = "measurements_so_far.csv"
+
 
 @dataclass(frozen=True)
 class PanelOptions:
@@ -47,15 +50,36 @@ def measure_all(
     """Rows of the learned systems, then of each family at the same bytes; with `both_sides` also at its next size.
 
     `limits`: bytes by image name, or the labels of learned systems whose bytes are the limits: with more than one of
-    them each family is searched once for each, and its label says for which.
+    them each family is searched once for each, and its label says for which. Interrupted, it leaves the rows of the
+    systems that were done in `PARTIAL`.
     """
+    rows: list[Measurement] = []
+    try:
+        _measure_all(rows, learned, families, limits, images, metrics, folder, provenance, both_sides)
+    except KeyboardInterrupt:
+        write_rows(rows, folder.root / PARTIAL)
+        raise
+    return rows
+
+
+def _measure_all(
+    rows: list[Measurement],
+    learned: Sequence[CodecUnderTest],
+    families: Sequence[CodecFamily],
+    limits: Mapping[str, int] | Sequence[str],
+    images: Sequence[EvaluationImage],
+    metrics: Metrics,
+    folder: EvaluationFolder,
+    provenance: Provenance | None,
+    both_sides: bool,
+) -> None:
+    """Adds to `rows`."""
     names = [system.name for system in learned]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"two systems are called {', '.join(doubled)}: name the checkpoints apart")
     for image in images:
         if image.name in folder.keep:
             folder.put_reconstruction(ORIGINAL, image.name, image.read())
-    rows: list[Measurement] = []
     for system in learned:
         rows += _measured(system, images, metrics, folder, provenance)
     by_label = {"": limits} if isinstance(limits, Mapping) else {name: byte_limits(rows, name) for name in limits}
@@ -69,7 +93,6 @@ def measure_all(
             if both_sides:
                 larger = RateMatchedCodec(f"{name}{NEXT_SIZE}", family, max_bytes, next_larger=True, files=made)
                 rows += _measured(larger, images, metrics, folder, provenance)
-    return rows
 
 
 def matched_name(family: CodecFamily, label: str, num_labels: int) -> str:

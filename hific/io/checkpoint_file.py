@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: no such checkpoint, and no model of this package, which are {', '.join(zoo.MODELS)}"
         )
+    _check_stored(path)
     try:
         # mmap: of a training checkpoint two thirds are optimizer states, which stay on disk.
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -37,3 +40,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except DAMAGED_FILE as error:
         raise CheckpointError(f"{path}: damaged or cut short, or no checkpoint: take another copy") from error
     return checkpoint if isinstance(checkpoint, dict) else {}
+
+
+def _check_stored(path: Path) -> None:
+    """Raises CheckpointError for parts that are compressed, which `torch.save` never writes: a few kilobytes could
+    become any size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, struct.error, OSError, LookupError, NotImplementedError):
+        # For `torch.load` to tell.
+        return
+    if any(part.compress_type != zipfile.ZIP_STORED or part.file_size != part.compress_size for part in parts):
+        raise CheckpointError(f"{path}: refused: parts of it are compressed, which no checkpoint's are")

@@ -1,8 +1,10 @@
 """Any photo file to 8-bit sRGB, with a note on everything that was changed on the way.
 
-    file ─ header: size against the limit ─ pixels ─ 16 to 8 bits ─ ICC to sRGB ─ alpha onto white ─ EXIF orientation
+    file ─ header: size against the limit ─ pixels ─ 16 to 8 bits ─ to sRGB, by cICP, ICC profile, gamma and primaries
+         ─ alpha onto white ─ EXIF orientation
 
-PIL and numpy only. Only plain raster formats are opened: Pillow would also start Ghostscript for an EPS.
+PIL, and OpenCV for the few deep samples that PIL reads wrong. Only plain raster formats are opened: Pillow would also
+start Ghostscript for an EPS.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from hific.errors import ImageError
+from hific.io.deep_samples import correct_planes, deep_jpeg2000, opacity_by_key
+from hific.io.stored_facts import StoredFacts, stored_facts
 
 Alpha = Literal["composite", "refuse"]
 
@@ -91,11 +95,7 @@ def read_image(
         width, height = image.size
         if width * height > max_pixels:
             raise ImageError(f"{width}x{height} is more than the limit of {max_pixels} pixels")
-        sixteen_bits = _has_16_bit_samples(image)
-        image.load()
-        read = to_rgb8(image, alpha=alpha)
-    note = "16-bit samples reduced to 8"
-    return ReadImage(read.array, (note, *read.notes)) if sixteen_bits and note not in read.notes else read
+        return to_rgb8(image, alpha=alpha)
 
 
 @contextmanager
@@ -122,11 +122,19 @@ def to_rgb8(image: Image.Image, *, alpha: Alpha = "composite") -> ReadImage:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         notes.append(f"first of {frames} frames")
-    color, opacity = _split(image, notes)
-    color = _to_srgb(color, image.info.get("icc_profile"), notes)
+    facts = stored_facts(image)
+    correct_planes(image, facts)
+    keyed = opacity_by_key(image, facts) if len(facts.transparent) == 3 else None
+    deep = deep_jpeg2000(image, facts)
+    image.load()
+    if facts.depth > 8 and (deep or (image.mode not in ("I", "F") and not image.mode.startswith("I;16"))):
+        notes.append(f"{facts.depth}-bit samples reduced to 8")
+    color, opacity = _split(deep or image, facts, notes)
+    opacity = keyed if keyed is not None else opacity
+    color = _to_srgb(color, image.info.get("icc_profile"), facts, notes)
     if opacity is not None:
         color = _flatten(color, opacity, alpha, notes)
-    color = _orient(color, image, notes)
+    color = _orient(color, image, facts, notes)
     return ReadImage(np.array(color, dtype=np.uint8), tuple(notes))
 
 
@@ -148,17 +156,20 @@ def _open(source: str | Path | BinaryIO) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _has_16_bit_samples(image: Image.Image) -> bool:
-    # Pillow reads 16-bit color into 8 bits without a word; only the raw mode of its unread tiles tells.
-    return any(";16" in str(tile[-1]) for tile in getattr(image, "tile", ()))
-
-
-def _split(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Image | None]:
+def _split(image: Image.Image, facts: StoredFacts, notes: list[str]) -> tuple[Image.Image, Image.Image | None]:
     """Color as 8-bit L, RGB, CMYK or LAB, and opacity as L or None."""
+    if len(facts.transparent) == 1 and facts.depth != 8:
+        opacity = opacity_by_key(image, facts)
+        grey = _reduce_to_8_bits(image, facts, notes) if facts.depth == 16 else image.convert("L")
+        return grey, opacity
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _reduce_to_8_bits(image, notes), None
+        return _reduce_to_8_bits(image, facts, notes), None
     if image.mode in ("P", "PA"):
         notes.append("palette expanded")
+    if image.mode in ("L", "LA") and image.has_transparency_data:
+        # Grey stays grey, so that a profile for grey still fits.
+        grey = image.convert("LA")
+        return grey.getchannel("L"), grey.getchannel("A")
     if image.has_transparency_data:
         straight = image.convert("RGBA")
         return straight.convert("RGB"), straight.getchannel("A")
@@ -167,16 +178,18 @@ def _split(image: Image.Image, notes: list[str]) -> tuple[Image.Image, Image.Ima
     return (image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")), None
 
 
-def _reduce_to_8_bits(image: Image.Image, notes: list[str]) -> Image.Image:
+def _reduce_to_8_bits(image: Image.Image, facts: StoredFacts, notes: list[str]) -> Image.Image:
     # Mode I is 32 bits wide; that its values happen to fit into 16 says nothing of what white is.
     if image.mode == "F" or (image.mode == "I" and image.format not in FORMATS_OF_16_BITS_IN_32):
         kind = "floating point" if image.mode == "F" else "32-bit integer"
         raise ImageError(f"{kind} samples have no defined white: convert the image to 8 or 16 bits")
-    notes.append("16-bit samples reduced to 8")
-    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    twelve_bits = facts.depth == 12 and image.format == "TIFF"  # which Pillow does not spread over 16
+    notes.append(f"{facts.depth if facts.depth > 8 else 16}-bit samples reduced to 8")
+    high = (np.asarray(image).astype(np.uint16) >> (4 if twelve_bits else 8)).astype(np.uint8)
+    return Image.fromarray(255 - high if facts.white_is_zero else high)
 
 
-def _to_srgb(color: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
+def _to_srgb(color: Image.Image, profile: bytes | None, facts: StoredFacts, notes: list[str]) -> Image.Image:
     mode = color.mode
     if mode == "CMYK":
         notes.append("CMYK converted to sRGB")
@@ -186,11 +199,15 @@ def _to_srgb(color: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
         notes.append("Lab converted to sRGB")
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return _transformed(color, lab, srgb)
-    if not profile:
+    if facts.tags is not None and (facts.ranks_over_profile or not profile):
+        pixels = facts.tags.to_srgb(np.asarray(color.convert("RGB")))
+        notes.append("colors converted to sRGB")
+        return Image.fromarray(pixels)
+    if not profile or facts.ranks_over_profile:
         return color.convert("RGB")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if _describes_srgb(source):
+        if _is_srgb(source):
             return color.convert("RGB")
         if source.profile.xcolor_space.strip() == "RGB":
             color = color.convert("RGB")
@@ -202,9 +219,18 @@ def _to_srgb(color: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
     return converted
 
 
-def _describes_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    description = profile.profile.profile_description or ""
-    return profile.profile.xcolor_space.strip() == "RGB" and description.lower().startswith("srgb")
+# Of a level: sRGB's curve is written in several ways.
+_SRGB_TOLERANCE = 2
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    """By what it does, not by its name: many a linear profile is called sRGB."""
+    if profile.profile.xcolor_space.strip() != "RGB":
+        return False
+    levels = np.arange(0, 256, 17, dtype=np.uint8)
+    probe = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(16, 256, 3)
+    seen = np.asarray(_transformed(Image.fromarray(probe), profile, ImageCms.createProfile("sRGB")))
+    return int(np.abs(seen.astype(int) - probe).max()) <= _SRGB_TOLERANCE
 
 
 def _transformed(color: Image.Image, source: Any, target: Any) -> Image.Image:
@@ -227,7 +253,10 @@ def _flatten(color: Image.Image, opacity: Image.Image, alpha: Alpha, notes: list
     return Image.composite(color, Image.new("RGB", color.size, "white"), opacity)
 
 
-def _orient(color: Image.Image, image: Image.Image, notes: list[str]) -> Image.Image:
+def _orient(color: Image.Image, image: Image.Image, facts: StoredFacts, notes: list[str]) -> Image.Image:
+    if facts.orientation in UPRIGHT:  # a TIFF's, which Pillow applies
+        notes.append("EXIF orientation applied")
+        return color
     try:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except DECODING_ERRORS:

@@ -43,6 +43,11 @@ class LatentCoder(Protocol):
         """For tables of results: `name`, or the kind of the context model."""
         ...
 
+    @property
+    def least_bits(self) -> float:
+        """What a symbol takes at least, whatever it and its table id are."""
+        ...
+
     def code(self, coder: RangeCoder, symbols: Ints, table_ids: NDArray[np.integer]) -> Ints:
         """Codes symbols int32 [C, h, w], of tables int [C, h, w]; returns them. A decoder takes only their shape.
 

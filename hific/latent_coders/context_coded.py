@@ -18,12 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hific.coding.frequency_table import TOTAL
 from hific.coding.range_coder import Ints, RangeCoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.context.causal_context import CausalContext, ContextOptions
-from hific.context.context_model import CONTEXT_MODELS, ContextModel, State, context_model_from_state
+from hific.context.context_model import (
+    CONTEXT_MODELS,
+    ContextModel,
+    State,
+    check_frequencies,
+    context_model_from_state,
+)
 from hific.context.linear_prediction import LinearPrediction
-from hific.context.symbol_bins import SymbolBins, check_bins, expected_magnitudes, skip_mask
+from hific.context.symbol_bins import SymbolBins, expected_magnitudes, skip_mask
 from hific.errors import CheckpointError
 from hific.latent_coders.base import LatentCoderName
 
@@ -50,7 +57,8 @@ class ContextCoded:
     def __post_init__(self) -> None:
         if self.kind not in CONTEXT_MODELS:
             raise ValueError(f"context model {self.kind!r}: there are {', '.join(CONTEXT_MODELS)}")
-        check_bins(self.largest, self.max_bin_width)
+        # What decoding will ask for: each table once. What does not fit shows here, not in the middle of a file.
+        self._check_answers(self._bins.escape + 1)
 
     @property
     def name(self) -> LatentCoderName:
@@ -59,6 +67,12 @@ class ContextCoded:
     @property
     def label(self) -> str:
         return self.kind
+
+    @property
+    def least_bits(self) -> float:
+        # Of frequencies that are positive, the largest leaves 1 to each other bin.
+        of_bins = -np.log2(1 - (2 * self.largest + 1) / TOTAL)
+        return min(float(of_bins), float(self.tables.least_bits.min()))
 
     def code(self, coder: RangeCoder, symbols: Ints, table_ids: NDArray[np.integer]) -> Ints:
         """As `LatentCoder.code`; any int32 codes."""
@@ -84,6 +98,17 @@ class ContextCoded:
             coded[place][chosen] = self._bins.code_rest(coder, part, bins, ids)
             context.put(place, coded[place][None], chosen[None])
         return coded
+
+    def _check_answers(self, num_bins: int) -> None:
+        features = np.zeros((len(self.tables), self.options.num_features), np.int16)
+        features[:, 0] = np.arange(len(self.tables))
+        try:
+            frequencies = self.model.frequencies(features)
+        except IndexError as error:
+            raise ValueError(f"{self.kind} context model: it is for fewer than {len(self.tables)} tables") from error
+        check_frequencies(f"{self.kind} context model", frequencies)
+        if frequencies.shape != (len(self.tables), num_bins):
+            raise ValueError(f"{self.kind} context model: {frequencies.shape[1]} bins, the symbols have {num_bins}")
 
     @cached_property
     def _bins(self) -> SymbolBins:

@@ -36,6 +36,10 @@ class FixedLengthCoder:
     def label(self) -> str:
         return self.name
 
+    @property
+    def least_bits(self) -> float:
+        return float(-np.log2(self._frequencies.max() / TOTAL))
+
     def code(self, coder: RangeCoder, symbols: Ints, table_ids: NDArray[np.integer]) -> Ints:
         """As `LatentCoder.code`; `table_ids` say nothing here. Whatever a decoder reads is one of the levels."""
         flat = symbols.ravel()

@@ -26,6 +26,10 @@ class TablesCoder:
     def label(self) -> str:
         return self.name
 
+    @property
+    def least_bits(self) -> float:
+        return float(self.tables.least_bits.min())
+
     def code(self, coder: RangeCoder, symbols: Ints, table_ids: NDArray[np.integer]) -> Ints:
         """As `LatentCoder.code`; any int32 codes."""
         if symbols.shape != table_ids.shape:

@@ -19,6 +19,7 @@ from hific.networks.compressnet import (
     SpnHead,
     switch_prediction,
 )
+from hific.networks.transforms import MOST_BLOCKS, MOST_CHANNELS
 from hific.ops.quantize import QuantizerGradient, nearest_symbols, quantize, symbols_to_latent
 
 Switches = Literal["none", "transmitted", "predicted"]
@@ -75,10 +76,13 @@ class CompressNet(nn.Module):
             "spn_head": spn_head,
             "detach_switch_prediction": bool(detach_switch_prediction),
         }
-        if len(widths) != SCALES + 1 or min(widths) < 1 or latent_channels < 1 or residual_blocks < 0:
+        channels = (*self.arguments["widths"], self.arguments["latent_channels"])
+        if len(widths) != SCALES + 1 or not all(1 <= one <= MOST_CHANNELS for one in channels):
             raise ValueError(
-                f"CompressNet needs {SCALES + 1} positive widths and latent_channels >= 1: {self.arguments}"
+                f"CompressNet needs {SCALES + 1} widths and latent_channels in 1..{MOST_CHANNELS}: {self.arguments}"
             )
+        if not 0 <= residual_blocks <= MOST_BLOCKS:
+            raise ValueError(f"residual_blocks={residual_blocks} lies in 0..{MOST_BLOCKS}")
         self.widths = tuple(self.arguments["widths"])
         self.latent_channels = int(latent_channels)
         self.switches = switches

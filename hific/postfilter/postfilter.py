@@ -70,9 +70,17 @@ class PostFilter:
     _booster: xgboost.Booster | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.weights.shape != (3, self.options.num_weights) or not (np.abs(self.weights) < MAX_WEIGHT).all():
+        within = (self.weights > -MAX_WEIGHT) & (self.weights < MAX_WEIGHT)
+        if self.weights.shape != (3, self.options.num_weights) or not within.all():
             raise ValueError(f"post-filter: weights {self.weights.shape} for a window of side {self.options.side}")
-        object.__setattr__(self, "_booster", self._load_booster() if len(self.trees) else None)
+        object.__setattr__(self, "_booster", self._load_booster() if self.trees.size else None)
+        if self._booster is not None:
+            from hific.coding.exact_trees import check_examples
+
+            check_examples(self.check_features)
+            # One pixel: what does not fit shows here, not in the middle of an image.
+            side = self.options.side
+            self.corrections(np.zeros((1, side, side, 3), np.uint8), np.array([[0, 0, 1, 1]], np.int32))
         if not np.array_equal(self.tree_corrections(self.check_features), self.check_corrections):
             from hific.coding.exact_trees import differs
 

@@ -36,8 +36,9 @@ from numpy.typing import NDArray
 from benchmarks.correlated_latents import correlated_crops, correlated_latent
 from hific.codecs.latent_coding import CodedLatent, LatentCoding, UncodedLatent, holds
 from hific.codecs.priors import SYMBOL_LIMIT, ChannelPrior, HyperPrior
+from hific.coding.checked_encoder import CheckedEncoder
 from hific.coding.container import Header, pack, unpack
-from hific.coding.range_coder import CheckedEncoder, RangeCoder, RangeDecoder, RangeEncoder
+from hific.coding.range_coder import RangeCoder, RangeDecoder, RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.context.symbol_bins import skip_mask
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT

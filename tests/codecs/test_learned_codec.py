@@ -22,8 +22,9 @@ from hific.codecs.latent_coding import CodedLatent, LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
 from hific.codecs.pixel_limit import available_memory, estimated_memory
+from hific.coding.checked_encoder import SelfCheckError
 from hific.coding.container import Header, pack, read_info
-from hific.coding.range_coder import RangeDecoder, SelfCheckError
+from hific.coding.range_coder import RangeDecoder
 from hific.errors import BitstreamError, OptionError, TooLargeError, WrongModelError
 
 MakeCheckpoint = Callable[..., Path]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hific.coding.checked_encoder import CheckedEncoder
 from hific.coding.frequency_table import normalize_counts
-from hific.coding.range_coder import CheckedEncoder, RangeCoder, RangeDecoder, RangeEncoder
+from hific.coding.range_coder import RangeCoder, RangeDecoder, RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.errors import BitstreamError
 

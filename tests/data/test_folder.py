@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hific.data.folder import ImageFolder
-from hific.data.source import Split
+from hific.data.source import Split, list_images, scan_headers
 from hific.errors import DataNotFoundError
 
 WritePhotos = Callable[..., list[Path]]
@@ -105,3 +107,41 @@ def test_roots_inside_each_other_and_impossible_fractions_are_refused(tmp_path: 
     for fractions in ((0.5, 0.5), (-0.1, 0.1)):
         with pytest.raises(ValueError, match="fraction"):
             ImageFolder(tmp_path, val_fraction=fractions[0], test_fraction=fractions[1])
+
+
+def test_links_lead_to_each_real_file_once(link_photos: WritePhotos, tmp_path: Path) -> None:
+    paths = link_photos("root/a/1.jpg", "root/a/2.jpg", "elsewhere/3.jpg")
+    root = tmp_path / "root"
+    for link, target in (
+        ("loop", root),
+        ("a/up", root / "a"),
+        ("0.jpg", root / "a" / "1.jpg"),
+        ("outside", tmp_path / "elsewhere"),
+        ("outside2", tmp_path / "elsewhere"),
+        ("broken.jpg", tmp_path / "nothing.jpg"),
+    ):
+        (root / link).symlink_to(target)
+    found = list_images(root)
+    assert [path.relative_to(root).as_posix() for path in found if path.exists()] == [
+        "a/1.jpg",
+        "a/2.jpg",
+        "outside/3.jpg",
+    ]
+    assert len({path.resolve() for path in paths}) == 3
+
+
+def test_a_name_that_is_no_text_has_a_split(link_photos: WritePhotos, tmp_path: Path) -> None:
+    paths = link_photos(*(f"flat/{n}.jpg" for n in range(4)))
+    try:
+        os.rename(paths[0], os.fsencode(tmp_path / "flat") + b"/caf\xe9.jpg")
+    except OSError:
+        pytest.skip("names of files are UTF-8 here")
+    source = ImageFolder(tmp_path / "flat")
+    assert sum(len(source.files(split)) for split in ("train", "val", "test")) == 4
+
+
+def test_what_the_reader_does_not_open_is_no_photo(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "targa.png", "TGA")
+    Image.new("RGB", (40, 40)).save(tmp_path / "good.png")
+    scan = scan_headers([tmp_path / "targa.png", tmp_path / "good.png"], minimum_side=32)
+    assert scan.unreadable == (tmp_path / "targa.png",) and scan.usable == (tmp_path / "good.png",)

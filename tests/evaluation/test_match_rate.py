@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hific.codecs.pillow_codecs import CODEC_NAMES, PillowFamily
-from hific.evaluation.codecs_under_test import RateNotReachedError, match_bytes
+from hific.evaluation.codecs_under_test import FormatLimitError, RateNotReachedError, match_bytes
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 
@@ -112,3 +112,11 @@ def test_the_next_better_setting_of_a_real_codec_does_not_fit(name: str, picture
         size for setting in better if (size := len(family.codec(setting, codec.scale).compress(picture))) > len(data)
     )
     assert larger > limit
+
+
+def test_an_image_beyond_a_format_is_coded_smaller_or_not_at_all() -> None:
+    wide = np.zeros((2, 16384, 3), np.uint8)
+    codec, data = match_bytes(PillowFamily("webp"), wide, 10**6)
+    assert codec.scale == 2 and codec.decompress(data).size == (16384, 2)
+    with pytest.raises(FormatLimitError, match="webp"):
+        match_bytes(PillowFamily("webp"), np.zeros((2, 70_000, 3), np.uint8), 10**6)
