@@ -100,8 +100,8 @@ class HificOptions(CodecOptions):
     )
     effort: int = option(
         0,
-        "steps of a search for what suits each image best (default 0: none); 100 make the picture better by what 10 to "
-        "15 %% more bytes would, and take about 20 seconds a megapixel and core; decompressing takes no longer",
+        "steps of a search for what suits each image best (default 0: none); 100 make it better by what some 10 %% "
+        "more bytes would, and take a minute or two a megapixel and core; decompressing takes no longer",
         encoder_only=True,
     )
 

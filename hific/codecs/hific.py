@@ -148,8 +148,7 @@ class HificTransform:
             image = to_unit_range(padded[down.seen(unit), across.seen(unit)], self._device)
             seen = (..., down.seen(1), across.seen(1))
             scene = Scene(image, symbols[seen], mean[seen], scales[seen], down.kept(1), across.kept(1))
-            with self._autocast():
-                symbols[..., down.place(1), across.place(1)] = search(self.model, scene)
+            symbols[..., down.place(1), across.place(1)] = search(self.model, scene)
         latent: Floats = (symbols + mean)[0].cpu().numpy()
         return latent
 

@@ -20,6 +20,7 @@ from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
 from hific.codecs.pixels import to_unit_range
 from hific.errors import OptionError
+from hific.metrics.fidelity import MSSSIM
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -41,7 +42,7 @@ def plain(shipped: LearnedCodec, picture: Pixels) -> bytes:
 
 @pytest.fixture(scope="module")
 def searched(shipped: LearnedCodec, picture: Pixels) -> bytes:
-    return shipped.with_options(effort=16).compress(picture)
+    return shipped.with_options(effort=30).compress(picture)
 
 
 def cost(codec: LearnedCodec, file: bytes, pixels: Pixels) -> float:
@@ -54,7 +55,10 @@ def cost(codec: LearnedCodec, file: bytes, pixels: Pixels) -> float:
 def test_a_shipped_model_makes_a_better_file(
     shipped: LearnedCodec, picture: Pixels, plain: bytes, searched: bytes
 ) -> None:
-    assert cost(shipped, searched, picture) < cost(shipped, plain, picture)
+    """Also by its structure, whose gradient needs digits that bfloat16 has not."""
+    assert cost(shipped, searched, picture) < 0.985 * cost(shipped, plain, picture)
+    similarity = [MSSSIM()(picture, np.asarray(shipped.decompress(file))) for file in (plain, searched)]
+    assert similarity[1] > similarity[0]
 
 
 def test_the_hyper_latent_stays(shipped: LearnedCodec, plain: bytes, searched: bytes) -> None:
