@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONF, TARGET = ROOT / "conf", ROOT / "docs" / "options.md"
 SIZES = ("tiny", "small", "paper")
 FAMILIES = {"compressnet": "`sae`, `swwae`, `sae_spn`", "gc": "`gc`", "hific": "`hific`, `hific_xgboost`, `hific_knn`"}
-GROUPS = ("model", "rate", "size", "data", "context_model", "postfilter", "trainer", "logger", "experiment")
+GROUPS = ("model", "rate", "size", "data", "context_model", "postfilter", "trainer", "logger", "experiment", "debug")
 # Files whose values are options of the group, in the order of the tables; others only say how they differ.
 VALUES = (
     "model/base/compressnet.yaml",

@@ -135,6 +135,7 @@ class HificTransform:
             progress(done, len(grid))
         return pixels
 
+    @torch.inference_mode(mode=False)  # which a caller may be in, and in which nothing can be searched
     def refine(self, pixels: Pixels, source: UncodedLatent, means: Floats, search: Search) -> Floats:
         """The latent of uint8 [H, W, 3] at whole distances from its means [C, h, w], searched for tile by tile."""
         unit, halo = self.model.stride, self.model.synthesis.halo
@@ -211,7 +212,11 @@ def refine_latent(codec: LearnedCodec, pixels: Pixels, source: UncodedLatent) ->
 
 @torch.inference_mode()
 def estimated_bpp(codec: LearnedCodec, pixels: Pixels) -> Mapping[str, float]:
-    """Of the rounded latents, from the likelihoods that training sees; `bpp` is of the file."""
+    """Of the rounded latents, from the likelihoods that training sees; `bpp` is of the file. Nothing where the latent
+    would have to be searched for once more."""
+    assert isinstance(codec.options, HificOptions)
+    if codec.options.effort:
+        return {}
     (source,) = codec.analyze([pixels])
     model = codec.model
     latent = torch.from_numpy(source.latent)[None].to(next(model.parameters()).device)

@@ -70,7 +70,7 @@ class Search:
         rounded = scene.inner(scene.symbols).round()
         searched = scene.inner(scene.symbols).clone().requires_grad_(True)
         optimizer = torch.optim.Adam([searched], lr=LEARNING_RATE)
-        with _without_gradients(model):
+        with torch.enable_grad(), _without_gradients(model):
             for step in range(self.steps):
                 cooled = step / max(1, self.steps - 1)
                 temperature = FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** cooled

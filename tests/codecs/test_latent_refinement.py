@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +75,20 @@ def test_it_is_the_same_each_time_and_leaves_the_model_alone(shipped: LearnedCod
     assert searching.compress(picture) == searching.compress(picture)
     assert [one.requires_grad for one in shipped.model.parameters()] == learning
     assert all(one.grad is None for one in shipped.model.parameters())
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_caller_may_have_gradients_off(shipped: LearnedCodec, picture: Pixels, mode: Callable[[], Any]) -> None:
+    searching = shipped.with_options(effort=1)
+    with mode():
+        data = searching.compress(picture)
+    assert data == searching.compress(picture)
+
+
+def test_tables_do_not_search_again(shipped: LearnedCodec, picture: Pixels) -> None:
+    (plain,), (searching,) = (shipped.with_options(effort=effort).variants(["tables"]) for effort in (0, 10**9))
+    assert plain.extra_metrics is not None and searching.extra_metrics is not None
+    assert plain.extra_metrics(picture)["estimated_bpp"] > 0 and searching.extra_metrics(picture) == {}
 
 
 def test_tiles_gain_too(shipped: LearnedCodec, picture: Pixels) -> None:
