@@ -10,6 +10,7 @@ from typing import NamedTuple
 import hydra
 from hydra.utils import instantiate
 from lightning import Trainer, seed_everything
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
@@ -59,10 +60,24 @@ def make_module(config: DictConfig) -> CodingModule:
 def make_trainer(config: DictConfig, module: CodingModule) -> Trainer:
     parts = {name: list(instantiate(config.get(name) or {}).values()) for name in ("logger", "callbacks")}
     parts["plugins"] = [WholeCheckpointIO()]
-    trainer: Trainer = instantiate(config.trainer, max_steps=module.steps, **parts)
+    # A run that is shorter than the interval has numbers too.
+    logged = min(config.trainer.log_every_n_steps, max(1, module.steps))
+    options = {"max_steps": module.steps, "log_every_n_steps": logged, **parts}
+    trainer: Trainer = instantiate(config.trainer, **options)
     if trainer.world_size > 1 and config.trainer.strategy == "auto":
-        trainer = instantiate(config.trainer, max_steps=module.steps, strategy=STRATEGY_OF_SEVERAL, **parts)
+        trainer = instantiate(config.trainer, strategy=STRATEGY_OF_SEVERAL, **options)
     return trainer
+
+
+def describe(trainer: Trainer, module: CodingModule, config: DictConfig) -> None:
+    """Tells the loggers that take them all options (metrics.csv has them beside it, in .hydra), and the log how large
+    the model is."""
+    for logger in trainer.loggers:
+        if not isinstance(logger, CSVLogger):
+            logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    sizes = {name: sum(one.numel() for one in part.parameters()) for name, part in module.model.named_children()}
+    parts = ", ".join(f"{name} {size / 1e6:.2f}" for name, size in sizes.items() if size)
+    log.info("%s: %.2f M parameters (%s)", module.name, sum(sizes.values()) / 1e6, parts)
 
 
 def train(config: DictConfig) -> Outcome:
@@ -77,6 +92,7 @@ def train(config: DictConfig) -> Outcome:
     trainer = make_trainer(config, module)
     datamodule.batch_size_of_rank(trainer.world_size)
     warn_of_slow_precision(trainer)
+    describe(trainer, module, config)
     if config.ckpt_path is not None and isinstance(module, AdversarialModule):
         step = check_resume(config.ckpt_path, module, trainer.max_steps)
         log.info("going on from batch %d", step)
@@ -95,7 +111,8 @@ def train(config: DictConfig) -> Outcome:
 def report(trainer: Trainer, folder: str) -> None:
     if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
         done = "stopped" if trainer.should_stop else "done"
-        log.info("%s after %d batches; the run is in %s", done, trainer.global_step, folder)
+        after = f"after {trainer.global_step} batches" if trainer.max_steps else "with what was fitted to the base"
+        log.info("%s %s; the run is in %s", done, after, folder)
         if trainer.should_stop:
             log.info("to go on, repeat the options with ckpt_path=%s/last.ckpt", folder)
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from hific.errors import FileRefusedError
+
+_PREFIX, _SUFFIX = ".hific-", ".part"
+ABANDONED = 24 * 3600  # seconds
 
 
 def check_target(path: Path, *, force: bool) -> None:
@@ -33,7 +39,8 @@ def write_whole_by(path: Path, write: Callable[[BinaryIO], object], *, force: bo
     """The same with what `write` puts into the file."""
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".hific-{os.getpid()}-{secrets.token_hex(4)}.part")
+    _remove_abandoned(target.parent)
+    partial = target.with_name(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}")
     try:
         with open(partial, "xb") as file:
             write(file)
@@ -41,5 +48,21 @@ def write_whole_by(path: Path, write: Callable[[BinaryIO], object], *, force: bo
             os.fsync(file.fileno())
         check_target(path, force=force)
         os.replace(partial, target)
+    except OSError as error:
+        # Of what was asked for: nobody knows the partial file.
+        if str(partial) in (error.filename, error.filename2):
+            raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+@cache
+def _remove_abandoned(folder: Path) -> None:
+    """Partial files of killed processes: old ones, since another machine's may be at work there. Once a folder."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
+                with suppress(OSError):
+                    if time.time() - entry.stat().st_mtime > ABANDONED:
+                        os.unlink(entry.path)

@@ -39,6 +39,7 @@ class GracefulStop(Callback):
     ) -> None:
         if trainer.strategy.reduce_boolean_decision(self.requested, all=False):
             self.requested = trainer.should_stop = True
+            trainer.limit_val_batches = 0  # Lightning would validate first
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         for number, handler in self._previous.items():
