@@ -22,6 +22,7 @@ def test_the_first_signal_asks_and_the_second_interrupts(number: signal.Signals)
     before = signal.getsignal(number)
     stop = GracefulStop()
     stop.on_fit_start(nobody, nobody)
+    stop.on_train_start(nobody, nobody)
     try:
         os.kill(os.getpid(), number)
         assert stop.requested

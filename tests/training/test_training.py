@@ -88,14 +88,25 @@ def test_resumed_equals_unbroken(workers: int, composed: Composed, train: Train,
 
 
 class StopAfter(Callback):
-    """Presses Ctrl-C during a batch."""
+    """Presses Ctrl-C during a batch, or as a cluster does it."""
 
-    def __init__(self, batches: int) -> None:
-        self.batches = batches
+    def __init__(self, batches: int, number: int = signal.SIGINT) -> None:
+        self.batches, self.number = batches, number
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == self.batches - 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_either_signal_saves_and_is_told(number: int, composed: Composed, train: Train, tmp_path: Path) -> None:
+    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    stop = [*callback("StopAfter", 2), f"+callbacks.extra.number={int(number)}"]
+    outcome = train(composed("model=sae", "recipe.val_check_interval=100", *stop))
+    assert outcome.interrupted and not any(name.startswith("val/") for name in outcome.metrics)
+    checkpoint = load(tmp_path / "run" / "last.ckpt")
+    assert checkpoint["global_step"] == 2 and checkpoint["hific"]["training"]["coding_fitted"]
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_a_run_killed_while_its_coding_is_fitted_ends_as_an_unbroken_one(

@@ -23,8 +23,13 @@ class GracefulStop(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.requested = False
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._request)
+            self._previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Not before: Lightning would compose it with a handler of its own, by which SIGTERM ends the run before it is
+        # saved, with status 0 (Lightning#19916).
+        for number in self._previous:
+            signal.signal(number, self._request)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
