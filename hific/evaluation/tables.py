@@ -74,8 +74,9 @@ def mean_table(rows: Sequence[Measurement], metrics: Sequence[str] = KEY_METRICS
     summaries = summarize(rows)
     reasons = _Reasons()
     header = ("system", "images", "bytes", "bpp", "downscaling", *(metric_column(name).heading for name in metrics))
+    total = max((one.num_images for one in summaries), default=0)
     body = tuple(
-        (*_rate_cells(one), *(_cell(one, name, reasons) for name in metrics), _notes(one)) for one in summaries
+        (*_rate_cells(one), *(_cell(one, name, reasons) for name in metrics), _notes(one, total)) for one in summaries
     )
     if not any(row[-1] for row in body):
         return Table(header, tuple(row[:-1] for row in body), reasons.footnotes())
@@ -154,8 +155,11 @@ def _value_cell(value: float | None, reason: str | None, name: str, reasons: _Re
     return f"absent {reasons.reference(reason)}" if reason else ""
 
 
-def _notes(summary: SystemSummary) -> str:
-    return "; ".join(summary.notes)
+def _notes(summary: SystemSummary, total: int) -> str:
+    """total: images of the system that has the most."""
+    missing = total - summary.num_images
+    absent = [f"absent on {missing} of {total} images, which its means leave out"] if missing else []
+    return "; ".join([*summary.notes, *absent])
 
 
 def number_cell(value: float | None, digits: int) -> str:

@@ -30,6 +30,12 @@ def test_a_mean_is_over_present_values_and_says_how_many(make_row: MakeRow) -> N
     assert table.notes == ("[1] absent: below 161 pixels",)
 
 
+def test_a_system_without_some_of_the_images_says_so(make_row: MakeRow) -> None:
+    rows = [make_row(image=image) for image in "abc"] + [make_row(system="webp", image="a")]
+    table = mean_table(rows, ["psnr"])
+    assert [row[-1] for row in table.body] == ["", "absent on 2 of 3 images, which its means leave out"]
+
+
 def test_means_are_over_images_whatever_their_size(make_row: MakeRow) -> None:
     """Not the PSNR of the mean error, and not all bits over all pixels."""
     small, large = {"width": 10, "height": 10, "num_pixels": 100}, {"width": 80, "height": 50, "num_pixels": 4000}
@@ -67,7 +73,8 @@ def test_an_absent_metric_of_a_set_is_of_no_image(make_row: MakeRow) -> None:
 
 
 def test_notes_say_for_how_many_images_they_hold(make_row: MakeRow) -> None:
-    rows = [make_row("x", "a", note="above the byte limit"), make_row("x", "b"), make_row("y", "a", note="bound")]
+    rows = [make_row("x", "a", note="above the byte limit"), make_row("x", "b")]
+    rows += [make_row("y", image, note="bound") for image in "ab"]
     assert [row[-1] for row in mean_table(rows, ["psnr"]).body] == ["above the byte limit (1 of 2)", "bound"]
     assert "note" not in mean_table([make_row()], ["psnr"]).header
 
