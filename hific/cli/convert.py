@@ -65,7 +65,7 @@ def run_convert(options: argparse.Namespace) -> int:
             report.failed(problem)
         if models is not None:
             if options.jobs == 1:
-                models.tell_progress(report.tiles)
+                models.tell_progress(report.steps)
             if compressing:
                 _run(tasks, Compressor(models, options), options, report)
             else:

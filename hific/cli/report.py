@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class BatchReport:
     """A context; lines printed inside it go above the bars. `quiet` leaves only errors. Counts the failures.
 
-    A bar over the files where there are several, and below it one over the tiles of an image that has several.
+    A bar over the files where there are several, and below it one over the tiles of an image that has several,
+    or over the steps of a search for its latent.
     """
 
     def __init__(self, title: str, total: int, *, quiet: bool) -> None:
@@ -29,7 +30,7 @@ class BatchReport:
         )
         self._several = total > 1
         self._files = self._progress.add_task(title, total=total, visible=self._several)
-        self._tiles = self._progress.add_task("", visible=False)
+        self._steps = self._progress.add_task("", visible=False)
 
     def __enter__(self) -> BatchReport:
         if self._several:
@@ -42,18 +43,18 @@ class BatchReport:
         self._progress.stop()
 
     def begin(self, name: str) -> None:
-        """The image that `tiles` are told of from now on."""
-        self._progress.update(self._tiles, description=f"{name}, tiles", visible=False)
+        """The image that `steps` are told of from now on."""
+        self._progress.update(self._steps, description=f"{name}, steps", visible=False)
 
-    def tiles(self, done: int, total: int) -> None:
+    def steps(self, done: int, total: int) -> None:
         """A codec's `progress`."""
         if total == 1:
             return
         if done == 1:
             # The time that is left counts from here, not from the image before.
-            self._progress.reset(self._tiles, total=total)
+            self._progress.reset(self._steps, total=total)
         self._progress.start()
-        self._progress.update(self._tiles, completed=done, visible=done < total, refresh=True)
+        self._progress.update(self._steps, completed=done, visible=done < total, refresh=True)
 
     def note(self, text: str) -> None:
         if not self._quiet:

@@ -145,11 +145,12 @@ class HificTransform:
         mean = torch.from_numpy(means)[None].to(self._device)
         symbols = torch.from_numpy(source.latent)[None].to(self._device) - mean
         scales = self._scales(source.hyper_symbols, rows, columns)
-        for down, across in tiles(rows, columns, self._tile_in_latents(rows, columns), halo):
+        grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
+        for number, (down, across) in enumerate(grid):
             image = to_unit_range(padded[down.seen(unit), across.seen(unit)], self._device)
             seen = (..., down.seen(1), across.seen(1))
             scene = Scene(image, symbols[seen], mean[seen], scales[seen], down.kept(1), across.kept(1))
-            symbols[..., down.place(1), across.place(1)] = search(self.model, scene)
+            symbols[..., down.place(1), across.place(1)] = search.part(number, len(grid))(self.model, scene)
         latent: Floats = (symbols + mean)[0].cpu().numpy()
         return latent
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import piq
 import torch
@@ -63,6 +63,13 @@ class Search:
     steps: int
     progress: Callable[[int, int], None] | None = None
     seed: int = 0
+
+    def part(self, number: int, parts: int) -> Search:
+        """The same for one of several parts of an image: `progress` is told of the steps of all."""
+        whole = self.progress
+        if whole is None:
+            return self
+        return replace(self, progress=lambda step, steps: whole(number * steps + step, parts * steps))
 
     def __call__(self, model: HyperpriorAutoencoder, scene: Scene) -> Tensor:
         """Whole symbols of the inner part, [1, C, h', w']: the rounded ones that came in where no better were found."""

@@ -85,6 +85,13 @@ def test_a_caller_may_have_gradients_off(shipped: LearnedCodec, picture: Pixels,
     assert data == searching.compress(picture)
 
 
+def test_progress_goes_over_all_tiles(shipped: LearnedCodec, picture: Pixels) -> None:
+    searching, told = shipped.with_options(effort=2, tile=96), []
+    searching.progress = lambda done, total: told.append((done, total))
+    searching.analyze([picture])
+    assert told[4:] == [(step, 8) for step in range(1, 9)]  # behind the analysis of four tiles
+
+
 def test_tables_do_not_search_again(shipped: LearnedCodec, picture: Pixels) -> None:
     (plain,), (searching,) = (shipped.with_options(effort=effort).variants(["tables"]) for effort in (0, 10**9))
     assert plain.extra_metrics is not None and searching.extra_metrics is not None
