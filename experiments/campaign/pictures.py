@@ -1,10 +1,10 @@
-"""Crops at 1:1 of originals, a shipped model's and AVIF's reconstructions: docs/shipped_wins.jpg and _loses.jpg.
+"""Crops at 1:1 of originals, a shipped model's reconstructions and AVIF's: docs/shipped_wins.jpg and _loses.jpg.
 
-    python -m experiments.campaign.pictures EVALUATION
+    python -m experiments.campaign.pictures EVALUATION SEARCHED
 
-EVALUATION: the folder of the command in cards.py, with panel.images=[kodim01,kodim04,kodim14,kodim20]. AVIF is shown at
-its size above the model's file, so that it has the more bytes. Chosen by eye: one pair in which the model looks better,
-one in which it looks worse.
+The folders of the two commands in cards.py, with panel.images=[kodim01,kodim04,kodim14,kodim20]. AVIF is shown at its
+size above the model's file, so that it has the more bytes. Chosen by eye: one pair in which the model looks better, one
+in which it looks worse.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hific.evaluation.equal_bytes import NEXT_SIZE
 from hific.evaluation.folder import EvaluationFolder, read_rows
 
-WIDTH, HEIGHT, BAR = 320, 230, 22
+WIDTH, HEIGHT, BAR, EFFORT = 256, 224, 22, 100
 # (image, rate, left, top)
 PICTURES = {
     "shipped_wins": (("kodim01", "medium", 170, 150), ("kodim14", "low", 220, 200)),
@@ -27,31 +27,41 @@ PICTURES = {
 }
 
 
-def draw(folder: EvaluationFolder, crops: Sequence[tuple[str, str, int, int]]) -> Image.Image:
-    sizes = {(row.system, row.image): row.num_bytes for row in read_rows(folder.root / "measurements.parquet")}
-    canvas = Image.new("RGB", (3 * WIDTH, len(crops) * (HEIGHT + BAR)), "white")
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
+def draw(
+    plain: EvaluationFolder, searched: EvaluationFolder, crops: Sequence[tuple[str, str, int, int]]
+) -> Image.Image:
+    canvas = Image.new("RGB", (4 * WIDTH, len(crops) * (HEIGHT + BAR)), "white")
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
     for line, (image, rate, left, top) in enumerate(crops):
         ours = f"hific-xgboost-{rate}, xgboost"
-        avif = f"avif <= {ours}{NEXT_SIZE}"
-        labels = (image, f"hific-xgboost-{rate}, {sizes[ours, image]} bytes", f"AVIF, {sizes[avif, image]} bytes")
-        for column, (system, label) in enumerate(zip(("original", ours, avif), labels, strict=True)):
+        shown = (
+            (plain, "original", f"{image}, {rate}"),
+            (plain, ours, "hific"),
+            (searched, f"{ours}, effort {EFFORT}", f"hific --effort {EFFORT}"),
+            (plain, f"avif <= {ours}{NEXT_SIZE}", "AVIF"),
+        )
+        for column, (folder, system, label) in enumerate(shown):
             pixels = np.asarray(folder.read_reconstruction(system, image))[top : top + HEIGHT, left : left + WIDTH]
             place = (column * WIDTH, line * (HEIGHT + BAR))
-            pen.text((place[0] + 4, place[1] + 2), label, "black", font)
+            size = _sizes(folder).get((system, image))
+            pen.text((place[0] + 4, place[1] + 3), f"{label}, {size} bytes" if size else label, "black", font)
             canvas.paste(Image.fromarray(pixels), (place[0], place[1] + BAR))
     return canvas
+
+
+def _sizes(folder: EvaluationFolder) -> dict[tuple[str, str], int]:
+    return {(row.system, row.image): row.num_bytes for row in read_rows(folder.root / "measurements.parquet")}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("evaluation", type=Path)
+    parser.add_argument("searched", type=Path)
     parser.add_argument("--output", type=Path, default=Path("docs"))
     options = parser.parse_args(arguments)
     for name, crops in PICTURES.items():
-        draw(EvaluationFolder(options.evaluation), crops).save(
-            options.output / f"{name}.jpg", quality=93, subsampling=0
-        )
+        canvas = draw(EvaluationFolder(options.evaluation), EvaluationFolder(options.searched), crops)
+        canvas.save(options.output / f"{name}.jpg", quality=93, subsampling=0)
 
 
 if __name__ == "__main__":
