@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
-import piq
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
@@ -110,6 +109,8 @@ class Search:
 
 def _structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
     """Of images [1, 3, H, W] in [0, 1], 0 where they are equal."""
+    import piq  # a second and a half, for those who search alone
+
     fine = piq.multi_scale_ssim(reconstruction, image, data_range=1.0)
     coarse = piq.ssim(*map(_coarse_luma, (reconstruction, image)), kernel_size=7, data_range=1.0, downsample=False)
     assert isinstance(coarse, Tensor)
