@@ -349,7 +349,7 @@ class Terminal(io.StringIO):
     ("arguments", "bars"),
     [
         (("a.png", "--tile", "32"), {"a.png, steps"}),
-        (("a.png", "b.png", "--tile", "32"), {"a.png, steps", "b.png, tiles", "compress"}),
+        (("a.png", "b.png", "--tile", "32"), {"a.png, steps", "b.png, steps", "compress"}),
         (("a.png", "b.png", "--tile", "32", "--jobs", "2"), {"compress"}),
         (("a.png", "b.png"), {"compress"}),
         (("a.png",), set()),
@@ -367,7 +367,7 @@ def test_bars_are_for_what_takes_several_steps(
     monkeypatch.setattr(sys, "stderr", terminal)
     assert run("compress", *arguments) == 0
     shown = terminal.getvalue()
-    titles = ("a.png, steps", "b.png, tiles", "compress")
+    titles = ("a.png, steps", "b.png, steps", "compress")
     assert {title for title in titles if title in shown} == bars
     assert ("a.png -> a.hfc" in shown) == ("--quiet" not in arguments)
 
