@@ -1,6 +1,6 @@
 """Seconds and peak memory of a shipped model on a photo of 12 megapixels, each way in a process of its own.
 
-    python benchmarks/large_photo.py [--model hific-xgboost-low] [--megapixels 12] [--threads 2]
+    python benchmarks/large_photo.py [--model hific-xgboost-low] [--megapixels 12] [--threads 2] [--effort 0]
 
 The photo is a mosaic of mirrored bundled ones: as much detail a pixel as a photo of .3 megapixels, which is more than
 12 megapixels of a camera have, and makes the coder work harder.
@@ -33,9 +33,9 @@ def mosaic(megapixels: float) -> np.ndarray:
     return np.ascontiguousarray(np.tile(tile, (down, across, 1))[:height, : height * 4 // 3])
 
 
-def measure(model: str, way: str, threads: int, given: Any, told: Connection) -> None:
+def measure(model: str, effort: int, way: str, threads: int, given: Any, told: Connection) -> None:
     torch.set_num_threads(threads)
-    codec = load_codec(model)
+    codec = load_codec(model, effort=effort)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     made = getattr(codec, way)(given)
@@ -49,13 +49,16 @@ def main() -> None:
     parser.add_argument("--model", default="hific-xgboost-low", choices=zoo.MODELS)
     parser.add_argument("--megapixels", type=float, default=12)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--effort", type=int, default=0, help="steps of the encoder's search")
     options = parser.parse_args()
     given: Any = mosaic(options.megapixels)
     print(f"{options.model}, {given.shape[1]}x{given.shape[0]}, {options.threads} threads")
     spawned = multiprocessing.get_context("spawn")
     for way in ("compress", "decompress"):
         ours, theirs = spawned.Pipe()
-        process = spawned.Process(target=measure, args=(options.model, way, options.threads, given, theirs))
+        process = spawned.Process(
+            target=measure, args=(options.model, options.effort, way, options.threads, given, theirs)
+        )
         process.start()
         given, seconds, before, after = ours.recv()
         process.join()

@@ -146,6 +146,6 @@ def _without_gradients(network: nn.Module) -> Iterator[None]:
 
 
 def _fast_precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where it is fast: .55 of the time on processors that have it, several times as long on others."""
+    """bfloat16 where it is fast: .6 of the time on processors that have it, several times as long on others."""
     able = device.type == "cuda" or any(torch.cpu.get_capabilities().get(one) for one in ("avx512_bf16", "amx_bf16"))
     return torch.autocast(device.type, torch.bfloat16) if able else nullcontext()
