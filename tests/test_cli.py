@@ -580,7 +580,7 @@ def test_what_exists_is_skipped_and_a_count_ends_a_batch(
     (here / "a.hfc").write_bytes(b"before")
     assert run("compress", "a.png", "b.png", "--skip-existing") == 0
     assert (here / "a.hfc").read_bytes() == b"before" and (here / "b.hfc").exists()
-    assert "1 outputs exist and are left" in capsys.readouterr().err
+    assert "left as they are, since their outputs exist: 1" in capsys.readouterr().err
     assert run("compress", "a.png", "b.png", "--skip-existing") == 0, "nothing is left to do"
     (here / "b.hfc").unlink()
     assert run("compress", "a.png", "b.png") == 1

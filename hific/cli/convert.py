@@ -60,7 +60,7 @@ def run_convert(options: argparse.Namespace) -> int:
     models = load_from_options(options, tasks) if tasks else None
     with BatchReport(options.command, len(tasks) + len(problems), quiet=options.quiet) as report:
         if options.skip_existing and existing:
-            report.note(f"{len(existing)} outputs exist and are left as they are")
+            report.note(f"left as they are, since their outputs exist: {len(existing)}")
         for problem in problems:
             report.failed(problem)
         if models is not None:
