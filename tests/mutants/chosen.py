@@ -190,8 +190,8 @@ CHOSEN = (
     Mutation(
         "nothing left to train is not told",
         "hific/training/beginnings.py",
-        "if 0 <= max_steps <= steps:",
-        "if 0 <= max_steps < steps:",
+        "if 0 <= max_steps <= steps and",
+        "if 0 <= max_steps < steps and",
         ("tests/training/test_training.py", "-k", "go_on"),
     ),
     Mutation(
