@@ -122,14 +122,13 @@ def test_tags_that_are_srgb_and_tags_of_another_white() -> None:
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-@pytest.mark.parametrize("depth", [10, 12, 16])
-def test_deep_jpeg2000_keeps_its_brightest_samples(channels: int, depth: int, tmp_path: Path) -> None:
+def test_deep_jpeg2000_keeps_its_brightest_samples(channels: int, tmp_path: Path) -> None:
+    """Of 16 bits: no writer of 10 and 12 is at hand."""
     samples = RNG.integers(0, 2**16, (40, 48, channels)).astype(np.uint16)
     samples[:10] = 2**16 - 1
     samples[..., 3:] = 2**16 - 1
     path = tmp_path / "deep.jp2"
-    if depth != 16 or not cv2.imwrite(str(path), samples, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]):
-        pytest.skip("OpenCV writes 16 bits only")
+    assert cv2.imwrite(str(path), samples, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])
     read = read_image(path)
     again = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(read.array, again[..., 2::-1] >> 8) and "16-bit samples reduced to 8" in read.notes
