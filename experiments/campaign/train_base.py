@@ -30,17 +30,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
-from torch.nn.functional import avg_pool2d
 
 from experiments.campaign.crops import Crops, write_scaled_photos
 from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
+from hific.codecs.latent_refinement import MSE_WEIGHT, coarse_structure_lost
 from hific.losses.perceptual import AlexNetPerceptualLoss, LPIPSLoss
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
 from hific.models.variable_rate import VariableRate
 from hific.ops.geometry import shifted_crop
 
-MSE_WEIGHT = 0.075 / 32
 RATE_WEIGHTS = (0.16, 0.4, 1.0, 2.4, 5.0)
 MEASURED_AT = (0.22, 0.77, 3.5)
 CLIP = 1.0
@@ -142,14 +141,9 @@ def _structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def _coarse_structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """1 - SSIM of the luma at 1/8 of the resolution, of images in [-1, 1]: errors in what is smooth."""
-    x_hat, x = (avg_pool2d(_luma((one.float() + 1) / 2), 8) for one in (reconstruction, image))
-    return 1 - piq.ssim(x_hat.clamp(0, 1), x, data_range=1.0, kernel_size=7, downsample=False)
-
-
-def _luma(image: Tensor) -> Tensor:
-    """[B, 3, H, W] to [B, 1, H, W] by Rec. 601."""
-    return (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    """The same of images in [-1, 1]."""
+    x_hat, x = ((one.float() + 1) / 2 for one in (reconstruction, image))
+    return coarse_structure_lost(x_hat, x)
 
 
 class Base:

@@ -89,8 +89,7 @@ class Family:
         check: raises ValueError where a coding is for another model than the given.
         extra_metrics: see `Variant`; of the codec whose files are smallest. None for none.
         controls: variants besides those that each family has.
-        refine: of a codec, an image and what the transform made of it: what the codec's options make of that. None
-            where a family has nothing of the kind.
+        refine: of a codec, an image and what the transform made of it: what the codec's options make of that.
     """
 
     name: str
@@ -100,7 +99,7 @@ class Family:
     check: Callable[[Any, LatentCoding], None]
     extra_metrics: Callable[[LearnedCodec, Pixels], Mapping[str, float]] | None = None
     controls: Callable[[LearnedCodec], Sequence[Variant]] = field(default=lambda codec: ())
-    refine: Callable[[LearnedCodec, Pixels, UncodedLatent], UncodedLatent] | None = None
+    refine: Callable[[LearnedCodec, Pixels, UncodedLatent], UncodedLatent] = field(default=lambda codec, _, made: made)
 
 
 @dataclass(frozen=True)

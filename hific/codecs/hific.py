@@ -106,8 +106,7 @@ class HificTransform:
         unit, halo = self.model.stride, self.model.analysis.halo // self.model.stride
         rows, columns = size.height // unit, size.width // unit
         latents = np.empty((len(images), self.model.latent_channels, rows, columns), np.float32)
-        margins = ((0, size.height - images[0].shape[0]), (0, size.width - images[0].shape[1]), (0, 0))
-        padded = [np.pad(one, margins, mode="edge") for one in images]
+        padded = [_padded(one, size.height, size.width) for one in images]
         grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
         for done, (down, across) in enumerate(grid, 1):
             seen = torch.cat([to_unit_range(one[down.seen(unit), across.seen(unit)], self._device) for one in padded])
@@ -140,8 +139,7 @@ class HificTransform:
         """The latent of uint8 [H, W, 3] at whole distances from its means [C, h, w], searched for tile by tile."""
         unit, halo = self.model.stride, self.model.synthesis.halo
         rows, columns = means.shape[-2:]
-        margins = ((0, rows * unit - pixels.shape[0]), (0, columns * unit - pixels.shape[1]), (0, 0))
-        padded = np.pad(pixels, margins, mode="edge")
+        padded = _padded(pixels, rows * unit, columns * unit)
         mean = torch.from_numpy(means)[None].to(self._device)
         symbols = torch.from_numpy(source.latent)[None].to(self._device) - mean
         scales = self._scales(source.hyper_symbols, rows, columns)
@@ -174,6 +172,11 @@ class HificTransform:
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+
+def _padded(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Its edges repeated at the right and the bottom."""
+    return np.pad(pixels, ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0)), mode="edge")
 
 
 def latent_coding(model: HyperpriorAutoencoder) -> LatentCoding:

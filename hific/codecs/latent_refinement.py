@@ -112,14 +112,19 @@ def _structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
     import piq  # a second and a half, for those who search alone
 
     fine = piq.multi_scale_ssim(reconstruction, image, data_range=1.0)
-    coarse = piq.ssim(*map(_coarse_luma, (reconstruction, image)), kernel_size=7, data_range=1.0, downsample=False)
-    assert isinstance(coarse, Tensor)
-    return MS_SSIM_WEIGHT * (1 - fine) + COARSE_WEIGHT * (1 - coarse)
+    return MS_SSIM_WEIGHT * (1 - fine) + COARSE_WEIGHT * coarse_structure_lost(reconstruction, image)
 
 
-def _coarse_luma(image: Tensor) -> Tensor:
-    """Rec. 601, at 1/8."""
-    return avg_pool2d((image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True), 8)
+def coarse_structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """1 - SSIM of the luma (Rec. 601) at 1/8 of the resolution, of images [B, 3, H, W] in [0, 1]: errors in what is
+    smooth."""
+    import piq
+
+    weights = image.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+    x_hat, x = (avg_pool2d((one * weights).sum(1, keepdim=True), 8) for one in (reconstruction, image))
+    similarity = piq.ssim(x_hat.clamp(0, 1), x, data_range=1.0, kernel_size=7, downsample=False)
+    assert isinstance(similarity, Tensor)
+    return 1 - similarity
 
 
 def soft_rounded(values: Tensor, temperature: float, generator: torch.Generator) -> Tensor:

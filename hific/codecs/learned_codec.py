@@ -169,8 +169,7 @@ class LearnedCodec:
             return []
         height, width = images[0].shape[:2]
         sources = self.transform.analyze(images, self.check_size(width, height), self._tell)
-        refine = self.family.refine
-        return sources if refine is None else [refine(self, *one) for one in zip(images, sources, strict=True)]
+        return [self.family.refine(self, *one) for one in zip(images, sources, strict=True)]
 
     def _to_file(self, pixels: Pixels, source: UncodedLatent) -> bytes:
         height, width = pixels.shape[:2]

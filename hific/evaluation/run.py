@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -53,46 +54,38 @@ def measure_all(
     them each family is searched once for each, and its label says for which. Interrupted, it leaves the rows of the
     systems that were done in `PARTIAL`.
     """
-    rows: list[Measurement] = []
-    try:
-        _measure_all(rows, learned, families, limits, images, metrics, folder, provenance, both_sides)
-    except KeyboardInterrupt:
-        write_rows(rows, folder.root / PARTIAL)
-        raise
-    return rows
-
-
-def _measure_all(
-    rows: list[Measurement],
-    learned: Sequence[CodecUnderTest],
-    families: Sequence[CodecFamily],
-    limits: Mapping[str, int] | Sequence[str],
-    images: Sequence[EvaluationImage],
-    metrics: Metrics,
-    folder: EvaluationFolder,
-    provenance: Provenance | None,
-    both_sides: bool,
-) -> None:
-    """Adds to `rows`."""
     names = [system.name for system in learned]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"two systems are called {', '.join(doubled)}: name the checkpoints apart")
     for image in images:
         if image.name in folder.keep:
             folder.put_reconstruction(ORIGINAL, image.name, image.read())
-    for system in learned:
-        rows += _measured(system, images, metrics, folder, provenance)
-    by_label = {"": limits} if isinstance(limits, Mapping) else {name: byte_limits(rows, name) for name in limits}
-    files: list[dict[str, Files]] = [{} for _ in families]
-    for label, max_bytes in by_label.items():
-        for family, made in zip(families, files, strict=True):
-            name = matched_name(family, label, len(by_label))
-            rows += _measured(
-                RateMatchedCodec(name, family, max_bytes, files=made), images, metrics, folder, provenance
-            )
-            if both_sides:
-                larger = RateMatchedCodec(f"{name}{NEXT_SIZE}", family, max_bytes, next_larger=True, files=made)
-                rows += _measured(larger, images, metrics, folder, provenance)
+    rows: list[Measurement] = []
+    with _kept_if_interrupted(rows, folder.root / PARTIAL):
+        for system in learned:
+            rows += _measured(system, images, metrics, folder, provenance)
+        by_label = {"": limits} if isinstance(limits, Mapping) else {name: byte_limits(rows, name) for name in limits}
+        files: list[dict[str, Files]] = [{} for _ in families]
+        for label, max_bytes in by_label.items():
+            for family, made in zip(families, files, strict=True):
+                name = matched_name(family, label, len(by_label))
+                rows += _measured(
+                    RateMatchedCodec(name, family, max_bytes, files=made), images, metrics, folder, provenance
+                )
+                if both_sides:
+                    larger = RateMatchedCodec(f"{name}{NEXT_SIZE}", family, max_bytes, next_larger=True, files=made)
+                    rows += _measured(larger, images, metrics, folder, provenance)
+    return rows
+
+
+@contextmanager
+def _kept_if_interrupted(rows: Sequence[Measurement], path: Path) -> Iterator[None]:
+    """What Ctrl-C finds of the rows goes to `path`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        write_rows(rows, path)
+        raise
 
 
 def matched_name(family: CodecFamily, label: str, num_labels: int) -> str:

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from hific.codecs.hific import latent_coding
+from hific.codecs.latent_refinement import MSE_WEIGHT
 from hific.codecs.load import checkpoint_entry
 from hific.fitting.tables import fit_activation_ranges
 from hific.losses.rate_target import RateTarget
@@ -26,7 +27,7 @@ from hific.training.adversary import Adversary
 from hific.training.beginnings import Initialization
 from hific.training.coding_module import to_256_levels
 from hific.training.fitting import Fitting, Photos, fit_over
-from hific.training.hific_objective import DistortionWeights, HificDistortion
+from hific.training.hific_objective import HificDistortion
 from hific.training.optimization import ExponentialAverage, Optimization, Stages, check_finite
 
 
@@ -257,7 +258,7 @@ class HificModule(AdversarialModule):
         if self.rate_target.average_weight is not None and self.objective.weights.mse > 0:
             # Beside the paper's k_M, whatever this training's is.
             price = float(self.rate_target.average_weight) / self.objective.weights.mse
-            info["rate_weight"] = price * DistortionWeights().mse
+            info["rate_weight"] = price * MSE_WEIGHT
         return info
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
