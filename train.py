@@ -17,16 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.cli.train_options import check_options, with_choices_of_base
+from hific.codecs.memory import keep_freed_memory
 from hific.data.image_datamodule import ImageDataModule
 from hific.errors import exit_on_user_error
-from hific.ops.keep_memory import keep_freed_memory
 from hific.training.adversarial_module import AdversarialModule
-from hific.training.beginnings import check_resume, keep_earlier_metrics
-from hific.training.callbacks.checkpoints import WholeCheckpointIO
-from hific.training.callbacks.graceful_stop import GracefulStop
-from hific.training.coding_module import CodingModule
-from hific.training.fitted_module import FittedModule, check_same_system
-from hific.training.messages import silence_known_messages, warn_of_slow_precision
+from hific.training.beginnings import check_resume, keep_earlier_metrics, silence_known_messages, warn_of_slow_precision
+from hific.training.callbacks import GracefulStop, WholeCheckpointIO
+from hific.training.coding_module import CodingModule, FittedModule, check_same_system
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).parent / "conf"

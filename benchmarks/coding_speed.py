@@ -28,8 +28,8 @@ from hific.context.context_model import ContextModelFit
 from hific.context.knn import KNNFit
 from hific.context.linear import LinearFit
 from hific.context.xgboost import XGBoostFit
+from hific.fitting.coding import fit_channel_tables
 from hific.fitting.context_model import ContextFit, TrainingLatent
-from hific.fitting.tables import fit_channel_tables
 
 P = ParamSpec("P")
 Result = TypeVar("Result")

@@ -22,8 +22,8 @@ from hific.codecs.family import Identity
 from hific.codecs.hific import latent_coding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
+from hific.codecs.memory import keep_freed_memory
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.ops.keep_memory import keep_freed_memory
 
 
 def random_codec() -> LearnedCodec:

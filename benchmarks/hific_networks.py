@@ -18,11 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from hific.codecs.memory import keep_freed_memory
 from hific.layers import winograd
-from hific.layers.blocks import Normalization
-from hific.layers.channel_norm import ChannelNorm
+from hific.layers.blocks import ChannelNorm, Normalization
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.ops.keep_memory import keep_freed_memory
 
 SIZES: dict[str, tuple[tuple[int, ...], int, int, int, Normalization]] = {
     "small": ((16, 32, 64, 128, 192), 96, 96, 4, "none"),

@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from torch.utils.flop_counter import FlopCounterMode
 
-from hific.losses.compressnet_terms import switch_prediction_loss
+from hific.losses.auxiliary import switch_prediction_loss
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

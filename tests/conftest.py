@@ -15,7 +15,7 @@ from torchvision.models import alexnet, squeezenet1_1
 
 from hific.codecs.hific import latent_coding
 from hific.codecs.load import checkpoint_entry
-from hific.fitting.tables import fit_channel_tables
+from hific.fitting.coding import fit_channel_tables
 from hific.models.compressnet import CompressNet
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 

@@ -18,8 +18,8 @@ from hific.coding.symbol_tables import SymbolTables
 from hific.context.context_model import ContextModelFit
 from hific.entropy.integer_convolution import IntegerConvolution
 from hific.entropy.integer_hyper_synthesis import ACTIVATION_LIMIT, HYPER_LIMIT, IntegerHyperSynthesis
+from hific.fitting.coding import fit_channel_tables
 from hific.fitting.context_model import ContextFit, TrainingLatent
-from hific.fitting.tables import fit_channel_tables
 from hific.latent_coders.base import Prediction
 
 HYPER_CHANNELS = 3

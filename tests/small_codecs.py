@@ -16,8 +16,7 @@ from hific.codecs.learned_codec import LearnedCodec
 from hific.coding.container import read_info
 from hific.errors import BitstreamError
 from hific.fitting.context_model import ContextFit, TrainingLatent
-from hific.layers.blocks import ResidualBlock
-from hific.layers.depthwise import DepthwiseBlock
+from hific.layers.blocks import DepthwiseBlock, ResidualBlock
 
 SWITCHES = {"sae": "none", "swwae": "transmitted", "sae_spn": "predicted"}
 """CompressNet's systems; `hific` is the other family's."""

@@ -26,7 +26,7 @@ from hific.cli import main
 from hific.cli.conversions import Compressor, Failed
 from hific.codecs.load import checkpoint_entry
 from hific.coding.container import Header, pack, read_info
-from hific.fitting.tables import fit_channel_tables
+from hific.fitting.coding import fit_channel_tables
 from hific.io.read_image import ReadImage, read_image
 from hific.io.write_whole import write_whole
 from hific.models.compressnet import CompressNet
@@ -279,7 +279,7 @@ def test_an_image_above_the_memory_at_hand_is_refused_before_its_pixels_are_read
 ) -> None:
     save_image(here / "a.png", (640, 640))
     save_image(here / "b.png", (64, 64))
-    monkeypatch.setattr("hific.codecs.pixel_limit.available_memory", lambda: 10**7)
+    monkeypatch.setattr("hific.codecs.memory.available_memory", lambda: 10**7)
     monkeypatch.setattr("hific.cli.conversions.read_image", _only("b.png", read_image))
     assert run("compress", "a.png", "b.png") == 1
     assert "a.png: 640x640 would take about 0.1 GB" in capsys.readouterr().err and (here / "b.hfc").exists()

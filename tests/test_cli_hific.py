@@ -21,7 +21,7 @@ from hific.cli.arguments import build_parser
 from hific.cli.conversions import Failed, Made
 from hific.cli.convert import read_ahead
 from hific.cli.plan import Input, Task
-from hific.codecs import pixel_limit
+from hific.codecs import memory
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
 
@@ -307,9 +307,9 @@ def test_memory_that_is_not_there_is_refused_both_ways(
 ) -> None:
     save_image(here / "a.png", (400, 400))
     assert run("compress", "a.png") == 0
-    monkeypatch.setattr(pixel_limit, "_CODER_BYTES", 0)
+    monkeypatch.setattr(memory, "_CODER_BYTES", 0)
     # Above what the coder needs, beneath what the networks need for the whole image.
-    monkeypatch.setattr(pixel_limit, "available_memory", lambda: 12_000_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 12_000_000)
     capsys.readouterr()
     for arguments in (("compress", "a.png", "--force"), ("decompress", "a.hfc", "-o", "b.png")):
         assert run(*arguments, "--tile", "0") == 1
@@ -317,7 +317,7 @@ def test_memory_that_is_not_there_is_refused_both_ways(
         assert "400x400 would take about 0.0 GB" in error and "in one piece" in error
         assert "take smaller tiles (--tile" in error and not Path("b.png").exists()
         assert run(*arguments, "--tile", "128") == 0
-    monkeypatch.setattr(pixel_limit, "available_memory", lambda: 1_000_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000)
     capsys.readouterr()
     assert run("compress", "a.png", "--force", "--tile", "128") == 1
     assert "free memory" in (error := capsys.readouterr().err) and "--tile" not in error

@@ -21,8 +21,8 @@ from small_codecs import with_context
 from hific.codecs.load import checkpoint_entry, load_codec
 from hific.evaluation.folder import read_rows
 from hific.evaluation.measurement import Measurement
+from hific.fitting.coding import fit_channel_tables
 from hific.fitting.postfilter import PostFilterFit
-from hific.fitting.tables import fit_channel_tables
 from hific.models.compressnet import CompressNet
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -19,7 +19,7 @@ from PIL import Image
 from hific.codecs.load import checkpoint_entry
 from hific.evaluation import run
 from hific.evaluation.measurement import Measurement
-from hific.fitting.tables import fit_channel_tables
+from hific.fitting.coding import fit_channel_tables
 from hific.models.compressnet import CompressNet
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "latent_coders": {"context", "coding"},
     "entropy": {"ops", "coding"},
     "models": {"networks", "layers", "entropy", "ops"},
-    "losses": {"entropy.densities", "ops", "models.outputs", "weights"},
+    "losses": {"ops", "weights"},
     "postfilter": {"coding", "ops"},
     "codecs": {"models", "networks", "entropy", "latent_coders", "postfilter", "coding", "io", "ops"},
     "fitting": {"codecs", "models", "entropy", "latent_coders", "context", "postfilter", "coding", "data", "ops"},

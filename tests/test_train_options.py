@@ -127,7 +127,7 @@ def test_types_are_checked_as_annotated() -> None:
     from collections.abc import Sequence
     from typing import Literal
 
-    from hific.cli.check_config import fits
+    from hific.cli.train_options import fits
 
     cases: list[tuple[Any, Any, bool]] = [
         (1, int, True),

@@ -16,9 +16,9 @@ from hific.context.adaptive import AdaptiveFit
 from hific.context.knn import KNNFit
 from hific.context.linear import LinearFit
 from hific.context.xgboost import XGBoostFit
+from hific.fitting.coding import fit_channel_tables
 from hific.fitting.context_model import ContextFit, TrainingLatent
 from hific.fitting.postfilter import PostFilterFit
-from hific.fitting.tables import fit_channel_tables
 from hific.models.compressnet import CompressNet
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.postfilter.postfilter import PostFilter

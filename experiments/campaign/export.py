@@ -20,7 +20,7 @@ from hific.codecs.hific import latent_coding
 from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.load import checkpoint_entry
 from hific.errors import CheckpointError
-from hific.fitting.tables import fit_activation_ranges
+from hific.fitting.coding import fit_activation_ranges
 from hific.io.read_image import read_image
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.variable_rate import VariableRate

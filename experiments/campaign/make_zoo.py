@@ -30,9 +30,8 @@ from hific.codecs.family import Identity
 from hific.codecs.hific import latent_coding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.context.xgboost import XGBoostFit
+from hific.fitting.coding import fit_activation_ranges, training_latent
 from hific.fitting.context_model import ContextFit
-from hific.fitting.photos import training_latent
-from hific.fitting.tables import fit_activation_ranges
 from hific.io.write_whole import write_whole
 
 # Of the rate, beside the recipe's of the squared error: by the bytes that they give.

@@ -38,7 +38,7 @@ from hific.losses.perceptual import AlexNetPerceptualLoss, LPIPSLoss
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
 from hific.models.variable_rate import VariableRate
-from hific.ops.geometry import shifted_crop
+from hific.ops.images import shifted_crop
 
 RATE_WEIGHTS = (0.16, 0.4, 1.0, 2.4, 5.0)
 MEASURED_AT = (0.22, 0.77, 3.5)

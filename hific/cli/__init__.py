@@ -54,11 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "info":
-        from hific.cli.info import run_info
+        from hific.cli.describe import run_info
 
         return run_info(options)
     if options.command == "models":
-        from hific.cli.models import run_models
+        from hific.cli.describe import run_models
 
         return run_models(options)
     from hific.cli.convert import run_convert

@@ -17,8 +17,7 @@ from contextlib import closing
 from hific.cli import interrupted
 from hific.cli.checkpoint import load_from_options
 from hific.cli.conversions import Compressor, Content, Conversion, Decompressor, Failed, Made
-from hific.cli.plan import Task, find_inputs, plan_tasks
-from hific.cli.precheck import admit
+from hific.cli.plan import Task, admit, find_inputs, plan_tasks
 from hific.cli.report import BatchReport
 from hific.errors import UsageError
 from hific.io.read_image import image_suffixes

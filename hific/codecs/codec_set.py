@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from hific.codecs.base import ImageLike
+from hific.codecs.base import ImageLike, as_rgb8
 from hific.codecs.learned_codec import LearnedCodec
-from hific.codecs.pixels import as_rgb8
 from hific.coding.container import unpack
 from hific.errors import NoFileFitsError, WrongModelError
 

@@ -15,24 +15,24 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from hific.codecs.base import Floats, Pixels
 from hific.codecs.families import CompressNetOptions
-from hific.codecs.family import Family, PaddedSize, Progress, Variant
+from hific.codecs.family import Family, PaddedSize, Progress, Transform, Variant
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
 from hific.codecs.learned_codec import LearnedCodec
-from hific.codecs.pixel_limit import DEFAULT_MAX_PIXELS, check_memory
-from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
+from hific.codecs.memory import DEFAULT_MAX_PIXELS, check_memory
 from hific.codecs.priors import ChannelPrior
 from hific.errors import OptionError
 from hific.models.compressnet import CompressNet
-from hific.ops.geometry import pad_to_multiple, padded_size
+from hific.ops.images import from_unit_range, pad_to_multiple, to_unit_range
 
 SCALES = 4
 RANDOM_SWITCHES_SEED = 0
 NO_HYPER_SYMBOLS = (0, 0, 0)
 
 
-class CompressNetTransform:
-    """A `Transform`. InstanceNorm looks at the whole image, so no tiles can be cut."""
+class CompressNetTransform(Transform):
+    """InstanceNorm looks at the whole image, so no tiles can be cut."""
 
     max_pixels = DEFAULT_MAX_PIXELS
 
@@ -45,12 +45,8 @@ class CompressNetTransform:
         self.model = model.eval()
         self.switch_source = options.switch_source
 
-    def padded(self, width: int, height: int) -> PaddedSize:
-        stride, minimum = self.model.stride, self.model.minimum_size
-        return PaddedSize(padded_size(width, stride, minimum), padded_size(height, stride, minimum))
-
     def check_memory(self, width: int, height: int) -> None:
-        if self._device.type == "cpu":
+        if self.device.type == "cpu":
             check_memory(width, height, self.padded(width, height), self.model.widths[0])
 
     def blank(self, size: PaddedSize) -> UncodedLatent:
@@ -76,8 +72,8 @@ class CompressNetTransform:
     def synthesize(
         self, latent_hat: Floats, side_information: Sequence[NDArray[np.int8]], progress: Progress
     ) -> Pixels:
-        latent = torch.from_numpy(latent_hat)[None].to(self._device)
-        planes = [torch.from_numpy(plane)[None].long().to(self._device) for plane in side_information]
+        latent = torch.from_numpy(latent_hat)[None].to(self.device)
+        planes = [torch.from_numpy(plane)[None].long().to(self.device) for plane in side_information]
         switches = planes or self._control_switches(latent)
         pixels = from_unit_range((self.model.synthesize(latent, switches or None).reconstruction + 1) / 2)
         progress(1, 1)
@@ -85,7 +81,7 @@ class CompressNetTransform:
 
     def to_tensor(self, pixels: Pixels) -> Tensor:
         """float32 [1, 3, H, W] in [-1, 1], padded."""
-        image = 2 * to_unit_range(pixels, self._device) - 1
+        image = 2 * to_unit_range(pixels, self.device) - 1
         return pad_to_multiple(image, self.model.stride, self.model.minimum_size)
 
     def _control_switches(self, latent_hat: Tensor) -> list[Tensor]:
@@ -94,13 +90,9 @@ class CompressNetTransform:
         height, width = (length * self.model.stride // 2 for length in latent_hat.shape[-2:])
         shape = (1, self.model.widths[0], height, width)
         if self.switch_source == "top_left":
-            return [torch.zeros(shape, dtype=torch.long, device=self._device)]
+            return [torch.zeros(shape, dtype=torch.long, device=self.device)]
         generator = torch.Generator().manual_seed(RANDOM_SWITCHES_SEED)
-        return [torch.randint(0, 4, shape, generator=generator).to(self._device)]
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return [torch.randint(0, 4, shape, generator=generator).to(self.device)]
 
 
 def check(model: CompressNet, coding: LatentCoding) -> None:

@@ -10,7 +10,7 @@ from dataclasses import Field, dataclass, field, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, estimated_memory
+from hific.codecs.memory import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, estimated_memory
 from hific.coding.container import CODERS
 from hific.errors import OptionError
 

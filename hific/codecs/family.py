@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from hific.codecs.families import CodecOptions
+from hific.codecs.base import Floats, Pixels
 from hific.codecs.latent_coding import LatentCoding, Prior, UncodedLatent
-from hific.codecs.pixels import Floats, Pixels
+from hific.ops.images import padded_size
 
 if TYPE_CHECKING:
     from hific.codecs.learned_codec import LearnedCodec
@@ -33,15 +34,22 @@ class Transform(Protocol):
     max_pixels: of a padded image, unless a user chose another limit.
     """
 
+    model: Any
     max_pixels: int
+
+    @property
+    def device(self) -> torch.device:
+        """The model's."""
+        found: torch.device = next(self.model.parameters()).device
+        return found
 
     def padded(self, width: int, height: int) -> PaddedSize:
         """What an image is padded to, at the right and the bottom."""
-        ...
+        stride, minimum = self.model.stride, self.model.minimum_size
+        return PaddedSize(padded_size(width, stride, minimum), padded_size(height, stride, minimum))
 
     def check_memory(self, width: int, height: int) -> None:
         """Raises TooLargeError where an image would take more memory than there is."""
-        ...
 
     def blank(self, size: PaddedSize) -> UncodedLatent:
         """Zeros in the shapes that the latent of an image of that size has: what a decoder starts from."""
@@ -109,6 +117,3 @@ class Identity:
     name: str
     fingerprint: bytes
     training: Mapping[str, Any] = field(default_factory=dict)
-
-
-__all__ = ["CodecOptions", "Family", "Identity", "PaddedSize", "Progress", "Transform", "Variant"]

@@ -20,9 +20,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from hific.codecs.base import ImageLike
+from hific.codecs.base import ImageLike, as_rgb8
 from hific.errors import OptionError
-from hific.io.read_image import to_rgb8
 
 Name = Literal["hevc", "vvc"]
 SMALLEST = 64
@@ -102,7 +101,7 @@ class FFmpegCodec:
         return f".{self.name}"
 
     def compress(self, image: ImageLike) -> bytes:
-        pixels = to_rgb8(image).array if isinstance(image, Image.Image) else image
+        pixels = as_rgb8(image)
         height, width = pixels.shape[:2]
         padding = [max(SMALLEST, side + side % 2) - side for side in (height, width)]
         padded = np.pad(pixels, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="edge")

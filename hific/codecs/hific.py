@@ -26,18 +26,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hific.codecs.base import Floats, Pixels
 from hific.codecs.families import HificOptions
-from hific.codecs.family import Family, PaddedSize, Progress
+from hific.codecs.family import Family, PaddedSize, Progress, Transform
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
 from hific.codecs.latent_refinement import Scene, Search
 from hific.codecs.learned_codec import LearnedCodec
-from hific.codecs.pixel_limit import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_tiled_memory
-from hific.codecs.pixels import Floats, Pixels, from_unit_range, to_unit_range
+from hific.codecs.memory import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_tiled_memory
 from hific.codecs.priors import HyperPrior, clip_hyper_symbols
 from hific.entropy.integer_hyper_synthesis import LAYERS
 from hific.errors import OptionError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.ops.geometry import padded_size
+from hific.ops.images import from_unit_range, to_unit_range
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def tiles(height: int, width: int, tile: int, halo: int) -> Iterator[tuple[Span,
             yield rows, columns
 
 
-class HificTransform:
-    """A `Transform`. Equal to the untiled networks up to float rounding, whatever the tile."""
+class HificTransform(Transform):
+    """Equal to the untiled networks up to float rounding, whatever the tile."""
 
     def __init__(self, model: HyperpriorAutoencoder, options: HificOptions) -> None:
         # Statistics over the whole image cannot be had from tiles.
@@ -87,12 +87,8 @@ class HificTransform:
         self.precision = options.precision
         self.max_pixels = DECODE_MAX_PIXELS if tileable else DEFAULT_MAX_PIXELS
 
-    def padded(self, width: int, height: int) -> PaddedSize:
-        stride, minimum = self.model.stride, self.model.minimum_size
-        return PaddedSize(padded_size(width, stride, minimum), padded_size(height, stride, minimum))
-
     def check_memory(self, width: int, height: int) -> None:
-        if self._device.type == "cpu":
+        if self.device.type == "cpu":
             check_tiled_memory(width, height, self.padded(width, height), self.model, self.tile, self.precision)
 
     def blank(self, size: PaddedSize) -> UncodedLatent:
@@ -109,7 +105,7 @@ class HificTransform:
         padded = [_padded(one, size.height, size.width) for one in images]
         grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
         for done, (down, across) in enumerate(grid, 1):
-            seen = torch.cat([to_unit_range(one[down.seen(unit), across.seen(unit)], self._device) for one in padded])
+            seen = torch.cat([to_unit_range(one[down.seen(unit), across.seen(unit)], self.device) for one in padded])
             with self._autocast():
                 part = self.model.analyze(seen)[..., down.kept(1), across.kept(1)]
             latents[..., down.place(1), across.place(1)] = part.cpu().numpy()
@@ -125,7 +121,7 @@ class HificTransform:
         pixels = np.empty((rows * unit, columns * unit, 3), np.uint8)
         grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
         for done, (down, across) in enumerate(grid, 1):
-            seen = torch.from_numpy(latent_hat[:, down.seen(1), across.seen(1)])[None].to(self._device)
+            seen = torch.from_numpy(latent_hat[:, down.seen(1), across.seen(1)])[None].to(self.device)
             with self._autocast():
                 part = self.model.synthesize(seen.contiguous(memory_format=torch.channels_last))
             pixels[down.place(unit), across.place(unit)] = from_unit_range(
@@ -140,12 +136,12 @@ class HificTransform:
         unit, halo = self.model.stride, self.model.synthesis.halo
         rows, columns = means.shape[-2:]
         padded = _padded(pixels, rows * unit, columns * unit)
-        mean = torch.from_numpy(means)[None].to(self._device)
-        symbols = torch.from_numpy(source.latent)[None].to(self._device) - mean
+        mean = torch.from_numpy(means)[None].to(self.device)
+        symbols = torch.from_numpy(source.latent)[None].to(self.device) - mean
         scales = self._scales(source.hyper_symbols, rows, columns)
         grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
         for number, (down, across) in enumerate(grid):
-            image = to_unit_range(padded[down.seen(unit), across.seen(unit)], self._device)
+            image = to_unit_range(padded[down.seen(unit), across.seen(unit)], self.device)
             seen = (..., down.seen(1), across.seen(1))
             scene = Scene(image, symbols[seen], mean[seen], scales[seen], down.kept(1), across.kept(1))
             symbols[..., down.place(1), across.place(1)] = search.part(number, len(grid))(self.model, scene)
@@ -155,23 +151,19 @@ class HificTransform:
     @torch.no_grad()
     def _scales(self, hyper_symbols: NDArray[np.int32], rows: int, columns: int) -> Tensor:
         """[1, C, rows, columns], as in training: an encoder may go by floats, where a stream needs integers."""
-        hyper_latent = torch.from_numpy(hyper_symbols)[None].to(self._device).float()
+        hyper_latent = torch.from_numpy(hyper_symbols)[None].to(self.device).float()
         scales: Tensor = self.model.scale_synthesis(hyper_latent)[..., :rows, :columns]
         return scales
 
     def _hyper_symbols(self, latent: Floats) -> NDArray[np.int32]:
-        hyper_latent: Tensor = self.model.hyper_analysis(torch.from_numpy(latent)[None].to(self._device))
+        hyper_latent: Tensor = self.model.hyper_analysis(torch.from_numpy(latent)[None].to(self.device))
         return clip_hyper_symbols(hyper_latent[0].cpu().numpy())
 
     def _tile_in_latents(self, rows: int, columns: int) -> int:
         return max(1, self.tile // self.model.stride) if self.tile else max(rows, columns)
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
 
 def _padded(pixels: Pixels, height: int, width: int) -> Pixels:

@@ -24,8 +24,7 @@ from hific.coding.symbol_tables import SymbolTables
 from hific.errors import CorruptedError
 from hific.latent_coders.base import LatentCoder, Prediction
 from hific.latent_coders.context_coded import ContextCoded
-from hific.latent_coders.fixed_length import FixedLengthCoder
-from hific.latent_coders.tables import TablesCoder
+from hific.latent_coders.memoryless import FixedLengthCoder, TablesCoder
 from hific.postfilter.postfilter import PostFilter
 
 Ints = NDArray[np.int32]

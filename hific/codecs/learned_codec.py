@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hific.codecs.base import ImageLike
+from hific.codecs.base import ImageLike, Pixels, as_rgb8
 from hific.codecs.families import FAMILIES, CodecOptions
 from hific.codecs.family import Family, Identity, PaddedSize, Progress, Variant
 from hific.codecs.latent_coding import CodedLatent, LatentCoding, UncodedLatent, holds
-from hific.codecs.pixel_limit import check_pixels
-from hific.codecs.pixels import Pixels, as_rgb8
+from hific.codecs.memory import check_pixels
 from hific.coding.checked_encoder import CheckedEncoder, SelfCheckError
 from hific.coding.container import Header, Unpacked, pack, unpack
 from hific.coding.range_coder import RangeDecoder, check_length

@@ -24,9 +24,9 @@ from hific.codecs.families import FAMILIES, choose_options, family_of, load_fami
 from hific.codecs.family import Family, Identity
 from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
+from hific.codecs.memory import keep_freed_memory
 from hific.errors import DAMAGED_FILE, CheckpointError, in_a_line
 from hific.io.checkpoint_file import CHECKPOINT_FORMAT, read_checkpoint
-from hific.ops.keep_memory import keep_freed_memory
 
 
 def model_fingerprint(

@@ -19,8 +19,7 @@ from typing import Any
 
 from PIL import Image, features
 
-from hific.codecs.base import ImageLike
-from hific.io.read_image import to_rgb8
+from hific.codecs.base import ImageLike, as_rgb8
 
 SCALES = (1, 2, 4)
 
@@ -100,7 +99,7 @@ class PillowCodec:
         return _EXTENSIONS[self.name]
 
     def compress(self, image: ImageLike) -> bytes:
-        pixels = to_rgb8(image).array if isinstance(image, Image.Image) else image
+        pixels = as_rgb8(image)
         small, size_byte = _downscale(Image.fromarray(pixels), self.scale)
         buffer = BytesIO()
         small.save(buffer, _PILLOW_FORMATS[self.name], **_save_options(self))

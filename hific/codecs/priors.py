@@ -24,7 +24,7 @@ from hific.entropy.tables import hyper_tables, latent_tables, scale_thresholds
 from hific.errors import CorruptedError
 from hific.latent_coders.base import Prediction
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.networks.hyperprior import HyperSynthesis
+from hific.networks.hific import HyperSynthesis
 
 Ints = NDArray[np.int32]
 

@@ -14,8 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from hific.data.datasets import PhotoReader, ResumableLoader, TrainingCrops, WholePhotos
-from hific.data.sample_order import PositionBatchSampler
+from hific.data.datasets import PhotoReader, PositionBatchSampler, ResumableLoader, TrainingCrops, WholePhotos
 from hific.data.source import ImageSource, Split, scan_headers
 from hific.data.transforms import RandomCrop, center_crop, downscale
 from hific.errors import DataNotFoundError, OptionError

@@ -22,9 +22,8 @@ from hific.coding.symbol_tables import SymbolTables
 from hific.context.causal_context import CausalContext, ContextOptions
 from hific.context.coding_order import Order
 from hific.context.context_model import ContextModel, ContextModelFit, Windows, cross_entropy
-from hific.context.linear_prediction import LinearPrediction
+from hific.context.linear_prediction import LinearPrediction, PredictionMoments
 from hific.context.symbol_bins import MAX_BIN_WIDTH, SymbolBins, check_bins, expected_magnitudes, skip_mask
-from hific.fitting.linear_prediction import PredictionMoments
 from hific.latent_coders.context_coded import ContextCoded
 
 log = logging.getLogger(__name__)

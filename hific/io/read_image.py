@@ -23,8 +23,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from hific.errors import ImageError
-from hific.io.deep_samples import correct_planes, deep_jpeg2000, opacity_by_key
-from hific.io.stored_facts import StoredFacts, stored_facts
+from hific.io.stored_samples import StoredFacts, correct_planes, deep_jpeg2000, opacity_by_key, stored_facts
 
 Alpha = Literal["composite", "refuse"]
 

@@ -7,6 +7,7 @@ x ─ analysis ─ latent ─┬─ hyper-analysis ─ z ─ round ─ hyper-syn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
@@ -15,12 +16,35 @@ from torch import Tensor, nn
 from hific.entropy.densities import FactorizedPrior, estimated_bpp, gaussian_likelihoods
 from hific.errors import OptionError
 from hific.layers.blocks import Activation, Normalization
-from hific.models.outputs import Hyperprior, HyperpriorOutput
-from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
+from hific.networks.hific import HyperAnalysis, HyperSynthesis
 from hific.networks.transforms import MOST_CHANNELS, TRANSFORMS, Transform, make_transforms
 from hific.ops.quantize import additive_noise, round_straight_through
 
 Quantization = Literal["ste", "noise"]
+
+
+@dataclass(frozen=True)
+class Hyperprior:
+    """What the hyper-latent says of the latent: `hyper_latent` [B, N, ceil(h/4), ceil(w/4)] before rounding; `means`
+    and `scales` [B, C, h, w], float32, scales not yet bounded."""
+
+    hyper_latent: Tensor
+    means: Tensor
+    scales: Tensor
+
+
+@dataclass(frozen=True)
+class HyperpriorOutput:
+    """One pass through a hyperprior auto-encoder. `latent_hat` is what the synthesis saw; `estimated_bpp_noisy` (with a
+    gradient) and `estimated_bpp_quantized` (without) are scalars, means over the batch's pixels; `reconstruction`
+    [B, 3, H, W], float32, about [0, 1]."""
+
+    latent: Tensor
+    latent_hat: Tensor
+    hyperprior: Hyperprior
+    estimated_bpp_noisy: Tensor
+    estimated_bpp_quantized: Tensor
+    reconstruction: Tensor
 
 
 class HyperpriorAutoencoder(nn.Module):

@@ -1,5 +1,6 @@
-"""HiFiC's encoder E and generator G (Mentzer et al. 2020, figure 2; widths 60, 120, 240, 480, 960, C = 220 and nine
-residual blocks there).
+"""HiFiC's networks: encoder E, generator G and the hyperprior's.
+
+Mentzer et al. 2020, figure 2; widths 60, 120, 240, 480, 960, C = 220 and nine residual blocks there.
 
     x [B, 3, H, W] in [0, 1] ─ c7s1-60 ─ c3s2-120 ─ c3s2-240 ─ c3s2-480 ─ c3s2-960 ─ c3s1-C ─ latent [B, C, H/16, W/16]
                                   each: convolution, ChannelNorm, ReLU                 bare
@@ -10,6 +11,13 @@ A latent sees `halo` pixels beyond its 16x16 on each side, and nothing further: 
                                                       └─────────────┘   each: transposed 3x3, norm, ReLU
 
 x_hat [B, 3, 16h, 16w] is meant to lie in [0, 1], and is not forced to.
+
+The hyperprior (Ballé et al. 2018, Minnen et al. 2018; N = 320 there):
+
+    latent [B, C, h, w]        ─ c3s1-N ─ ReLU ─ c5s2-N ─ ReLU ─ c5s2-N ─── hyper_latent [B, N, ceil(h/4), ceil(w/4)]
+    hyper_latent_hat, integers ─ u5s2-N ─ ReLU ─ u5s2-N ─ ReLU ─ c3s1-C ─── means; a second one of its kind: scales
+
+The hyper-syntheses' output is cut to the h x w of the latent, at the right and the bottom.
 """
 
 from __future__ import annotations
@@ -146,3 +154,63 @@ def interpolate_(weight: Tensor) -> Tensor:
     taps = torch.tensor([0.5, 1.0, 0.5], device=weight.device)
     with torch.no_grad():
         return weight.copy_(mixing[:, :, None, None] * torch.outer(taps, taps))
+
+
+class HyperAnalysis(nn.Sequential):
+    """Latent to hyper-latent, at a quarter of its resolution."""
+
+    def __init__(self, latent_channels: int, hyper_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(latent_channels, hyper_channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hyper_channels, hyper_channels, 5, stride=2, padding=2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hyper_channels, hyper_channels, 5, stride=2, padding=2),
+        )
+
+
+class HyperSynthesis(nn.Module):
+    """Rounded hyper-latent to means, or to scales.
+
+    `activation_range`: a buffer, float32 [2], the largest activation behind each of the two ReLUs: a running maximum of
+    training passes that forgets slowly. The integer form of this network scales its activations by it.
+    """
+
+    FORGET = 0.999
+    activation_range: Tensor
+
+    def __init__(self, hyper_channels: int, latent_channels: int) -> None:
+        super().__init__()
+        self.up1 = nn.ConvTranspose2d(hyper_channels, hyper_channels, 5, stride=2, padding=2, output_padding=1)
+        self.up2 = nn.ConvTranspose2d(hyper_channels, hyper_channels, 5, stride=2, padding=2, output_padding=1)
+        self.head = nn.Conv2d(hyper_channels, latent_channels, 3, padding=1)
+        self.register_buffer("activation_range", torch.zeros(2))
+        self.start_at(torch.zeros(latent_channels))
+
+    @torch.no_grad()
+    def start_at(self, output: Tensor) -> None:
+        """What it says, [C], about, until it has learned better."""
+        assert self.head.bias is not None
+        self.head.bias.copy_(output)
+
+    def forward(self, hyper_latent_hat: Tensor) -> Tensor:
+        first, second = self._activations(hyper_latent_hat)
+        if self.training:
+            self._widen(self.activation_range * self.FORGET, first, second)
+        output: Tensor = self.head(second)
+        return output
+
+    def widen_activation_range(self, hyper_latent_hat: Tensor) -> None:
+        """Takes the activations of one pass into `activation_range`, and forgets none."""
+        with torch.no_grad():
+            self._widen(self.activation_range, *self._activations(hyper_latent_hat))
+
+    @torch.no_grad()
+    def _widen(self, before: Tensor, first: Tensor, second: Tensor) -> None:
+        # In place: DDP and checkpoints know the buffer by its storage.
+        largest = torch.stack((first.detach().amax(), second.detach().amax())).to(before)
+        self.activation_range.copy_(torch.maximum(before, largest))
+
+    def _activations(self, hyper_latent_hat: Tensor) -> tuple[Tensor, Tensor]:
+        first = torch.relu(self.up1(hyper_latent_hat))
+        return first, torch.relu(self.up2(first))

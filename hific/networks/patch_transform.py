@@ -3,8 +3,8 @@
     x [B, 3, H, W] ─ less .5 ─ patches of 8x8, 1x1 to k8 ─ D x n8 ─ 2x2 to one, 1x1 to k16 ─ D x n16 ─ c3s1-C ─ latent
     latent_hat [B, C, h, w] ─ c3s1-k16 ─ D x n16 ─ 1x1, one to 2x2 of k8 ─ D x n8 ─ 1x1 to patches of 8x8 ─ plus .5
 
-D: layers/depthwise.py. Nothing but the blocks' inner layers has a nonlinearity, and a block begins as the identity: the
-untrained pair is a linear transform coder as soon as its outer layers are one (networks/patch_klt_initialization.py).
+D: layers/blocks.py. Nothing but the blocks' inner layers has a nonlinearity, and a block begins as the identity: the
+untrained pair is a linear transform coder as soon as its outer layers are one (networks/klt_initialization.py).
 On a CPU HiFiC's own layers (Mentzer et al. 2020) at size=small spend as long at full resolution, in 16 channels, as in
 all of their blocks.
 """
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from hific.layers.depthwise import EXPANSION, depthwise_blocks
+from hific.layers.blocks import EXPANSION, depthwise_blocks
 
 PATCH = 8
 

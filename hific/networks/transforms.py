@@ -17,8 +17,7 @@ from torch import Tensor
 from hific.errors import OptionError
 from hific.layers.blocks import Activation, Normalization
 from hific.networks.hific import HificAnalysis, HificSynthesis
-from hific.networks.klt_initialization import initialize_klt
-from hific.networks.patch_klt_initialization import initialize_patch_klt
+from hific.networks.klt_initialization import initialize_klt, initialize_patch_klt
 from hific.networks.patch_transform import PatchAnalysis, PatchSynthesis
 
 Transform = Literal["hific", "patch"]

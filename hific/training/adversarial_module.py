@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hific.errors import OptionError
+from hific.fitting.coding import FittedCoding, Fitting, Photos
 from hific.training.adversary import Adversary
 from hific.training.beginnings import load_matching_weights
 from hific.training.coding_module import CodingModule
-from hific.training.fitting import FittedCoding, Fitting, Photos
 from hific.training.optimization import Optimization, check_finite
 
 

@@ -1,17 +1,50 @@
-"""The adversary: a discriminator D with its losses, its optimizer and its own step."""
+"""The adversary: a discriminator D with its losses, its optimizer and its own step.
+
+Losses are over maps of D's logits. vanilla: Goodfellow et al. 2014 (compressnet, eq. 3), generator in the
+non-saturating or the saturating form; lsgan: Mao et al. 2017, with which the gc baseline is trained. Maps of several
+scales are averaged.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hific.errors import OptionError
-from hific.losses.adversarial import GanLoss, discriminator_loss, feature_matching_loss, generator_loss
 from hific.training.optimization import OptimizerFactory, check_finite
+
+GanLoss = Literal["vanilla", "saturating", "lsgan"]
+
+
+def _mean_of_maps(terms: list[Tensor]) -> Tensor:
+    return torch.stack([term.float().mean() for term in terms]).mean()
+
+
+def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor], kind: GanLoss) -> Tensor:
+    """What D minimizes: -log D(x) - log(1 - D(x_hat)), or (D(x) - 1)^2 + D(x_hat)^2 for lsgan."""
+    if kind == "lsgan":
+        return _mean_of_maps([(r - 1).square() for r in real]) + _mean_of_maps([f.square() for f in fake])
+    return _mean_of_maps([F.softplus(-r) for r in real]) + _mean_of_maps([F.softplus(f) for f in fake])
+
+
+def generator_loss(fake: Sequence[Tensor], kind: GanLoss) -> Tensor:
+    """What G minimizes: -log D(x_hat), log(1 - D(x_hat)) (`saturating`, eq. 3 to the letter) or (D(x_hat) - 1)^2."""
+    if kind == "lsgan":
+        return _mean_of_maps([(f - 1).square() for f in fake])
+    if kind == "saturating":
+        return _mean_of_maps([-F.softplus(f) for f in fake])
+    return _mean_of_maps([F.softplus(-f) for f in fake])
+
+
+def feature_matching_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Mean absolute difference of D's feature maps, averaged over layers and scales (pix2pixHD); D(x) is detached."""
+    return _mean_of_maps([(f.float() - r.detach().float()).abs() for r, f in zip(real, fake, strict=True)])
 
 
 class Adversary(nn.Module):
@@ -21,7 +54,7 @@ class Adversary(nn.Module):
         discriminator: image [B, 3, H, W] in [-1, 1], and the latent that conditions it or None -> (logit maps,
             feature maps).
         optimizer: parameters -> optimizer of D.
-        gan_loss: see losses/adversarial.py.
+        gan_loss: see training/adversary.py.
         weight: of the generator's GAN loss; 0 trains without a discriminator.
         feature_matching_weight: 10 in gc; 0 elsewhere.
         start: share of the training before which there is no adversary: it costs a third of a step's time, and has

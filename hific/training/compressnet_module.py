@@ -1,28 +1,80 @@
-"""Training of the CompressNet family: sae, swwae, sae_spn and gc differ in the parts that are passed in."""
+"""Training of the CompressNet family: sae, swwae, sae_spn and gc differ in the parts that are passed in.
+
+The coding tables are fitted to the symbols of the latest training batches whenever a checkpoint is saved: so every one
+can code, the one after Ctrl-C at step 20 too, and without a calibration pass. This history is no module buffer (buffers
+that change shape break resuming), but is stored in the checkpoint beside the weights.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.load import checkpoint_entry
 from hific.errors import OptionError
-from hific.fitting.tables import fit_channel_tables
-from hific.losses.compressnet_terms import switch_accuracy
-from hific.models.compressnet import CompressNet
-from hific.models.outputs import CompressNetOutput
-from hific.ops.geometry import pad_to_multiple
+from hific.fitting.coding import Fitting, Photos, fit_channel_tables, fit_over
+from hific.losses.auxiliary import switch_accuracy
+from hific.models.compressnet import CompressNet, CompressNetOutput
+from hific.ops.images import pad_to_multiple
 from hific.training.adversarial_module import AdversarialModule
 from hific.training.adversary import Adversary
 from hific.training.coding_module import to_256_levels
-from hific.training.compressnet_objective import CompressNetObjective
-from hific.training.fitting import Fitting, Photos, fit_over
+from hific.training.objectives import CompressNetObjective
 from hific.training.optimization import Optimization, check_finite
-from hific.training.symbol_history import Latent, SymbolHistory, count_switches
+
+Latent = npt.NDArray[np.int8]
+"""Symbols of one image, [C, h, w]."""
+SwitchCounts = list[npt.NDArray[np.int64]]
+
+
+class SymbolHistory:
+    """The last `capacity` latents as int8 [C, h, w] symbols, and how often each switch occurred.
+
+    Under DDP every rank appends the gathered symbols of all ranks, and so all ranks hold the same history.
+    """
+
+    def __init__(self, capacity: int = 1024) -> None:
+        self.latents: deque[Latent] = deque(maxlen=capacity)
+        self.switch_counts: SwitchCounts | None = None
+
+    def append(self, symbols: Tensor) -> None:
+        """Adds a batch of symbols, int [B, C, h, w]."""
+        self.latents.extend(symbols.to(torch.int8).cpu().numpy())
+
+    def add_switch_counts(self, counts: list[Tensor]) -> None:
+        """Adds int64 counts [k, 4], a tensor a scale."""
+        arrays = [count.cpu().numpy() for count in counts]
+        self.switch_counts = (
+            arrays
+            if self.switch_counts is None
+            else [old + new for old, new in zip(self.switch_counts, arrays, strict=True)]
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and lists only, so that it loads with `weights_only=True`."""
+        return {
+            "latents": [torch.from_numpy(latent.copy()) for latent in self.latents],
+            "switch_counts": None if self.switch_counts is None else [torch.from_numpy(c) for c in self.switch_counts],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.latents.clear()
+        self.latents.extend(latent.numpy() for latent in state["latents"])
+        counts = state["switch_counts"]
+        self.switch_counts = None if counts is None else [count.numpy() for count in counts]
+
+
+def count_switches(switches: Tensor) -> Tensor:
+    """[B, k, h, w] with values 0..3 -> how often each occurs in each channel, int64 [k, 4]."""
+    return torch.stack([(switches == place).sum(dim=(0, 2, 3)) for place in range(4)], dim=1)
+
 
 SWITCH_COUNT_INTERVAL = 16  # counting millions of switches is slow, and one batch in sixteen tells the same
 

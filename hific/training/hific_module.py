@@ -17,17 +17,15 @@ from torch import Tensor, nn
 from hific.codecs.hific import latent_coding
 from hific.codecs.latent_refinement import MSE_WEIGHT
 from hific.codecs.load import checkpoint_entry
-from hific.fitting.tables import fit_activation_ranges
+from hific.fitting.coding import Fitting, Photos, fit_activation_ranges, fit_over
 from hific.losses.rate_target import RateTarget
-from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.models.outputs import HyperpriorOutput
-from hific.ops.geometry import pad_to_multiple
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder, HyperpriorOutput
+from hific.ops.images import pad_to_multiple
 from hific.training.adversarial_module import AdversarialModule
 from hific.training.adversary import Adversary
 from hific.training.beginnings import Initialization
 from hific.training.coding_module import to_256_levels
-from hific.training.fitting import Fitting, Photos, fit_over
-from hific.training.hific_objective import HificDistortion
+from hific.training.objectives import HificDistortion
 from hific.training.optimization import ExponentialAverage, Optimization, Stages, check_finite
 
 

@@ -14,7 +14,7 @@ import hific
 from hific.codecs.codec_set import CodecSet
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
-from hific.codecs.pixel_limit import estimated_tiled_memory
+from hific.codecs.memory import estimated_tiled_memory
 from hific.errors import BitstreamError, NoFileFitsError, TooLargeError, WrongModelError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
@@ -88,11 +88,11 @@ def test_memory_that_is_short_fails_the_image_and_does_not_choose_the_codec(
     wide = load_codec(make_checkpoint("wide.ckpt", widths=(40, 4, 4, 4, 4)))
     image = noise(320, 320)
     data = codecs[0].compress(image)
-    monkeypatch.setattr("hific.codecs.pixel_limit.available_memory", lambda: 80_000_000)
+    monkeypatch.setattr("hific.codecs.memory.available_memory", lambda: 80_000_000)
     assert CodecSet(codecs[:1]).compress_within(image, 10**6).data == data
     with pytest.raises(TooLargeError, match="GB are available"):
         CodecSet([codecs[0], wide]).compress_within(image, 10**6)
-    monkeypatch.setattr("hific.codecs.pixel_limit.available_memory", lambda: 10_000_000)
+    monkeypatch.setattr("hific.codecs.memory.available_memory", lambda: 10_000_000)
     with pytest.raises(TooLargeError, match="in tiles of 1024"):
         CodecSet(codecs[:1]).decompress(data)
 

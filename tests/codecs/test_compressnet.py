@@ -12,7 +12,7 @@ from photos import photo
 from hific.codecs.compressnet import check, oracle_reconstruction
 from hific.codecs.learned_codec import LearnedCodec
 from hific.errors import TooLargeError
-from hific.fitting.tables import fit_channel_tables
+from hific.fitting.coding import fit_channel_tables
 from hific.models.compressnet import CompressNet
 
 MakeCodec = Callable[..., LearnedCodec]

@@ -43,7 +43,7 @@ from hific.coding.symbol_tables import SymbolTables
 from hific.context.symbol_bins import skip_mask
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT
 from hific.errors import BitstreamError, CorruptedError
-from hific.fitting.tables import fit_channel_tables
+from hific.fitting.coding import fit_channel_tables
 
 Ints = NDArray[np.int32]
 Calls = list[tuple[Ints, tuple[Any, ...]]]

@@ -19,9 +19,9 @@ from hific.codecs import latent_refinement
 from hific.codecs.latent_refinement import MSE_WEIGHT, RATE_SHARE, Scene, Search, soft_rounded
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
-from hific.codecs.pixels import to_unit_range
 from hific.errors import OptionError
 from hific.metrics.fidelity import MSSSIM
+from hific.ops.images import to_unit_range
 
 MakeCheckpoint = Callable[..., Path]
 

@@ -17,11 +17,11 @@ from photos import noise, photo
 from PIL import Image
 from small_codecs import SWITCHES, corrupted, difference, equal, outcome, same_latent, wake, with_fixed_checksum
 
-from hific.codecs import pixel_limit
+from hific.codecs import memory
 from hific.codecs.latent_coding import CodedLatent, LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
-from hific.codecs.pixel_limit import available_memory, estimated_memory
+from hific.codecs.memory import available_memory, estimated_memory
 from hific.coding.checked_encoder import SelfCheckError
 from hific.coding.container import Header, pack, read_info
 from hific.coding.range_coder import RangeDecoder
@@ -191,20 +191,20 @@ def test_memory_that_is_not_there_is_refused_both_ways(make_codec: MakeCodec, mo
     codec, image = make_codec("sae"), photo(100, 70)
     data = codec.compress(image)
     needed = estimated_memory(112 * 80, codec.model.widths[0])
-    monkeypatch.setattr(pixel_limit, "available_memory", lambda: needed - 1)
+    monkeypatch.setattr(memory, "available_memory", lambda: needed - 1)
     for refused in (lambda: codec.compress(image), lambda: codec.decompress(data)):
         with pytest.raises(TooLargeError, match="GB are available"):
             refused()
     for enough in (needed, None):
-        monkeypatch.setattr(pixel_limit, "available_memory", lambda enough=enough: enough)
+        monkeypatch.setattr(memory, "available_memory", lambda enough=enough: enough)
         codec.compress(image)
 
 
 def test_available_memory_is_read_or_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemFree: 1 kB\nMemAvailable:  1000 kB\n")
-    monkeypatch.setattr(pixel_limit, "MEMORY_INFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "MEMORY_INFO", tmp_path / "meminfo")
     assert available_memory() == 1_024_000
-    monkeypatch.setattr(pixel_limit, "MEMORY_INFO", tmp_path / "absent")
+    monkeypatch.setattr(memory, "MEMORY_INFO", tmp_path / "absent")
     assert available_memory() is None or available_memory() > 0
 
 

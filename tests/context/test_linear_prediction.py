@@ -12,10 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from hific.context.causal_context import UNIT, CausalContext, ContextOptions, Source
 from hific.context.coding_order import CodingPass, Order
-from hific.context.linear_prediction import WEIGHT_BITS, LinearPrediction, weight_shape
+from hific.context.linear_prediction import WEIGHT_BITS, LinearPrediction, PredictionMoments, weight_shape
 from hific.context.symbol_bins import expected_magnitudes
 from hific.fitting.context_model import TrainingLatent
-from hific.fitting.linear_prediction import PredictionMoments
 
 EXPECTED = expected_magnitudes(laplace_tables())
 SOURCES: tuple[Source, ...] = ("values", "magnitude_residuals")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hific.data.sample_order import PositionBatchSampler, augmentation_generator, photo_index
+from hific.data.datasets import PositionBatchSampler, augmentation_generator, photo_index
 
 SEEDS = st.integers(0, 2**32 - 1)
 

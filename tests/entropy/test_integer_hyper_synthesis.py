@@ -25,7 +25,7 @@ from hific.entropy.integer_hyper_synthesis import (
     quantize_hyper_synthesis,
 )
 from hific.entropy.tables import scale_thresholds
-from hific.networks.hyperprior import HyperSynthesis
+from hific.networks.hific import HyperSynthesis
 
 HYPER_CHANNELS, LATENT_CHANNELS = 12, 10
 Symbols = NDArray[np.int32]

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from benchmarks.correlated_latents import correlated_latent, independent_latent
 from hific.coding.range_coder import Ints
 from hific.context.context_model import ContextModel, Windows
+from hific.fitting.coding import fit_activation_ranges, is_large_enough
 from hific.fitting.context_model import ContextFit, TrainingLatent
-from hific.fitting.photos import is_large_enough
 from hific.fitting.postfilter import Patches, PostFilterFit, fit_weights
-from hific.fitting.tables import fit_activation_ranges
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 CHANNELS = 3

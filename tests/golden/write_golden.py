@@ -23,7 +23,7 @@ from hific.coding.container import Header, pack
 from hific.coding.frequency_table import normalize_counts
 from hific.coding.range_coder import RangeEncoder
 from hific.coding.symbol_tables import SymbolTables
-from hific.fitting.tables import fit_channel_tables
+from hific.fitting.coding import fit_channel_tables
 from hific.postfilter.postfilter import Flags, code_flags
 
 FOLDER = Path(__file__).parent

@@ -18,8 +18,7 @@ from hific.context.context_model import CONTEXT_MODELS
 from hific.errors import BitstreamError
 from hific.fitting.context_model import TrainingLatent
 from hific.latent_coders.base import LatentCoder
-from hific.latent_coders.fixed_length import MOST_LEVELS, FixedLengthCoder
-from hific.latent_coders.tables import TablesCoder
+from hific.latent_coders.memoryless import MOST_LEVELS, FixedLengthCoder, TablesCoder
 
 FIRST, LEVELS = -2, 5
 LABELS = ("fixed_length", "tables", *KINDS)

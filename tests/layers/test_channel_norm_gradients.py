@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hific.layers.channel_norm import ChannelNorm
+from hific.layers.blocks import ChannelNorm
 
 
 def formula(x: Tensor, norm: ChannelNorm, eps: float = 1e-3) -> Tensor:

@@ -44,7 +44,7 @@ def gradients_of(module: nn.Module, features: Tensor, weights: Tensor) -> list[T
 def test_values_and_gradients(
     case: str, windows: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hific.layers.weight_gradient.MAX_WINDOWS", windows)
+    monkeypatch.setattr("hific.layers.fast_convolution.MAX_WINDOWS", windows)
     torch.manual_seed(0)
     plain, shape = CASES[case]
     plain = copy.deepcopy(plain)

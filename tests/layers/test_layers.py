@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hific.layers.channel_norm import ChannelNorm
+from hific.layers.blocks import ChannelNorm
 from hific.layers.resampling import (
     SubPixelUpsampling,
     max_pool_with_switches,

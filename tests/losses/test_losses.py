@@ -8,10 +8,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hific.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
-from hific.losses.artifact_penalties import latent_spread_loss, local_color_loss, phase_pattern_loss
-from hific.losses.compressnet_terms import layerwise_loss, switch_accuracy, switch_prediction_loss
+from hific.losses.auxiliary import (
+    latent_spread_loss,
+    layerwise_loss,
+    local_color_loss,
+    phase_pattern_loss,
+    switch_accuracy,
+    switch_prediction_loss,
+)
 from hific.ops.quantize import soft_quantize
+from hific.training.adversary import discriminator_loss, feature_matching_loss, generator_loss
 
 
 def test_layerwise_gradient_stops_at_the_analysis_only_if_asked() -> None:

@@ -7,7 +7,7 @@ from mutants.mutation import Mutation
 STEPS = ("tests/training/test_training_step.py",)
 AVERAGES, VALIDATION = ("tests/training/test_averages.py",), ("tests/training/test_validation.py",)
 FROZEN = ("tests/training/test_hific_training.py", "-k", "frozen_parts")
-MODULE, OBJECTIVE = "hific/training/hific_module.py", "hific/training/hific_objective.py"
+MODULE, OBJECTIVE = "hific/training/hific_module.py", "hific/training/objectives.py"
 ADVERSARY, OPTIMIZATION = "hific/training/adversary.py", "hific/training/optimization.py"
 COMPRESSNET = "hific/training/compressnet_module.py"
 
@@ -145,7 +145,7 @@ REPORTED = (
     ),
     Mutation(
         "tied mask inverted",
-        "hific/losses/compressnet_terms.py",
+        "hific/losses/auxiliary.py",
         "return masked_mean(errors, ~tied)",
         "return masked_mean(errors, tied)",
         ("tests/losses/test_losses.py",),
@@ -212,7 +212,7 @@ REPORTED = (
     ),
     Mutation(
         "memory is not kept",
-        "hific/ops/keep_memory.py",
+        "hific/codecs/memory.py",
         'if not sys.platform.startswith("linux"):',
         "if True:",
         ("tests/ops",),

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from hific.layers import fast_convolution
 from hific.layers.blocks import Normalization
-from hific.networks.hific import HificAnalysis, HificSynthesis
-from hific.networks.hyperprior import HyperAnalysis, HyperSynthesis
+from hific.networks.hific import HificAnalysis, HificSynthesis, HyperAnalysis, HyperSynthesis
 
 PAPER = (60, 120, 240, 480, 960)
 TINY = (4, 6, 8, 10, 12)

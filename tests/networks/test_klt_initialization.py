@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from learning import assert_all_weights_learn
 from torch import Tensor
 
-from hific.data.bundled import BundledPhotos
+from hific.data.published import BundledPhotos
 from hific.errors import OptionError
 from hific.io.read_image import read_image
 from hific.layers.blocks import Activation

@@ -10,9 +10,9 @@ from learning import assert_all_weights_learn
 from networks.test_klt_initialization import photos, psnr
 
 from hific.errors import OptionError
-from hific.layers.depthwise import DepthwiseBlock
+from hific.layers.blocks import DepthwiseBlock
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.networks.patch_klt_initialization import initialize_patch_klt
+from hific.networks.klt_initialization import initialize_patch_klt
 from hific.networks.patch_transform import PatchAnalysis, PatchSynthesis
 
 TINY = (12, 16)

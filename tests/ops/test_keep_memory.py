@@ -10,7 +10,7 @@ import pytest
 
 MEASURED = """
 import ctypes, sys
-from hific.ops.keep_memory import keep_freed_memory
+from hific.codecs.memory import keep_freed_memory
 
 def resident():
     with open("/proc/self/statm") as file:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hific.ops.geometry import pad_to_multiple, padded_size, shifted_crop
+from hific.ops.images import pad_to_multiple, padded_size, shifted_crop
 from hific.ops.quantize import nearest_symbols, quantize, round_straight_through, soft_quantize, symbols_to_latent
 
 

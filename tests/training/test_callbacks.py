@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from hific.context.linear import LinearFit
+from hific.fitting.coding import Fitting, _in_turn
 from hific.fitting.context_model import ContextFit
 from hific.fitting.postfilter import PostFilterFit
-from hific.training.callbacks.graceful_stop import GracefulStop
-from hific.training.fitting import Fitting, _in_turn
+from hific.training.callbacks import GracefulStop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from hific.errors import FileRefusedError
-from hific.training.callbacks.checkpoints import WholeCheckpointIO
+from hific.training.callbacks import WholeCheckpointIO
 
 
 @pytest.fixture

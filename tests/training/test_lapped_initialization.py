@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from torch import Tensor
 from training.test_training import StopAfter
 
-from hific.data.bundled import BundledPhotos
+from hific.data.published import BundledPhotos
 from hific.io.read_image import read_image
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
 from hific.networks.transforms import Transform
-from hific.training.callbacks import fitting
+from hific.training import callbacks
 
 MSE_WEIGHT = 0.075 / 32
 
@@ -119,7 +119,7 @@ def test_training_begins_with_it_once(
     """And neither a resumed training nor one from another's weights does it again."""
     calls: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "initialize_lapped", lambda *_, **rest: calls.append(rest["steps"]))
+        patch.setattr(callbacks, "initialize_lapped", lambda *_, **rest: calls.append(rest["steps"]))
         common = ["model=hific", "recipe.stage2_steps=0"]
         stop = [f"+callbacks.extra._target_={StopAfter.__module__}.StopAfter", "+callbacks.extra.batches=1"]
         train(composed(*common, "recipe.stage1_steps=2", *stop, output="first"))

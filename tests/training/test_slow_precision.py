@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning import Trainer
 
-from hific.training.messages import emulates_bfloat16, warn_of_slow_precision
+from hific.training.beginnings import emulates_bfloat16, warn_of_slow_precision
 
 
 def quiet_trainer(precision: str) -> Trainer:

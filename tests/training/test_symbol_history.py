@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from hific.training.symbol_history import SymbolHistory, count_switches
+from hific.training.compressnet_module import SymbolHistory, count_switches
 
 
 def test_only_the_latest_latents_are_kept() -> None:

@@ -1,4 +1,6 @@
-"""`hific info`: what files say of themselves, read from their bytes alone; no checkpoint, no torch."""
+"""`hific info`: what files say of themselves, read from their bytes alone; `hific models`: the trained models of this
+package, and the card of each. No checkpoint, no torch.
+"""
 
 from __future__ import annotations
 
@@ -60,3 +62,15 @@ def _as_text(source: Input, info: FileInfo) -> str:
         f"  {info.codec} model {info.fingerprint}{shipped}, coder {coder}, format version {info.version}\n"
         f"  checksum {checksum}"
     )
+
+
+def run_models(options: argparse.Namespace) -> int:
+    """A line for each, or the card of one."""
+    if options.name is not None:
+        print((zoo.FOLDER / f"{options.name}.md").read_text(), end="")
+        return 0
+    for name in zoo.MODELS:
+        model = zoo.describe(name)
+        default = "  (default)" if name == zoo.DEFAULT else ""
+        print(f"{name:22} model {model.fingerprint[:8]}, {model.training['about']}{default}")
+    return 0

@@ -1,10 +1,31 @@
-"""Sizes and places of images: padding to whole latents, views moved at random."""
+"""Images as tensors: from pixels and back, padding to whole latents, views moved at random."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from hific.errors import CheckpointError
+
+
+def to_unit_range(pixels: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> Tensor:
+    """uint8 [H, W, 3] to float32 [1, 3, H, W] in [0, 1], channels_last."""
+    return torch.tensor(pixels, device=device)[None].permute(0, 3, 1, 2).float() / 255
+
+
+def from_unit_range(image: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """[1, 3, H, W], about [0, 1], to uint8 [H, W, 3]. CheckpointError for what is no image: not finite."""
+    if not bool(torch.isfinite(image).all()):
+        raise CheckpointError(
+            "the model draws what is no image (not finite): its training diverged, its checkpoint is damaged, or the "
+            "precision is too low for it"
+        )
+    levels = (image[0].float() * 255).round().clamp(0, 255).to(torch.uint8)
+    return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def padded_size(length: int, multiple: int, minimum: int) -> int:

@@ -1,4 +1,9 @@
-"""What is fitted to a trained model, when training has ended: by the first rank, to what all ranks have of photos."""
+"""What files of a model are coded with, fitted to photos.
+
+For every model: tables of CompressNet's levels and switches, from counts; ranges of HiFiC's integer hyper-syntheses.
+Over a finished one, when training has ended: a context model and a post-filter, by the first rank, to what all ranks
+have of photos.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +13,73 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hific.codecs.base import Pixels
 from hific.codecs.families import family_of
 from hific.codecs.family import Identity
 from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
-from hific.codecs.pixels import Pixels, from_unit_range
+from hific.codecs.priors import ChannelPrior
+from hific.coding.frequency_table import normalize_counts
+from hific.coding.symbol_tables import SymbolTables
+from hific.context.causal_context import VALUE_LIMIT
 from hific.errors import OptionError
-from hific.fitting.context_model import ContextFit
-from hific.fitting.photos import is_large_enough, training_latent, training_patches
-from hific.fitting.postfilter import PostFilterFit
+from hific.fitting.context_model import ContextFit, TrainingLatent
+from hific.fitting.postfilter import PATCH, PostFilterFit
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.ops.images import from_unit_range, pad_to_multiple
+
+
+def fit_channel_tables(
+    latents: Sequence[NDArray[np.integer]],
+    switch_counts: Sequence[NDArray[np.int64]] | None = None,
+    *,
+    num_channels: int,
+    num_levels: int = 5,
+) -> LatentCoding:
+    """From training latents, integers 0..num_levels-1 of [C, h, w] each, any sizes; and counts [k_i, 4] of switches per
+    scale, or None where none are transmitted.
+
+    Without any latents the tables are uniform. ValueError for latents of other channels or levels.
+    """
+    counts = np.ones((num_channels, num_levels), np.int64)
+    for latent in latents:
+        if latent.ndim != 3 or len(latent) != num_channels:
+            raise ValueError(f"a training latent is [{num_channels}, h, w], not {list(latent.shape)}")
+        if latent.size and not 0 <= int(latent.min()) <= int(latent.max()) < num_levels:
+            raise ValueError(f"levels lie in 0..{num_levels - 1}, not {latent.min()}..{latent.max()}")
+        for channel in range(num_channels):
+            counts[channel] += np.bincount(latent[channel].ravel(), minlength=num_levels)
+    side_tables = tuple(_switch_tables(np.asarray(count)) for count in switch_counts or ())
+    return LatentCoding(ChannelPrior.from_counts(counts), side_tables)
+
+
+def _switch_tables(counts: NDArray[np.int64]) -> SymbolTables:
+    """counts [k, 4]: how often each switch occurred in each channel."""
+    num_channels, num_values = counts.shape
+    # The escape, which nothing uses, takes one of 2**16.
+    frequencies = normalize_counts(np.append(counts + 1, np.zeros((num_channels, 1), np.int64), axis=1))
+    zeros, sizes = np.zeros(num_channels, np.int32), np.full(num_channels, num_values, np.int32)
+    return SymbolTables(zeros, sizes, frequencies.ravel())
+
+
+@torch.no_grad()
+def fit_activation_ranges(model: HyperpriorAutoencoder, photos: Iterable[Tensor]) -> None:
+    """Sets them from whole photos [1, 3, H, W] in [0, 1], in place: crops know too much of borders."""
+    networks = (model.mean_synthesis, model.scale_synthesis)
+    for network in networks:
+        network.activation_range.zero_()
+    for photo in photos:
+        latent = model.analyze(pad_to_multiple(photo, model.stride, model.minimum_size))
+        hyper_latent_hat = model.predict(latent).hyper_latent.round()
+        for network in networks:
+            network.widen_activation_range(hyper_latent_hat)
+
 
 Item = TypeVar("Item")
 Fitted = TypeVar("Fitted")
@@ -75,7 +135,10 @@ def fit_over(model: nn.Module, coding: LatentCoding, fitting: Fitting, photos: P
         coding = replace(coding, context_coded=coded)
     if (postfilter := fitting.postfilter) is not None:
         large = (pixels for pixels in _pixels(photos(postfilter.num_photos)) if is_large_enough(pixels))
-        patches = [training_patches(codec, postfilter, *one) for one in share_of_rank(enumerate(large))]
+        patches = [
+            postfilter.patches(index, codec.reconstruct(pixels), pixels)
+            for index, pixels in share_of_rank(enumerate(large))
+        ]
         with watch:
             post_filter = fit_to_all("postfilter", postfilter, patches)
         coding = replace(coding, post_filter=post_filter)
@@ -141,3 +204,14 @@ def _in_turn(by_rank: list[list[Item]]) -> list[Item]:
     """The order that one rank alone would have had."""
     longest = max(map(len, by_rank))
     return [items[index] for index in range(longest) for items in by_rank if index < len(items)]
+
+
+def training_latent(codec: LearnedCodec, pixels: Pixels) -> TrainingLatent:
+    """The symbols that a file of uint8 [H, W, 3] holds."""
+    coded, table_ids = codec.coding.quantize(codec.analyze([pixels])[0])
+    return TrainingLatent(np.clip(coded.symbols, -VALUE_LIMIT, VALUE_LIMIT).astype(np.int16), table_ids)
+
+
+def is_large_enough(pixels: Pixels) -> bool:
+    """Whether there are patches in it."""
+    return min(pixels.shape[:2]) >= PATCH

@@ -1,4 +1,8 @@
-"""Every symbol alike: the nominal rate, of log2(levels) bits a symbol."""
+"""Coders that look at no neighbor.
+
+`fixed_length`: every symbol alike, the nominal rate of log2(levels) bits a symbol. `tables`: each symbol by the table
+that its table id says; HiFiC's hyperprior, CompressNet's table a channel, side planes.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from numpy.typing import NDArray
 
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints, RangeCoder
+from hific.coding.symbol_tables import SymbolTables
 from hific.latent_coders.base import LatentCoderName
 
 # Frequencies are integers of 2**16: with more levels they would be too uneven for the nominal rate.
@@ -51,3 +56,28 @@ class FixedLengthCoder:
     @cached_property
     def _frequencies(self) -> Ints:
         return normalize_counts(np.ones((1, self.levels), np.int64))
+
+
+@dataclass(frozen=True)
+class TablesCoder:
+    """The stream holds the symbols by rising table id, within one in the order [C, h, w]; then the escapes."""
+
+    tables: SymbolTables
+
+    @property
+    def name(self) -> LatentCoderName:
+        return "tables"
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    @property
+    def least_bits(self) -> float:
+        return float(self.tables.least_bits.min())
+
+    def code(self, coder: RangeCoder, symbols: Ints, table_ids: NDArray[np.integer]) -> Ints:
+        """As `LatentCoder.code`; any int32 codes."""
+        if symbols.shape != table_ids.shape:
+            raise ValueError(f"a latent {symbols.shape}, but table ids {table_ids.shape}")
+        return self.tables.code(coder, symbols.ravel(), table_ids.ravel()).reshape(symbols.shape)

@@ -1,0 +1,187 @@
+"""What each family trains on beside the adversary and the rate: CompressNet's losses (equation 3); HiFiC's distortion,
+k_M MSE + k_P LPIPS; and penalties of artifacts that these do not see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from hific.errors import OptionError
+from hific.losses.auxiliary import (
+    latent_spread_loss,
+    layerwise_loss,
+    local_color_loss,
+    phase_pattern_loss,
+    switch_prediction_loss,
+)
+from hific.losses.perceptual import FrozenFeatureLoss
+from hific.models.compressnet import CompressNet, CompressNetOutput
+from hific.ops.images import shifted_crop
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of equation 3 beside the adversary's own; images in [-1, 1], every term a mean over elements.
+
+    mse: lambda_MSE; perceptual: lambda_p; layerwise: lambda_S; switch_prediction: the SPN's own loss; latent_spread,
+    phase_pattern: not in the paper, see losses/.
+    """
+
+    mse: float = 1.0
+    perceptual: float = 5.0
+    layerwise: float = 1.0
+    switch_prediction: float = 1.0
+    latent_spread: float = 1.0
+    phase_pattern: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(getattr(self, field.name) for field in fields(self)) < 0:
+            raise OptionError(f"weights of losses are 0 or more: {self}")
+
+
+class CompressNetObjective(nn.Module):
+    """The weighted terms; images [B, 3, H, W] in [-1, 1].
+
+    Args:
+        perceptual: built by `perceptual_term`; None trains without (the checkpoint says so).
+        detach_layerwise: whether the layer loss's gradient stops before the analysis.
+        view_shift: pixels by which what the perceptual term and the adversary see is moved at random
+            (ops/images.py).
+    """
+
+    def __init__(
+        self,
+        weights: LossWeights,
+        perceptual: FrozenFeatureLoss | None,
+        detach_layerwise: bool = True,
+        view_shift: int = 0,
+    ) -> None:
+        super().__init__()
+        if view_shift < 0:
+            raise OptionError(f"view_shift={view_shift} is 0 or more")
+        self.weights, self.perceptual = weights, perceptual
+        self.detach_layerwise, self.view_shift = detach_layerwise, view_shift
+
+    def view(self, image: Tensor, reconstruction: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(image, reconstruction) as the perceptual term and the adversary see them."""
+        moved, moved_image = shifted_crop((reconstruction, image), self.view_shift, generator)
+        return moved_image, moved
+
+    def terms(self, model: CompressNet, image: Tensor, output: CompressNetOutput) -> dict[str, Tensor]:
+        """Those that need more than a view of the image (equation 3, and the SPN's)."""
+        weights, analysis = self.weights, output.analysis
+        terms = {"mse": weights.mse * (output.reconstruction - image).square().mean()}
+        if weights.latent_spread > 0:
+            terms["latent_spread"] = weights.latent_spread * latent_spread_loss(analysis.latent, model.levels)
+        if weights.phase_pattern > 0:
+            pattern = phase_pattern_loss(output.reconstruction, image, model.stride)
+            terms["phase_pattern"] = weights.phase_pattern * pattern
+        if weights.layerwise > 0 and analysis.features:
+            distance = layerwise_loss(output.synthesis.features, analysis.features, self.detach_layerwise)
+            terms["layerwise"] = weights.layerwise * distance
+        prediction = output.synthesis.switch_prediction
+        if prediction is not None:
+            spn_loss = switch_prediction_loss(prediction, analysis.switches[0], analysis.tied[0])
+            terms["switch_prediction"] = weights.switch_prediction * spn_loss
+        return terms
+
+    def perceptual_terms(self, image: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
+        """Of one view; empty without the term."""
+        if self.perceptual is None:
+            return {}
+        return {"perceptual": self.weights.perceptual * self.perceptual(reconstruction, image)}
+
+    def distortion(self, reconstruction: Tensor, image: Tensor, minimum_size: int) -> Tensor:
+        """Of whole photos in [0, 1], a scalar; the perceptual term from `minimum_size` pixels a side on."""
+        x_hat, x = 2 * reconstruction - 1, 2 * image - 1
+        total = self.weights.mse * (x_hat - x).square().mean()
+        if self.perceptual is not None and min(image.shape[-2:]) >= minimum_size:
+            total = total + self.weights.perceptual * self.perceptual(x_hat, x)
+        return total
+
+
+PERCEPTUAL_MINIMUM = 32  # pixels a side that LPIPS takes
+
+
+@dataclass(frozen=True)
+class DistortionWeights:
+    """mse: k_M, of the mean squared error on [0, 255]; perceptual: k_P, of LPIPS.
+
+    Artifact penalties, not in the paper, on [0, 255] too: phase_pattern (losses/auxiliary.py), local_color
+    (losses/auxiliary.py).
+    """
+
+    mse: float = 0.075 * 2**-5
+    perceptual: float = 1.0
+    phase_pattern: float = 0.0
+    local_color: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.mse, self.perceptual, self.phase_pattern, self.local_color) < 0:
+            raise OptionError(f"weights of the distortion are 0 or more: {self}")
+
+    def of_mse(self, error: Tensor) -> Tensor:
+        """The weighted term of a mean squared error on [0, 1]."""
+        return self.mse * 255.0**2 * error
+
+    def artifact_penalties(self, reconstruction: Tensor, image: Tensor, stride: int) -> dict[str, Tensor]:
+        """The weighted terms of what the eye sees and the two others do not, those with a weight; images on [0, 1];
+        stride: pixels of a latent."""
+        penalties = (
+            ("phase_pattern", self.phase_pattern, phase_pattern_loss),
+            ("local_color", self.local_color, local_color_loss),
+        )
+        return {
+            name: weight * 255.0**2 * loss(reconstruction, image, stride)
+            for name, weight, loss in penalties
+            if weight > 0
+        }
+
+
+class HificDistortion(nn.Module):
+    """The weighted distortion of reconstructions, all images [B, 3, H, W] in [0, 1].
+
+    Args:
+        perceptual: built by `perceptual_term`; None trains without (the checkpoint says so).
+        perceptual_samples: images of each batch that it looks at; None for all.
+        view_shift: pixels by which what it sees is moved at random (ops/images.py): judged at one offset only, a
+            network learns to hide errors there, as a grid.
+    """
+
+    def __init__(
+        self,
+        weights: DistortionWeights,
+        perceptual: FrozenFeatureLoss | None,
+        perceptual_samples: int | None = None,
+        view_shift: int = 0,
+    ) -> None:
+        super().__init__()
+        if view_shift < 0 or (perceptual_samples is not None and perceptual_samples < 1):
+            raise OptionError(
+                f"view_shift={view_shift} is 0 or more, perceptual_samples={perceptual_samples} 1 or more"
+            )
+        self.weights, self.perceptual = weights, perceptual
+        self.perceptual_samples, self.view_shift = perceptual_samples, view_shift
+
+    def terms(
+        self, reconstruction: Tensor, image: Tensor, stride: int, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Of a training batch; `generator` moves the view."""
+        terms = {"mse": self.weights.of_mse((reconstruction - image).square().mean())}
+        terms |= self.weights.artifact_penalties(reconstruction, image, stride)
+        if self.perceptual is not None and self.weights.perceptual > 0:
+            some = slice(self.perceptual_samples)
+            x_hat, x = shifted_crop((reconstruction[some], image[some]), self.view_shift, generator)
+            terms["perceptual"] = self.weights.perceptual * self.perceptual(2 * x_hat - 1, 2 * x - 1)
+        return terms
+
+    def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+        """k_M MSE + k_P LPIPS of whole photos, a scalar."""
+        total = self.weights.of_mse((reconstruction - image).square().mean())
+        large = min(image.shape[-2:]) >= PERCEPTUAL_MINIMUM
+        if self.perceptual is not None and self.weights.perceptual > 0 and large:
+            total = total + self.weights.perceptual * self.perceptual(2 * reconstruction - 1, 2 * image - 1)
+        return total
