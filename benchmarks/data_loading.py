@@ -15,10 +15,9 @@ import os
 import time
 from itertools import islice
 
-from hific.data.folder import ImageFolder
 from hific.data.image_datamodule import ImageDataModule
 from hific.data.published import BundledPhotos
-from hific.data.source import ImageSource
+from hific.data.source import ImageFolder, ImageSource
 
 
 def main() -> None:

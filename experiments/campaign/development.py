@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from hific.data.folder import ImageFolder
+from hific.data.source import ImageFolder
 from hific.metrics.fidelity import MSSSIM, SSIMULACRA2
 from hific.metrics.image_metric import ImageMetric
 from hific.metrics.perceptual import LPIPS, PerceptualLoss

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +64,8 @@ class Compressor:
 
     def read(self, task: Task) -> ReadImage | Failed:
         try:
-            source = _whole_stream(task) if task.source.is_stream else task.source.path
+            # A stream is read once, to be looked at as often as it takes.
+            source = io.BytesIO(task.source.read()) if task.source.is_stream else task.source.path
             assert source is not None
             # Before the pixels are decoded: there may not be the memory for what follows.
             self._models.codecs.check_size(*image_size(source, name=str(task.source)))
@@ -127,7 +127,7 @@ class Decompressor:
 
     def read(self, task: Task) -> bytes | Failed:
         try:
-            return sys.stdin.buffer.read() if task.source.path is None else task.source.path.read_bytes()
+            return task.source.read()
         except INPUT_ERRORS as error:
             return _failed(task, error)
 
@@ -142,11 +142,6 @@ class Decompressor:
         png = io.BytesIO()
         image.save(png, "PNG")
         return Made(png.getvalue(), (), f"{image.width}x{image.height}")
-
-
-def _whole_stream(task: Task) -> io.BytesIO:
-    """Read once, to be looked at as often as it takes."""
-    return io.BytesIO(sys.stdin.buffer.read() if task.source.path is None else task.source.path.read_bytes())
 
 
 @contextmanager

@@ -25,8 +25,7 @@ def run_info(options: argparse.Namespace) -> int:
     described: list[tuple[Input, FileInfo]] = []
     for source in inputs:
         try:
-            data = sys.stdin.buffer.read() if source.path is None else source.path.read_bytes()
-            described.append((source, read_info(data)))
+            described.append((source, read_info(source.read())))
         except BitstreamError as error:
             problems.append(f"{source}: {error}")
         except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import glob
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ class Input:
     def is_stream(self) -> bool:
         """Standard input, a pipe or a device: can be read once, and not looked at before."""
         return self.path is None or (self.path.exists() and not self.path.is_file() and not self.path.is_dir())
+
+    def read(self) -> bytes:
+        return sys.stdin.buffer.read() if self.path is None else self.path.read_bytes()
 
     def __str__(self) -> str:
         return STANDARD if self.path is None else str(self.path)

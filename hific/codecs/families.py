@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import Field, dataclass, field, fields
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hific.codecs.memory import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, estimated_memory
 from hific.coding.container import CODERS
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hific.codecs.family import Family
-
-Precision = Literal["float32", "bfloat16"]
-SwitchSource = Literal["predicted", "top_left", "random"]
 
 
 def option(default: Any, help: str, *, choices: tuple[str, ...] = (), encoder_only: bool = False) -> Any:

@@ -50,6 +50,7 @@ class Transform(Protocol):
 
     def check_memory(self, width: int, height: int) -> None:
         """Raises TooLargeError where an image would take more memory than there is."""
+        return None
 
     def blank(self, size: PaddedSize) -> UncodedLatent:
         """Zeros in the shapes that the latent of an image of that size has: what a decoder starts from."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hific.coding.range_coder import RangeCoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.errors import CorruptedError
-from hific.latent_coders.base import LatentCoder, Prediction
+from hific.latent_coders.base import LatentCoder, Prediction, part_of
 from hific.latent_coders.context_coded import ContextCoded
 from hific.latent_coders.memoryless import FixedLengthCoder, TablesCoder
 from hific.postfilter.postfilter import PostFilter
@@ -212,25 +212,23 @@ class LatentCoding:
     ) -> LatentCoding:
         """`make_prior`: a prior of its arrays. Raises ValueError or KeyError where the rest is not what `description`
         and `state` gave, CheckpointError where a fitted part does not do here what it did."""
-        prior = make_prior(_part(state, _PRIOR))
-        side = _part(state, _SIDE)
-        side_tables = tuple(SymbolTables.from_state(_part(side, f"{plane}.")) for plane in range(_num_planes(side)))
+        prior = make_prior(part_of(state, _PRIOR))
+        side = part_of(state, _SIDE)
+        side_tables = tuple(SymbolTables.from_state(part_of(side, f"{plane}.")) for plane in range(_num_planes(side)))
         context_coded = post_filter = None
         if "context_coded" in description:
             # Before what takes longer the more channels there are.
             if description["context_coded"]["num_channels"] != prior.latent_channels:
                 raise ValueError("latent coding: the context model is for a latent of other channels")
-            context_coded = ContextCoded.from_parts(description["context_coded"], _part(state, _CONTEXT), prior.tables)
+            context_coded = ContextCoded.from_parts(
+                description["context_coded"], part_of(state, _CONTEXT), prior.tables
+            )
         if "post_filter" in description:
-            post_filter = PostFilter.from_parts(description["post_filter"], _part(state, _POST_FILTER))
+            post_filter = PostFilter.from_parts(description["post_filter"], part_of(state, _POST_FILTER))
         coding = cls(prior, side_tables, context_coded, post_filter)
         if coding.description() != dict(description) or coding.state().keys() != state.keys():
             raise ValueError("latent coding: there is more in the checkpoint than a model has")
         return coding
-
-
-def _part(state: Mapping[str, NDArray[np.integer]], prefix: str) -> Arrays:
-    return {name.removeprefix(prefix): np.asarray(one) for name, one in state.items() if name.startswith(prefix)}
 
 
 def _num_planes(side: Mapping[str, Any]) -> int:

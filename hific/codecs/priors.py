@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hific.coding.frequency_table import normalize_counts
 from hific.coding.range_coder import RangeCoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT, IntegerHyperSynthesis, quantize_hyper_synthesis
 from hific.entropy.tables import hyper_tables, latent_tables, scale_thresholds
 from hific.errors import CorruptedError
-from hific.latent_coders.base import Prediction
+from hific.latent_coders.base import Prediction, part_of
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.networks.hific import HyperSynthesis
 
@@ -44,11 +43,7 @@ class ChannelPrior:
     @classmethod
     def from_counts(cls, counts: NDArray[np.int64]) -> ChannelPrior:
         """counts int64 [C, levels]: how often each level occurred in each channel."""
-        num_channels, levels = counts.shape
-        # The escape, which nothing uses, takes one of 2**16.
-        frequencies = normalize_counts(np.append(counts, np.zeros((num_channels, 1), np.int64), axis=1))
-        offsets = np.full(num_channels, -(levels // 2), np.int32)
-        return cls(SymbolTables(offsets, np.full(num_channels, levels, np.int32), frequencies.ravel()))
+        return cls(SymbolTables.from_counts(counts, -(counts.shape[1] // 2)))
 
     @property
     def latent_channels(self) -> int:
@@ -177,10 +172,7 @@ class HyperPrior:
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.integer]]) -> HyperPrior:
         """Raises ValueError or KeyError where `state` is not what `state()` gave."""
-        means, scales, hyper, latent = (
-            {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
-            for prefix in (f"{part}." for part in _PARTS)
-        )
+        means, scales, hyper, latent = (part_of(state, f"{part}.") for part in _PARTS)
         return cls(
             IntegerHyperSynthesis.from_state(means),
             IntegerHyperSynthesis.from_state(scales),

@@ -26,7 +26,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.frequency_table import TOTAL
+from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints, RangeCoder
 from hific.errors import CorruptedError
 
@@ -90,6 +90,15 @@ class SymbolTables:
             raise ValueError("symbol tables: a table does not sum to 2**16")
         if (self.offsets.astype(np.int64) + self.sizes > _INT32.max).any():
             raise ValueError("symbol tables: a table reaches beyond int32")
+
+    @classmethod
+    def from_counts(cls, counts: NDArray[np.int64], first: int) -> SymbolTables:
+        """counts int64 [T, n]: how often each of the values first .. first + n - 1 occurred, by table."""
+        num_tables, num_values = counts.shape
+        # The escape, which nothing uses, takes one of 2**16.
+        frequencies = normalize_counts(np.append(counts, np.zeros((num_tables, 1), np.int64), axis=1))
+        offsets, sizes = (np.full(num_tables, number, np.int32) for number in (first, num_values))
+        return cls(offsets, sizes, frequencies.ravel())
 
     def __len__(self) -> int:
         return len(self.sizes)

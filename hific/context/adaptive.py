@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints
-from hific.context.context_model import Features, State, Windows, check_frequencies
+from hific.context.context_model import ContextModel, Features, State, Windows, check_frequencies
 
 # How many symbols the table's frequencies are worth.
 PRIOR_SYMBOLS = 32
@@ -24,7 +24,7 @@ MOST_AROUND = 80
 
 
 @dataclass(frozen=True)
-class AdaptiveModel:
+class AdaptiveModel(ContextModel):
     """table_frequencies: int32 [T, bins], where its counts start; window_size: how many features, the last, are the
     window.
     """

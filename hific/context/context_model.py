@@ -40,7 +40,8 @@ class Windows(NamedTuple):
 
 
 class ContextModel(Protocol):
-    """Exact: the same features give the same frequencies on every machine.
+    """Exact: the same features give the same frequencies on every machine. A base of every kind, too: what it has of
+    `observe` and `copy` is for those that learn nothing while coding.
 
     Each class has `from_state(state)`, the inverse of `state()`; it raises KeyError or ValueError for what `state()`
     did not give, CheckpointError for what does not do here what it did where it was fitted.
@@ -52,11 +53,11 @@ class ContextModel(Protocol):
 
     def observe(self, features: Features, bins: Ints) -> None:
         """What the bins [n] turned out to be; for models that learn while coding."""
-        ...
+        return None
 
     def copy(self) -> ContextModel:
-        """As it was before any image; each latent is coded with one of its own."""
-        ...
+        """As it was before any image; each latent is coded with one of its own. Itself, where it learns nothing."""
+        return self
 
     def state(self) -> dict[str, NDArray[np.integer]]:
         """Plain arrays for a checkpoint."""

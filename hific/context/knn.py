@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints
-from hific.context.context_model import Features, State, Windows, check_frequencies, cross_entropy
+from hific.context.context_model import ContextModel, Features, State, Windows, check_frequencies, cross_entropy
 
 WEIGHT_UNIT = 256
 # Of scaled features: sums of 128 products stay below 2**40, and times the number of references below 2**53.
@@ -30,7 +30,7 @@ _QUERIES_AT_ONCE = 1 << 11
 
 
 @dataclass(frozen=True)
-class KNNModel:
+class KNNModel(ContextModel):
     """Made by `KNNFit`. Raises ValueError for parts that do not fit one another.
 
     table_frequencies: int32 [T, bins]; scales: int32 [F], in 1/256, of which the table id's counts too;
@@ -74,12 +74,6 @@ class KNNModel:
     def frequencies(self, features: Features) -> Ints:
         base = self.table_frequencies[features[:, 0]].astype(np.int64)
         return mix(base, self.votes(features), self.num_neighbors, self.weight)
-
-    def observe(self, features: Features, bins: Ints) -> None:
-        pass
-
-    def copy(self) -> KNNModel:
-        return self
 
     def state(self) -> dict[str, NDArray[np.integer]]:
         return {

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from hific.coding.frequency_table import TOTAL, normalize_counts
 from hific.coding.range_coder import Ints
 from hific.context.causal_context import UNIT
-from hific.context.context_model import Features, State, Windows, check_frequencies, cross_entropy
+from hific.context.context_model import ContextModel, Features, State, Windows, check_frequencies, cross_entropy
 
 POSITIONS_PER_BIN = 8
 NUM_ACTIVITIES = 6
@@ -45,7 +45,7 @@ Cells = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class LinearModel:
+class LinearModel(ContextModel):
     """Made by `LinearFit`. Raises ValueError for parts that do not fit one another.
 
     table_frequencies: int32 [T, bins]; thresholds: int32 [T, NUM_ACTIVITIES - 1], between activities; cells: of each
@@ -77,12 +77,6 @@ class LinearModel:
         for divisor, cells, of_cells in zip(_DIVISORS, self.cells, self.cell_frequencies, strict=True):
             _overlay(frequencies, numbers // divisor, cells, of_cells)
         return frequencies
-
-    def observe(self, features: Features, bins: Ints) -> None:
-        pass
-
-    def copy(self) -> LinearModel:
-        return self
 
     def state(self) -> dict[str, NDArray[np.integer]]:
         by_level = zip(self.cells, self.cell_frequencies, strict=True)

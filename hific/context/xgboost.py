@@ -29,7 +29,7 @@ from hific.coding.exact_trees import (
 )
 from hific.coding.frequency_table import LOGIT_UNIT, fixed_point_logits, frequencies_of
 from hific.coding.range_coder import Ints
-from hific.context.context_model import Features, State, Windows
+from hific.context.context_model import ContextModel, Features, State, Windows
 
 WINDOWS_AT_ONCE = 1 << 18
 _TYPES: dict[str, Any] = {
@@ -41,7 +41,7 @@ _TYPES: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class XGBoostModel:
+class XGBoostModel(ContextModel):
     """Made by `XGBoostFit`. Raises CheckpointError where the library gives other logits than it gave when fitting.
 
     table_logits: int16 [T, bins]; trees: uint8, the library's own UBJSON; check_features: int16 [r, F]; check_logits:
@@ -78,12 +78,6 @@ class XGBoostModel:
 
     def frequencies(self, features: Features) -> Ints:
         return frequencies_of(self.logits(features))
-
-    def observe(self, features: Features, bins: Ints) -> None:
-        pass
-
-    def copy(self) -> XGBoostModel:
-        return self
 
     def state(self) -> dict[str, NDArray[np.integer]]:
         return {name: getattr(self, name) for name in _TYPES}

@@ -97,7 +97,7 @@ class Cityscapes:
         )
 
 
-TRACKS = ("professional", "mobile")
+CLIC_TRACKS = ("professional", "mobile")
 # Both years train and validate on the same photos. The size of the test set of 2019 has no published source that we
 # know of, so that there only an empty folder is refused.
 CLIC_COUNTS: dict[tuple[str, Split], int] = {
@@ -108,7 +108,7 @@ CLIC_COUNTS: dict[tuple[str, Split], int] = {
     ("professional", "test"): 250,
     ("mobile", "test"): 178,
 }
-ADDRESS = "https://data.vision.ee.ethz.ch/cvl/clic"
+CLIC_ADDRESS = "https://data.vision.ee.ethz.ch/cvl/clic"
 
 
 class Clic:
@@ -119,11 +119,11 @@ class Clic:
 
     name = "clic"
 
-    def __init__(self, root: str | Path, *, year: int = 2020, tracks: Sequence[str] = TRACKS) -> None:
+    def __init__(self, root: str | Path, *, year: int = 2020, tracks: Sequence[str] = CLIC_TRACKS) -> None:
         if year not in (2019, 2020):
             raise ValueError(f"clic: year {year} is not one of 2019, 2020")
-        if not tracks or not set(tracks) <= set(TRACKS):
-            raise ValueError(f"clic: tracks {list(tracks)} are not a choice of {list(TRACKS)}")
+        if not tracks or not set(tracks) <= set(CLIC_TRACKS):
+            raise ValueError(f"clic: tracks {list(tracks)} are not a choice of {list(CLIC_TRACKS)}")
         self.root, self.year, self.tracks = Path(root).expanduser(), year, tuple(tracks)
 
     def files(self, split: Split) -> list[Path]:
@@ -132,7 +132,7 @@ class Clic:
     def _track_files(self, track: str, split: Split) -> list[Path]:
         folder = self.root / _archive(self.year, track, split)
         expected = 1 if (self.year, split) == (2019, "test") else CLIC_COUNTS[track, split]
-        origin = f"{ADDRESS}/{'test/' if split == 'test' else ''}{folder.name}.zip (unpack with -d {folder.name})"
+        origin = f"{CLIC_ADDRESS}/{'test/' if split == 'test' else ''}{folder.name}.zip (unpack with -d {folder.name})"
         return require_count(
             list_images(folder), expected, where=folder, name=self.name, tree=_tree(self.year), origin=origin
         )
@@ -154,8 +154,8 @@ def _tree(year: int) -> str:
 
 
 # package: the folder inside it that holds photos
-FOLDERS = {"skimage": "data", "sklearn": "datasets/images"}
-PHOTOS: dict[Split, tuple[tuple[str, str], ...]] = {
+BUNDLED_FOLDERS = {"skimage": "data", "sklearn": "datasets/images"}
+BUNDLED_PHOTOS: dict[Split, tuple[tuple[str, str], ...]] = {
     "train": (
         ("sklearn", "china.jpg"),
         ("skimage", "coffee.png"),
@@ -168,12 +168,12 @@ PHOTOS: dict[Split, tuple[tuple[str, str], ...]] = {
     "val": (("sklearn", "flower.jpg"),),
     "test": (("skimage", "astronaut.png"), ("skimage", "chelsea.png")),
 }
-TREE = "\n".join(
+BUNDLED_TREE = "\n".join(
     f"{package}/{folder}/: "
-    + ", ".join(name for photos in PHOTOS.values() for owner, name in photos if owner == package)
-    for package, folder in FOLDERS.items()
+    + ", ".join(name for photos in BUNDLED_PHOTOS.values() for owner, name in photos if owner == package)
+    for package, folder in BUNDLED_FOLDERS.items()
 )
-ORIGIN = "the wheels of scikit-image and scikit-learn: pip install --force-reinstall scikit-image scikit-learn"
+BUNDLED_ORIGIN = "the wheels of scikit-image and scikit-learn: pip install --force-reinstall scikit-image scikit-learn"
 
 
 class BundledPhotos:
@@ -190,12 +190,12 @@ class BundledPhotos:
             raise OptionError(f"data=bundled brings its own photos and takes no root: data=folder data.root={root}")
 
     def files(self, split: Split) -> list[Path]:
-        paths = [_folder(package) / name for package, name in PHOTOS[split]]
-        return require_files(paths, name=self.name, tree=TREE, origin=ORIGIN)
+        paths = [_folder(package) / name for package, name in BUNDLED_PHOTOS[split]]
+        return require_files(paths, name=self.name, tree=BUNDLED_TREE, origin=BUNDLED_ORIGIN)
 
 
 def _folder(package: str) -> Path:
     # find_spec does not import the package: scikit-learn alone would take a second.
     spec = find_spec(package)
     locations = spec.submodule_search_locations if spec is not None else None
-    return Path(locations[0] if locations else package) / FOLDERS[package]
+    return Path(locations[0] if locations else package) / BUNDLED_FOLDERS[package]

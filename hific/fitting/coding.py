@@ -25,7 +25,6 @@ from hific.codecs.family import Identity
 from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.priors import ChannelPrior
-from hific.coding.frequency_table import normalize_counts
 from hific.coding.symbol_tables import SymbolTables
 from hific.context.causal_context import VALUE_LIMIT
 from hific.errors import OptionError
@@ -55,17 +54,8 @@ def fit_channel_tables(
             raise ValueError(f"levels lie in 0..{num_levels - 1}, not {latent.min()}..{latent.max()}")
         for channel in range(num_channels):
             counts[channel] += np.bincount(latent[channel].ravel(), minlength=num_levels)
-    side_tables = tuple(_switch_tables(np.asarray(count)) for count in switch_counts or ())
+    side_tables = tuple(SymbolTables.from_counts(np.asarray(count) + 1, 0) for count in switch_counts or ())
     return LatentCoding(ChannelPrior.from_counts(counts), side_tables)
-
-
-def _switch_tables(counts: NDArray[np.int64]) -> SymbolTables:
-    """counts [k, 4]: how often each switch occurred in each channel."""
-    num_channels, num_values = counts.shape
-    # The escape, which nothing uses, takes one of 2**16.
-    frequencies = normalize_counts(np.append(counts + 1, np.zeros((num_channels, 1), np.int64), axis=1))
-    zeros, sizes = np.zeros(num_channels, np.int32), np.full(num_channels, num_values, np.int32)
-    return SymbolTables(zeros, sizes, frequencies.ravel())
 
 
 @torch.no_grad()
@@ -126,23 +116,23 @@ def fit_over(model: nn.Module, coding: LatentCoding, fitting: Fitting, photos: P
     mode, would hold of photos. On other ranks than the first, without them.
     """
     codec = LearnedCodec(family_of(model), model, coding, Identity("the model that is fitted", bytes(32)))
-    watch = Stopwatch()
+    seconds = 0.0
     if (context := fitting.context_model) is not None:
         tables, channels = coding.prior.tables, coding.prior.latent_channels
         latents = [training_latent(codec, pixels) for pixels in share_of_rank(_pixels(photos(context.num_photos)))]
-        with watch:
-            coded = fit_to_all("context_model", partial(context, tables=tables, num_channels=channels), latents)
-        coding = replace(coding, context_coded=coded)
+        start = time.perf_counter()
+        coded = fit_to_all("context_model", partial(context, tables=tables, num_channels=channels), latents)
+        coding, seconds = replace(coding, context_coded=coded), time.perf_counter() - start
     if (postfilter := fitting.postfilter) is not None:
         large = (pixels for pixels in _pixels(photos(postfilter.num_photos)) if is_large_enough(pixels))
         patches = [
             postfilter.patches(index, codec.reconstruct(pixels), pixels)
             for index, pixels in share_of_rank(enumerate(large))
         ]
-        with watch:
-            post_filter = fit_to_all("postfilter", postfilter, patches)
-        coding = replace(coding, post_filter=post_filter)
-    return FittedCoding(coding, watch.seconds)
+        start = time.perf_counter()
+        coding = replace(coding, post_filter=fit_to_all("postfilter", postfilter, patches))
+        seconds += time.perf_counter() - start
+    return FittedCoding(coding, seconds)
 
 
 def _pixels(photos: Iterable[Tensor]) -> Iterable[Pixels]:
@@ -171,19 +161,6 @@ def fit_to_all(option: str, fit: Callable[[Sequence[Item]], Fitted], items: Sequ
     if dist.is_initialized():
         dist.barrier()
     return fitted
-
-
-class Stopwatch:
-    """Seconds spent inside `with`, in sum."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._start
 
 
 def share_of_rank(items: Iterable[Item]) -> Iterable[Item]:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +22,11 @@ from numpy.typing import NDArray
 from hific.coding.range_coder import Ints, RangeCoder
 
 LatentCoderName = Literal["fixed_length", "tables", "context_coded"]
+
+
+def part_of(state: Mapping[str, NDArray[np.integer]], prefix: str) -> dict[str, NDArray[np.integer]]:
+    """The arrays of a checkpoint whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): np.asarray(one) for name, one in state.items() if name.startswith(prefix)}
 
 
 class Prediction(NamedTuple):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from hific.context.context_model import (
 from hific.context.linear_prediction import LinearPrediction
 from hific.context.symbol_bins import SymbolBins, expected_magnitudes, skip_mask
 from hific.errors import CheckpointError
-from hific.latent_coders.base import LatentCoderName
+from hific.latent_coders.base import LatentCoderName, part_of
 
 _PREDICTION, _MODEL = "linear_prediction.", "model."
 _PLAIN = {"kind": str, "largest": int, "max_bin_width": int, "num_channels": int, "num_groups": int, "order": str}
@@ -54,15 +54,13 @@ class ContextCoded:
     kind: str
     model: ContextModel
 
+    name: ClassVar[LatentCoderName] = "context_coded"
+
     def __post_init__(self) -> None:
         if self.kind not in CONTEXT_MODELS:
             raise ValueError(f"context model {self.kind!r}: there are {', '.join(CONTEXT_MODELS)}")
         # What decoding will ask for: each table once. What does not fit shows here, not in the middle of a file.
         self._check_answers(self._bins.escape + 1)
-
-    @property
-    def name(self) -> LatentCoderName:
-        return "context_coded"
 
     @property
     def label(self) -> str:
@@ -140,8 +138,8 @@ class ContextCoded:
         _check_plain(description)
         kind, largest, max_bin_width = (description[name] for name in ("kind", "largest", "max_bin_width"))
         options = ContextOptions(**{field.name: description[field.name] for field in fields(ContextOptions)})
-        linear_prediction = LinearPrediction.from_state(options, _part(arrays, _PREDICTION))
-        model = context_model_from_state(kind, _part(arrays, _MODEL))
+        linear_prediction = LinearPrediction.from_state(options, part_of(arrays, _PREDICTION))
+        model = context_model_from_state(kind, part_of(arrays, _MODEL))
         return cls(tables, options, largest, max_bin_width, linear_prediction, kind, model)
 
 
@@ -149,7 +147,3 @@ def _check_plain(description: Mapping[str, Any]) -> None:
     wrong = [name for name, kind in _PLAIN.items() if type(description[name]) is not kind]
     if wrong:
         raise CheckpointError(f"context coder: {', '.join(wrong)} in the checkpoint are not what a fit leaves")
-
-
-def _part(state: State, prefix: str) -> dict[str, NDArray[np.integer]]:
-    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +34,8 @@ class FixedLengthCoder:
         if not 2 <= self.levels <= MOST_LEVELS or not _INT32.min <= self.first <= _INT32.max - self.levels:
             raise ValueError(f"fixed length: {self.levels} levels from {self.first}: 2 to {MOST_LEVELS}, in int32")
 
-    @property
-    def name(self) -> LatentCoderName:
-        return "fixed_length"
-
-    @property
-    def label(self) -> str:
-        return self.name
+    name: ClassVar[LatentCoderName] = "fixed_length"
+    label = name
 
     @property
     def least_bits(self) -> float:
@@ -64,13 +60,8 @@ class TablesCoder:
 
     tables: SymbolTables
 
-    @property
-    def name(self) -> LatentCoderName:
-        return "tables"
-
-    @property
-    def label(self) -> str:
-        return self.name
+    name: ClassVar[LatentCoderName] = "tables"
+    label = name
 
     @property
     def least_bits(self) -> float:

@@ -20,7 +20,7 @@ from hific.networks.compressnet import (
     switch_prediction,
 )
 from hific.networks.transforms import MOST_BLOCKS, MOST_CHANNELS
-from hific.ops.quantize import QuantizerGradient, nearest_symbols, quantize, symbols_to_latent
+from hific.ops.quantize import QuantizerGradient, nearest_symbols, quantize
 
 Switches = Literal["none", "transmitted", "predicted"]
 
@@ -159,10 +159,6 @@ class CompressNet(nn.Module):
         latent = latent.float()
         latent_hat = quantize(latent, self.levels, self.quantizer_sigma, self.quantizer_gradient)
         return QuantizedLatent(latent_hat, nearest_symbols(latent, self.levels))
-
-    def dequantize(self, symbols: Tensor) -> Tensor:
-        """Symbols 0..4 to the centers -2..2, float32."""
-        return symbols_to_latent(symbols, self.levels)
 
     def synthesize(
         self, latent_hat: Tensor, switches: Sequence[Tensor] | None = None, teacher_samples: int | None = None

@@ -170,7 +170,10 @@ class HyperpriorAutoencoder(nn.Module):
         """Through quantization, without bytes. `generator`: of the noise, on the CPU."""
         latent = self.analyze(image)
         hyperprior = self.predict(latent)
-        noisy_bpp, quantized_bpp, noisy_latent = self._rates(latent, hyperprior, image, generator)
+        num_pixels = image.shape[0] * image.shape[2] * image.shape[3]
+        noisy_latent = additive_noise(latent, generator)
+        noisy_bpp = estimated_bpp(self.noisy_likelihoods(noisy_latent, hyperprior, generator), num_pixels)
+        quantized_bpp = self.quantized_bits(latent, hyperprior) / num_pixels
         if self.quantization == "noise" and self.training:
             latent_hat = noisy_latent
         else:
@@ -179,25 +182,25 @@ class HyperpriorAutoencoder(nn.Module):
             latent, latent_hat, hyperprior, noisy_bpp, quantized_bpp, reconstruction=self.synthesize(latent_hat)
         )
 
+    def noisy_likelihoods(
+        self, noisy_latent: Tensor, hyperprior: Hyperprior, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Of the hyper-latent with noise [B, N, h', w'], and of the latent that has some [B, C, h, w]: to train on."""
+        return (
+            self.prior(additive_noise(hyperprior.hyper_latent, generator)),
+            gaussian_likelihoods(noisy_latent - hyperprior.means, hyperprior.scales),
+        )
+
+    @torch.no_grad()
+    def quantized_likelihoods(self, latent: Tensor, hyperprior: Hyperprior) -> tuple[Tensor, Tensor]:
+        """Of both as they are rounded: to steer by, and to measure."""
+        return (
+            self.prior(hyperprior.hyper_latent.round()),
+            gaussian_likelihoods((latent - hyperprior.means).round(), hyperprior.scales),
+        )
+
     @torch.no_grad()
     def quantized_bits(self, latent: Tensor, hyperprior: Hyperprior | None = None) -> Tensor:
         """Estimated bits of the rounded latent and hyper-latent, all of the batch together, a scalar."""
         hyperprior = self.predict(latent) if hyperprior is None else hyperprior
-        likelihoods = (
-            self.prior(hyperprior.hyper_latent.round()),
-            gaussian_likelihoods((latent - hyperprior.means).round(), hyperprior.scales),
-        )
-        return estimated_bpp(likelihoods, num_pixels=1)
-
-    def _rates(
-        self, latent: Tensor, hyperprior: Hyperprior, image: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Estimated bpp of the noisy values (to train on) and of the rounded ones (to steer by); the noisy latent."""
-        num_pixels = image.shape[0] * image.shape[2] * image.shape[3]
-        noisy_latent = additive_noise(latent, generator)
-        noisy = (
-            self.prior(additive_noise(hyperprior.hyper_latent, generator)),
-            gaussian_likelihoods(noisy_latent - hyperprior.means, hyperprior.scales),
-        )
-        quantized = self.quantized_bits(latent, hyperprior) / num_pixels
-        return estimated_bpp(noisy, num_pixels), quantized, noisy_latent
+        return estimated_bpp(self.quantized_likelihoods(latent, hyperprior), num_pixels=1)

@@ -18,7 +18,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from hific.entropy.densities import gaussian_likelihoods
 from hific.errors import OptionError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.ops.quantize import additive_noise
@@ -69,16 +68,8 @@ class VariableRate(nn.Module):
         gains = self.gains(rate_weight)[..., None, None]
         latent = model.analyze(image) * gains
         hyperprior = model.predict(latent)
-        centered = additive_noise(latent) - hyperprior.means
-        noisy = (
-            model.prior(additive_noise(hyperprior.hyper_latent)),
-            gaussian_likelihoods(centered, hyperprior.scales),
-        )
-        with torch.no_grad():
-            rounded = (
-                model.prior(hyperprior.hyper_latent.round()),
-                gaussian_likelihoods((latent - hyperprior.means).round(), hyperprior.scales),
-            )
+        noisy = model.noisy_likelihoods(additive_noise(latent), hyperprior)
+        rounded = model.quantized_likelihoods(latent, hyperprior)
         return VariableRateOutput(
             model.synthesize(model.quantize(latent, hyperprior) / gains), _bits(noisy) / pixels, _bits(rounded) / pixels
         )

@@ -109,21 +109,24 @@ def layered_klt(channels: Sequence[int]) -> tuple[list[Tensor], Tensor]:
     """
     if channels[0] < 3:
         raise OptionError("initialization=klt and lapped take 6 channels at full resolution or more")
-    color_covariance = torch.full((3, 3), COLOR_CORRELATION, dtype=torch.float64).fill_diagonal_(1)
-    side = 2 ** (len(channels) - 1)
-    distance = torch.arange(side, dtype=torch.float64)
-    along = SPATIAL_CORRELATION ** (distance[:, None] - distance).abs()
-    features = principal(color_covariance, 3)  # as functions of a block's pixels
+    features = principal(block_covariance(1), 3)  # as functions of a block's pixels
     transforms = [features]
     for level, most in enumerate(channels[1:], 1):
-        block = along[: 2**level, : 2**level]
-        covariance = torch.kron(torch.kron(block, block), color_covariance)
+        covariance = block_covariance(2**level)
         four = at_four_positions(features, 2 ** (level - 1))
         transform = principal(four @ covariance @ four.T, min(most, len(four)))
         transforms.append(transform.view(len(transform), 4, len(features)))
         features = transform @ four
     variances = torch.einsum("nk,kl,nl->n", features, covariance, features)
     return [transform.float() for transform in transforms], variances.float()
+
+
+def block_covariance(side: int) -> Tensor:
+    """Of the colors of a block's pixels, float64 [side * side * 3] squared, as a first-order Markov model has it."""
+    distance = torch.arange(side, dtype=torch.float64)
+    along = SPATIAL_CORRELATION ** (distance[:, None] - distance).abs()
+    colors = torch.full((3, 3), COLOR_CORRELATION, dtype=torch.float64).fill_diagonal_(1)
+    return torch.kron(torch.kron(along, along), colors)
 
 
 def principal(covariance: Tensor, count: int) -> Tensor:
@@ -182,16 +185,10 @@ class _BlockTransform(NamedTuple):
 def _two_transforms(fine_channels: int, channels: int) -> tuple[_BlockTransform, _BlockTransform]:
     """Of patches, rows [f, 3 * 8 * 8], and of four patches' features, rows [n, f, 4]; in the orders of
     pixel_unshuffle."""
-    distance = torch.arange(2 * PATCH, dtype=torch.float64)
-    along = SPATIAL_CORRELATION ** (distance[:, None] - distance).abs()
-    colors = torch.full((3, 3), COLOR_CORRELATION, dtype=torch.float64).fill_diagonal_(1)
-    covariance = torch.kron(torch.kron(along, along), colors)
-    part = along[:PATCH, :PATCH]
-    patch_covariance = torch.kron(torch.kron(part, part), colors)
-
+    patch_covariance = block_covariance(PATCH)
     fine = principal(patch_covariance, min(fine_channels, len(patch_covariance)))
     four = at_four_positions(fine, PATCH)
-    of_features = four @ covariance @ four.T
+    of_features = four @ block_covariance(2 * PATCH) @ four.T
     coarse = principal(of_features, min(channels, len(four)))
     patch_rows = fine.view(-1, PATCH, PATCH, 3).permute(0, 3, 1, 2).flatten(1)
     return (

@@ -86,10 +86,6 @@ class PostFilter:
 
             raise differs()
 
-    def apply_all(self, decoded: Pixels) -> Pixels:
-        """Every tile of a decoded image, uint8 [H, W, 3]; returns a new one."""
-        return self.apply(decoded, np.ones(self.grid(*decoded.shape[:2]), bool))
-
     def apply(self, decoded: Pixels, flags: Flags) -> Pixels:
         """The flagged tiles of a decoded image, uint8 [H, W, 3], flags bool as `grid` says; returns a new one."""
         filtered = decoded.copy()

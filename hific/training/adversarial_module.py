@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,19 +19,12 @@ from hific.training.coding_module import CodingModule
 from hific.training.optimization import Optimization, check_finite
 
 
-class Autoencoder(Protocol):
-    """What the shared part asks of a model. `arguments`: of its constructor, plain values."""
-
-    stride: int
-    minimum_size: int
-    arguments: dict[str, Any]
-
-
 class AdversarialModule(CodingModule):
     """One auto-encoder, its adversary and their optimizers.
 
     Args:
         name: the system's key in configuration and results (`sae_spn`, `hific`).
+        model: with `stride`, `minimum_size` and `arguments`, plain values of its constructor.
         steps: batches of the whole training.
         fitting: what is fitted to photos when training has ended.
         init_from: a checkpoint whose weights of equal name and shape are loaded.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -13,13 +12,15 @@ import torch
 from lightning import Trainer
 from torch import nn
 
-from hific.errors import DAMAGED_FILE, CheckpointError, OptionError
+from hific.errors import CheckpointError, OptionError
 from hific.io.checkpoint_file import read_checkpoint
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 if TYPE_CHECKING:
     from hific.training.adversarial_module import AdversarialModule
 
+
+log = logging.getLogger(__name__)
 
 InitializationKind = Literal["random", "klt", "lapped"]
 
@@ -44,9 +45,6 @@ class Initialization:
         """All but what is fitted to photos, in place."""
         if self.kind != "random":
             model.initialize_klt()
-
-
-log = logging.getLogger(__name__)
 
 
 def load_matching_weights(module: nn.Module, path: str | Path) -> None:
@@ -121,13 +119,11 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         hint = f"; {path / 'last.ckpt'} is there" if (path / "last.ckpt").is_file() else ""
         raise OptionError(f"ckpt_path={path}: there is no such file{hint}")
-    if not zipfile.is_zipfile(path):
-        raise OptionError(f"ckpt_path={path} is damaged, or no checkpoint")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except DAMAGED_FILE as error:
-        raise OptionError(f"ckpt_path={path} is damaged, or no checkpoint") from error
-    if not isinstance(checkpoint, dict) or not {"hific", "global_step", "optimizer_states"} <= checkpoint.keys():
+        checkpoint = read_checkpoint(path)
+    except CheckpointError as error:
+        raise OptionError(f"ckpt_path={error}") from error
+    if not {"hific", "global_step", "optimizer_states"} <= checkpoint.keys():
         raise OptionError(f"ckpt_path={path} is no training checkpoint of this suite")
     return checkpoint
 

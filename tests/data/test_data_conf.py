@@ -10,9 +10,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue
 
-from hific.data.folder import CombinedSource, ImageFolder
 from hific.data.image_datamodule import ImageDataModule
 from hific.data.published import Cityscapes, Clic, Div2k, Kodak
+from hific.data.source import CombinedSource, ImageFolder
 
 CONF = Path(__file__).parents[2] / "conf"
 Compose = Callable[..., DictConfig]

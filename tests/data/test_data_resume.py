@@ -12,8 +12,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 from torch import Tensor
 
-from hific.data.folder import ImageFolder
 from hific.data.image_datamodule import ImageDataModule
+from hific.data.source import ImageFolder
 
 WritePhotos = Callable[..., list[Path]]
 EPOCH_BATCHES, STEPS = 5, 13

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hific.data.folder import ImageFolder
-from hific.data.source import Split, list_images, scan_headers
+from hific.data.source import ImageFolder, Split, list_images, scan_headers
 from hific.errors import DataNotFoundError
 
 WritePhotos = Callable[..., list[Path]]

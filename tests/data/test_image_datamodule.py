@@ -11,10 +11,9 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from hific.data.folder import ImageFolder
 from hific.data.image_datamodule import ImageDataModule, spread_evenly
 from hific.data.published import BundledPhotos
-from hific.data.source import ImageSource, Split
+from hific.data.source import ImageFolder, ImageSource, Split
 from hific.errors import DataNotFoundError, OptionError
 from hific.io.read_image import read_image
 

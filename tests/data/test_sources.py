@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hific.data.folder import CombinedSource
 from hific.data.published import BundledPhotos, Cityscapes, Clic, Div2k, Kodak
-from hific.data.source import ImageSource, Split
+from hific.data.source import CombinedSource, ImageSource, Split
 from hific.errors import DataNotFoundError
 from hific.io.read_image import read_image
 
@@ -30,7 +29,7 @@ def test_bundled_photos_are_read_from_the_installed_packages(monkeypatch: pytest
 
 
 def test_a_bundled_photo_that_the_wheel_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hific.data.published.FOLDERS", {"skimage": "no_such_folder", "sklearn": "datasets/images"})
+    monkeypatch.setattr("hific.data.published.BUNDLED_FOLDERS", {"skimage": "no_such_folder", "sklearn": "datasets/images"})
     with pytest.raises(DataNotFoundError, match=r"2 of 2 files are missing.*astronaut\.png(.|\n)*pip install"):
         BundledPhotos().files("test")
 

@@ -226,7 +226,7 @@ def test_a_checkpoint_to_go_on_from_is_checked_first(composed: Composed, train: 
         (["model=sae_spn", "rate=low", f"ckpt_path={path}"], "name sae there, sae_spn here"),
         (["model=sae", "rate=low", "recipe.steps=2", f"ckpt_path={path}"], "2 batches behind it"),
         (["model=sae", f"ckpt_path={tmp_path / 'run'}"], "last.ckpt is there"),
-        (["model=sae", f"ckpt_path={tmp_path / 'photo.ckpt'}"], "damaged, or no checkpoint"),
+        (["model=sae", f"ckpt_path={tmp_path / 'photo.ckpt'}"], "damaged or cut short, or no checkpoint"),
     ]:
         with pytest.raises(OptionError, match=message):
             train(composed(*overrides, output="other"))
