@@ -22,8 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hific.cli import interrupted
 from hific.cli.checkpoint import load_from_options
-from hific.cli.conversions import Compressor, Content, Conversion, Decompressor, Failed, Made
-from hific.cli.plan import Task, admit, find_inputs, plan_tasks
+from hific.cli.conversions import Compressor, Content, Conversion, Decompressor, Failed, Made, admit
+from hific.cli.plan import Task, find_inputs, plan_tasks
 from hific.errors import UsageError
 from hific.io.read_image import image_suffixes
 from hific.io.write_whole import write_whole

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.coding.range_coder import RangeCoder
+from hific.codecs.base import Floats
+from hific.coding.range_coder import Ints, RangeCoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.errors import CorruptedError
 from hific.latent_coders.base import LatentCoder, Prediction, part_of
@@ -27,8 +28,6 @@ from hific.latent_coders.context_coded import ContextCoded
 from hific.latent_coders.memoryless import FixedLengthCoder, TablesCoder
 from hific.postfilter.postfilter import PostFilter
 
-Ints = NDArray[np.int32]
-Floats = NDArray[np.float32]
 SidePlanes = tuple[NDArray[np.int8], ...]
 Arrays = dict[str, NDArray[np.integer]]
 

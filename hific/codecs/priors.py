@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hific.coding.range_coder import RangeCoder
+from hific.codecs.base import Floats
+from hific.coding.range_coder import Ints, RangeCoder
 from hific.coding.symbol_tables import SymbolTables
 from hific.entropy.integer_hyper_synthesis import HYPER_LIMIT, IntegerHyperSynthesis, quantize_hyper_synthesis
 from hific.entropy.tables import hyper_tables, latent_tables, scale_thresholds
@@ -24,8 +25,6 @@ from hific.errors import CorruptedError
 from hific.latent_coders.base import Prediction, part_of
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.networks.hific import HyperSynthesis
-
-Ints = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,6 @@ def channel_ids(shape: tuple[int, int, int]) -> Ints:
     """Each symbol's channel, int32 [C, h, w]."""
     return np.broadcast_to(np.arange(shape[0], dtype=np.int32)[:, None, None], shape)
 
-
-Floats = NDArray[np.float32]
 
 # Symbols of larger absolute value than this have no exact float32, and their latents no meaning.
 SYMBOL_LIMIT = 1 << 24

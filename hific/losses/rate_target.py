@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,8 +16,10 @@ from torch import Tensor
 from hific.errors import OptionError
 
 WEIGHTS_AVERAGED = 200  # batches, exponentially
+LEARNED = ("average_bpp", "log_weight", "average_weight")
 
 
+@dataclass(eq=False)
 class RateTarget:
     """lambda' of the loss: heavy while the rate is above its target, light below it.
 
@@ -35,46 +38,36 @@ class RateTarget:
         enabled: False weighs the rate by `lambda_a` always, as before this idea (an ablation).
     """
 
-    def __init__(
-        self,
-        target_bpp: float,
-        lambda_a: float,
-        lambda_b: float = 2**-4,
-        warmup: float = 0.05,
-        warmup_target: float = 1.43,
-        warmup_weight: float = 0.5,
-        averaged_over: int = 1,
-        integral: float = 0.0,
-        enabled: bool = True,
-    ) -> None:
-        if not 0 < lambda_b <= lambda_a or target_bpp <= 0:
-            raise OptionError(
-                f"0 < lambda_b <= lambda_a and target_bpp > 0 are due: {lambda_b}, {lambda_a}, {target_bpp}"
-            )
-        if averaged_over < 1:
-            raise OptionError(f"averaged_over={averaged_over} is a number of batches, 1 or more")
-        if not 0 <= integral <= 1:
-            raise OptionError(f"integral={integral} lies in 0..1")
-        self.averaged_over, self.integral = averaged_over, integral
-        self.average_bpp: Tensor | None = None
-        self.log_weight: Tensor | None = None  # of the integral part
-        self.average_weight: Tensor | None = None  # what a bit per pixel was worth of late
-        self.target_bpp, self.lambda_a, self.lambda_b = target_bpp, lambda_a, lambda_b
-        self.warmup, self.warmup_target, self.warmup_weight = warmup, warmup_target, warmup_weight
-        self.enabled = enabled
+    target_bpp: float
+    lambda_a: float
+    lambda_b: float = 2**-4
+    warmup: float = 0.05
+    warmup_target: float = 1.43
+    warmup_weight: float = 0.5
+    averaged_over: int = 1
+    integral: float = 0.0
+    enabled: bool = True
+    average_bpp: Tensor | None = field(init=False, default=None)
+    log_weight: Tensor | None = field(init=False, default=None)  # of the integral part
+    average_weight: Tensor | None = field(init=False, default=None)  # what a bit per pixel was worth of late
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lambda_b <= self.lambda_a or self.target_bpp <= 0:
+            given = f"{self.lambda_b}, {self.lambda_a}, {self.target_bpp}"
+            raise OptionError(f"0 < lambda_b <= lambda_a and target_bpp > 0 are due: {given}")
+        if self.averaged_over < 1:
+            raise OptionError(f"averaged_over={self.averaged_over} is a number of batches, 1 or more")
+        if not 0 <= self.integral <= 1:
+            raise OptionError(f"integral={self.integral} lies in 0..1")
 
     def state_dict(self) -> dict[str, Tensor | None]:
         """What it has learned of a training, for its checkpoint."""
-        return {
-            "average_bpp": self.average_bpp,
-            "log_weight": self.log_weight,
-            "average_weight": self.average_weight,
-        }
+        return {name: getattr(self, name) for name in LEARNED}
 
     def load_state_dict(self, state: Mapping[str, Tensor | None]) -> None:
         """Of `state_dict`; what is missing starts anew."""
-        self.average_bpp, self.log_weight = state.get("average_bpp"), state.get("log_weight")
-        self.average_weight = state.get("average_weight")
+        for name in LEARNED:
+            setattr(self, name, state.get(name))
 
     def target(self, progress: float) -> float:
         """Bits per pixel that are aimed at when a share `progress` of the stage is done."""

@@ -16,6 +16,7 @@ from hific.fitting.coding import FittedCoding, Fitting, Photos
 from hific.training.adversary import Adversary
 from hific.training.beginnings import load_matching_weights
 from hific.training.coding_module import CodingModule
+from hific.training.objectives import Objective
 from hific.training.optimization import Optimization, check_finite
 
 
@@ -25,6 +26,7 @@ class AdversarialModule(CodingModule):
     Args:
         name: the system's key in configuration and results (`sae_spn`, `hific`).
         model: with `stride`, `minimum_size` and `arguments`, plain values of its constructor.
+        objective: all losses but the adversary's and the rate.
         steps: batches of the whole training.
         fitting: what is fitted to photos when training has ended.
         init_from: a checkpoint whose weights of equal name and shape are loaded.
@@ -40,6 +42,7 @@ class AdversarialModule(CodingModule):
         *,
         name: str,
         model: nn.Module,
+        objective: Objective,
         adversary: Adversary,
         optimization: Optimization,
         steps: int,
@@ -53,6 +56,7 @@ class AdversarialModule(CodingModule):
             raise OptionError(f"steps={steps} are 1 or more, seed={seed} is 0 or more")
         self.automatic_optimization = False
         self.model: Any = model.to(memory_format=torch.channels_last)
+        self.objective = objective
         self.adversary = adversary
         self.optimization = optimization
         self.steps = steps
@@ -60,15 +64,6 @@ class AdversarialModule(CodingModule):
         self.fitted: FittedCoding | None = None
         if init_from is not None:
             load_matching_weights(self, init_from)
-
-    @abstractmethod
-    def distortion(self, reconstruction: Tensor, batch: Tensor) -> Tensor:
-        """The weighted distortion terms of the loss; images in [0, 1]."""
-
-    @property
-    @abstractmethod
-    def trains_perceptually(self) -> bool:
-        """Whether a perceptual term is at hand."""
 
     @abstractmethod
     def fit_coding(self, photos: Photos, num_photos: int) -> None: ...
@@ -150,7 +145,7 @@ class AdversarialModule(CodingModule):
         distortion plus what the rate weighs where it is not fixed."""
         reconstruction = self.reconstruct(batch)
         self.log_psnr(reconstruction, batch, stage)
-        distortion = self.distortion(reconstruction, batch)
+        distortion = self.objective.distortion(reconstruction, batch)
         self.log(f"{stage}/distortion", distortion, sync_dist=True, batch_size=1)
         self.log(f"{stage}/objective", distortion + weighted_rate, sync_dist=True, batch_size=1)
 
@@ -160,7 +155,7 @@ class AdversarialModule(CodingModule):
         info = {**self.training_info, **self.fixed_on_resume, **self.fitting.info, **fitted, "steps": self.global_step}
         info |= {"planned_steps": self.steps, "coding_fitted": self.fitted is not None}
         if info.get("perceptual") != "none":  # what is off by design is no reason for a warning in reports
-            info["perceptual_term"] = self.trains_perceptually
+            info["perceptual_term"] = self.objective.perceptual is not None
         return info
 
     def raw_optimizers(self) -> list[Optimizer]:

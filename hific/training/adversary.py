@@ -54,7 +54,7 @@ class Adversary(nn.Module):
         discriminator: image [B, 3, H, W] in [-1, 1], and the latent that conditions it or None -> (logit maps,
             feature maps).
         optimizer: parameters -> optimizer of D.
-        gan_loss: see training/adversary.py.
+        gan_loss: see the functions above.
         weight: of the generator's GAN loss; 0 trains without a discriminator.
         feature_matching_weight: 10 in gc; 0 elsewhere.
         start: share of the training before which there is no adversary: it costs a third of a step's time, and has

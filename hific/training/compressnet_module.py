@@ -90,6 +90,7 @@ class CompressNetModule(AdversarialModule):
     """
 
     model: CompressNet
+    objective: CompressNetObjective
 
     def __init__(
         self,
@@ -112,6 +113,7 @@ class CompressNetModule(AdversarialModule):
         super().__init__(
             name=name,
             model=model,
+            objective=objective,
             adversary=adversary,
             optimization=optimization,
             steps=steps,
@@ -120,13 +122,8 @@ class CompressNetModule(AdversarialModule):
             seed=seed,
             training_info=training_info,
         )
-        self.objective = objective
         self.true_switches_until = true_switches_until
         self.history = SymbolHistory(history_capacity)
-
-    @property
-    def trains_perceptually(self) -> bool:
-        return self.objective.perceptual is not None
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         image = (2 * batch - 1).contiguous(memory_format=torch.channels_last)
@@ -164,9 +161,6 @@ class CompressNetModule(AdversarialModule):
         if predicted is not None:
             accuracy = switch_accuracy(predicted, output.analysis.switches[0], output.analysis.tied[0])
             self.log("train/switch_accuracy", accuracy)
-
-    def distortion(self, reconstruction: Tensor, batch: Tensor) -> Tensor:
-        return self.objective.distortion(reconstruction, batch, self.model.minimum_size)
 
     @torch.no_grad()
     def reconstruct(self, batch: Tensor) -> Tensor:

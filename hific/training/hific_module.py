@@ -46,6 +46,7 @@ class HificModule(AdversarialModule):
     """
 
     model: HyperpriorAutoencoder
+    objective: HificDistortion
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class HificModule(AdversarialModule):
         super().__init__(
             name=name,
             model=model,
+            objective=objective,
             adversary=adversary,
             optimization=optimization,
             steps=stages.total,
@@ -78,7 +80,7 @@ class HificModule(AdversarialModule):
             seed=seed,
             training_info=training_info,
         )
-        self.objective, self.rate_target = objective, rate_target
+        self.rate_target = rate_target
         self.stages, self.initialization = stages, initialization
         self.freeze_analysis = freeze_analysis
         self.ema = ExponentialAverage(self.model.synthesis, ema_decay) if ema_decay else None
@@ -112,10 +114,6 @@ class HificModule(AdversarialModule):
     def is_comparable(self) -> bool:
         # Stage 2 gives up some distortion for what the adversary asks: stage 1 would always win.
         return self.stages.learned_in_last(self.global_step)
-
-    @property
-    def trains_perceptually(self) -> bool:
-        return self.objective.perceptual is not None
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         self._begin_batch()
@@ -226,10 +224,6 @@ class HificModule(AdversarialModule):
         rate = bits / (batch.shape[0] * batch.shape[-2] * batch.shape[-1])
         super().measure(batch, stage, weighted_rate + self.rate_target.lambda_a * rate)
         self.log(f"{stage}/estimated_bpp", rate, prog_bar=True, sync_dist=True, batch_size=1)
-
-    def distortion(self, reconstruction: Tensor, batch: Tensor) -> Tensor:
-        total: Tensor = self.objective(reconstruction, batch)
-        return total
 
     @torch.no_grad()
     def reconstruct(self, batch: Tensor) -> Tensor:

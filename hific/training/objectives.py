@@ -5,6 +5,7 @@ k_M MSE + k_P LPIPS; and penalties of artifacts that these do not see.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,35 @@ from hific.losses.auxiliary import (
 from hific.losses.perceptual import FrozenFeatureLoss
 from hific.models.compressnet import CompressNet, CompressNetOutput
 from hific.ops.images import shifted_crop
+
+PERCEPTUAL_MINIMUM = 32  # pixels a side that the perceptual terms take
+
+
+class Objective(nn.Module):
+    """What both families' have in common.
+
+    Args:
+        perceptual: built by `perceptual_term`; None trains without (the checkpoint says so).
+        view_shift: pixels by which what it sees is moved at random (ops/images.py): judged at one offset only, a
+            network learns to hide errors there, as a grid.
+    """
+
+    def __init__(
+        self, weights: LossWeights | DistortionWeights, perceptual: FrozenFeatureLoss | None, view_shift: int
+    ) -> None:
+        super().__init__()
+        if view_shift < 0:
+            raise OptionError(f"view_shift={view_shift} is 0 or more")
+        self.weights: Any = weights
+        self.perceptual, self.view_shift = perceptual, view_shift
+
+    def distortion(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+        """Of whole photos [B, 3, H, W] in [0, 1], squared error and perceptual term, a scalar."""
+        total: Tensor = self.weights.of_mse((reconstruction - image).square().mean())
+        large = min(image.shape[-2:]) >= PERCEPTUAL_MINIMUM
+        if self.perceptual is not None and self.weights.perceptual > 0 and large:
+            total = total + self.weights.perceptual * self.perceptual(2 * reconstruction - 1, 2 * image - 1)
+        return total
 
 
 @dataclass(frozen=True)
@@ -41,15 +71,16 @@ class LossWeights:
         if min(getattr(self, field.name) for field in fields(self)) < 0:
             raise OptionError(f"weights of losses are 0 or more: {self}")
 
+    def of_mse(self, error: Tensor) -> Tensor:
+        """The weighted term of a mean squared error on [0, 1]."""
+        return self.mse * 2.0**2 * error
 
-class CompressNetObjective(nn.Module):
+
+class CompressNetObjective(Objective):
     """The weighted terms; images [B, 3, H, W] in [-1, 1].
 
-    Args:
-        perceptual: built by `perceptual_term`; None trains without (the checkpoint says so).
+    Args, besides those of `Objective`, whose view is the adversary's too:
         detach_layerwise: whether the layer loss's gradient stops before the analysis.
-        view_shift: pixels by which what the perceptual term and the adversary see is moved at random
-            (ops/images.py).
     """
 
     def __init__(
@@ -59,11 +90,8 @@ class CompressNetObjective(nn.Module):
         detach_layerwise: bool = True,
         view_shift: int = 0,
     ) -> None:
-        super().__init__()
-        if view_shift < 0:
-            raise OptionError(f"view_shift={view_shift} is 0 or more")
-        self.weights, self.perceptual = weights, perceptual
-        self.detach_layerwise, self.view_shift = detach_layerwise, view_shift
+        super().__init__(weights, perceptual, view_shift)
+        self.detach_layerwise = detach_layerwise
 
     def view(self, image: Tensor, reconstruction: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(image, reconstruction) as the perceptual term and the adversary see them."""
@@ -93,17 +121,6 @@ class CompressNetObjective(nn.Module):
         if self.perceptual is None:
             return {}
         return {"perceptual": self.weights.perceptual * self.perceptual(reconstruction, image)}
-
-    def distortion(self, reconstruction: Tensor, image: Tensor, minimum_size: int) -> Tensor:
-        """Of whole photos in [0, 1], a scalar; the perceptual term from `minimum_size` pixels a side on."""
-        x_hat, x = 2 * reconstruction - 1, 2 * image - 1
-        total = self.weights.mse * (x_hat - x).square().mean()
-        if self.perceptual is not None and min(image.shape[-2:]) >= minimum_size:
-            total = total + self.weights.perceptual * self.perceptual(x_hat, x)
-        return total
-
-
-PERCEPTUAL_MINIMUM = 32  # pixels a side that LPIPS takes
 
 
 @dataclass(frozen=True)
@@ -141,14 +158,11 @@ class DistortionWeights:
         }
 
 
-class HificDistortion(nn.Module):
-    """The weighted distortion of reconstructions, all images [B, 3, H, W] in [0, 1].
+class HificDistortion(Objective):
+    """k_M MSE + k_P LPIPS of reconstructions, all images [B, 3, H, W] in [0, 1].
 
-    Args:
-        perceptual: built by `perceptual_term`; None trains without (the checkpoint says so).
-        perceptual_samples: images of each batch that it looks at; None for all.
-        view_shift: pixels by which what it sees is moved at random (ops/images.py): judged at one offset only, a
-            network learns to hide errors there, as a grid.
+    Args, besides those of `Objective`:
+        perceptual_samples: images of each batch that the perceptual term looks at; None for all.
     """
 
     def __init__(
@@ -158,13 +172,10 @@ class HificDistortion(nn.Module):
         perceptual_samples: int | None = None,
         view_shift: int = 0,
     ) -> None:
-        super().__init__()
-        if view_shift < 0 or (perceptual_samples is not None and perceptual_samples < 1):
-            raise OptionError(
-                f"view_shift={view_shift} is 0 or more, perceptual_samples={perceptual_samples} 1 or more"
-            )
-        self.weights, self.perceptual = weights, perceptual
-        self.perceptual_samples, self.view_shift = perceptual_samples, view_shift
+        super().__init__(weights, perceptual, view_shift)
+        if perceptual_samples is not None and perceptual_samples < 1:
+            raise OptionError(f"perceptual_samples={perceptual_samples} is 1 or more")
+        self.perceptual_samples = perceptual_samples
 
     def terms(
         self, reconstruction: Tensor, image: Tensor, stride: int, generator: torch.Generator
@@ -177,11 +188,3 @@ class HificDistortion(nn.Module):
             x_hat, x = shifted_crop((reconstruction[some], image[some]), self.view_shift, generator)
             terms["perceptual"] = self.weights.perceptual * self.perceptual(2 * x_hat - 1, 2 * x - 1)
         return terms
-
-    def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:
-        """k_M MSE + k_P LPIPS of whole photos, a scalar."""
-        total = self.weights.of_mse((reconstruction - image).square().mean())
-        large = min(image.shape[-2:]) >= PERCEPTUAL_MINIMUM
-        if self.perceptual is not None and self.weights.perceptual > 0 and large:
-            total = total + self.weights.perceptual * self.perceptual(2 * reconstruction - 1, 2 * image - 1)
-        return total

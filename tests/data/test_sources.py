@@ -29,7 +29,9 @@ def test_bundled_photos_are_read_from_the_installed_packages(monkeypatch: pytest
 
 
 def test_a_bundled_photo_that_the_wheel_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hific.data.published.BUNDLED_FOLDERS", {"skimage": "no_such_folder", "sklearn": "datasets/images"})
+    monkeypatch.setattr(
+        "hific.data.published.BUNDLED_FOLDERS", {"skimage": "no_such_folder", "sklearn": "datasets/images"}
+    )
     with pytest.raises(DataNotFoundError, match=r"2 of 2 files are missing.*astronaut\.png(.|\n)*pip install"):
         BundledPhotos().files("test")
 
