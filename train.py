@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import hydra
 from hydra.utils import instantiate
@@ -16,7 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import exit_on_wrong_option, run_app
-from hific.cli.train_options import check_options, with_choices_of_base
+from hific.cli.run_folder import Outcome, run_in_folder
+from hific.cli.sweep import Sweep
+from hific.cli.train_options import with_choices_of_base
 from hific.codecs.memory import keep_freed_memory
 from hific.data.image_datamodule import ImageDataModule
 from hific.errors import exit_on_user_error
@@ -29,13 +30,6 @@ log = logging.getLogger(__name__)
 CONF = Path(__file__).parent / "conf"
 # Each backward reaches only one of the two players, so the other's parameters are unused in it.
 STRATEGY_OF_SEVERAL = "ddp_find_unused_parameters_true"
-
-
-class Outcome(NamedTuple):
-    """Of a run. metrics: the last value of every logged one; interrupted: by a signal, before its last batch."""
-
-    metrics: dict[str, float]
-    interrupted: bool
 
 
 def make_module(config: DictConfig) -> CodingModule:
@@ -79,7 +73,6 @@ def describe(trainer: Trainer, module: CodingModule, config: DictConfig) -> None
 
 def train(config: DictConfig) -> Outcome:
     """Runs the composed configuration."""
-    check_options(config)
     silence_known_messages()
     keep_freed_memory()
     seed_everything(config.seed, workers=True, verbose=False)
@@ -91,7 +84,7 @@ def train(config: DictConfig) -> Outcome:
     warn_of_slow_precision(trainer)
     describe(trainer, module, config)
     if config.ckpt_path is not None and isinstance(module, AdversarialModule):
-        step = check_resume(config.ckpt_path, module, trainer.max_steps)
+        step = check_resume(config.ckpt_path, module, trainer.max_steps, finished=config.resume is not None)
         log.info("going on from batch %d", step)
         if trainer.is_global_zero:
             keep_earlier_metrics(config.output_dir, step)
@@ -117,7 +110,7 @@ def report(trainer: Trainer, folder: str) -> None:
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> None:
     with exit_on_wrong_option(MisconfigurationException):
-        outcome = train(config)
+        outcome = run_in_folder(config, train)
     if outcome.interrupted:
         sys.exit(INTERRUPTED)  # a script that trains and then goes on stops here
 
@@ -125,4 +118,10 @@ def main(config: DictConfig) -> None:
 if __name__ == "__main__":
     with exit_on_user_error():
         sys.argv[1:] = with_choices_of_base(sys.argv[1:])
-    run_app(main, CONF)
+        sweep = Sweep.of(sys.argv[1:])
+    if sweep is None:
+        run_app(main, CONF)
+    else:
+        sys.argv[1:] = sweep.arguments
+        with sweep.summarized():
+            run_app(main, CONF)

@@ -51,6 +51,8 @@ def check_groups(arguments: Sequence[str], conf: Path) -> None:
         group = conf / override.key_or_group
         if override.package is not None or override.is_delete() or not group.is_dir():
             continue
+        if override.key_or_group.startswith("hydra/"):  # which have choices of plugins too
+            continue
         choices = sorted(path.stem for path in group.glob("*.yaml"))
         for chosen in _chosen(override):
             if chosen not in choices:

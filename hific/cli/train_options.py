@@ -32,6 +32,7 @@ class TrainOptions:
     """The plain values at the top of conf/train.yaml."""
 
     seed: int
+    resume: Literal["auto"] | None
     ckpt_path: str | None
     init_from: str | None
     base_checkpoint: str | None
@@ -48,6 +49,8 @@ def check_options(config: DictConfig) -> None:
     if config.trainer.max_steps != -1:
         steps = " and ".join(f"recipe.{key}" for key in STEPS if key in config.recipe)
         raise OptionError(f"trainer.max_steps={config.trainer.max_steps}: how long this model trains is {steps}")
+    if config.resume is not None and config.ckpt_path is not None:
+        raise OptionError("ckpt_path and resume exclude each other: one beginning")
     beginnings = [name for name in ("ckpt_path", "init_from", "base_checkpoint") if config[name] is not None]
     if len(beginnings) > 1:
         raise OptionError(f"{' and '.join(beginnings)} exclude each other: one beginning")

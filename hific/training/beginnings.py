@@ -16,6 +16,8 @@ from hific.errors import CheckpointError, OptionError
 from hific.io.checkpoint_file import read_checkpoint
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
+LAST, BEFORE_LAST = "last.ckpt", "last_before.ckpt"
+
 if TYPE_CHECKING:
     from hific.training.adversarial_module import AdversarialModule
 
@@ -72,8 +74,9 @@ def load_matching_weights(module: nn.Module, path: str | Path) -> None:
     log.info("took %d of %d weights from %s; fresh: %s", len(fitting), len(own), path, ", ".join(fresh) or "none")
 
 
-def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) -> int:
-    """The batches that the checkpoint has behind it. They may be all, where it was left while its coding was fitted.
+def check_resume(path: str | Path, module: AdversarialModule, max_steps: int, *, finished: bool = False) -> int:
+    """The batches that the checkpoint has behind it. They may be all where it was left while its coding was fitted, or
+    where it may be `finished`.
 
     Raises:
         OptionError: no such file, not a checkpoint of this suite, another model, rate or size, another boundary of the
@@ -100,12 +103,27 @@ def check_resume(path: str | Path, module: AdversarialModule, max_steps: int) ->
             *(path, planned, max_steps, max_steps),
         )
     unfinished = steps == max_steps and not entry["training"].get("coding_fitted", True)
-    if 0 <= max_steps <= steps and not unfinished:
+    allowed = unfinished or (finished and steps == max_steps)
+    if 0 <= max_steps <= steps and not allowed:
         raise OptionError(
             f"ckpt_path={path} has {steps} batches behind it, and {max_steps} are to be trained: raise "
             "recipe.steps (recipe.stage2_steps for HiFiC)"
         )
     return steps
+
+
+def checkpoint_to_resume(folder: Path) -> Path | None:
+    """The last one of a run that can be read; a warning where that is not its last.ckpt. None where there is none."""
+    for name in (LAST, BEFORE_LAST):
+        path = folder / name
+        if path.is_file():
+            try:
+                _read(path)
+            except OptionError as error:
+                log.warning("%s; the one before is taken", error)
+            else:
+                return path
+    return None
 
 
 def keep_earlier_metrics(folder: str | Path, step: int) -> None:

@@ -8,9 +8,11 @@ last.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -31,6 +33,7 @@ from hific.io.write_whole import write_whole_by
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
 from hific.ops.images import pad_to_multiple
 from hific.training.adversarial_module import AdversarialModule
+from hific.training.beginnings import BEFORE_LAST, LAST
 from hific.training.coding_module import CodingModule
 from hific.training.hific_module import HificModule
 
@@ -55,7 +58,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
 
 class LastCheckpoint(Callback):
-    """Overwrites `dirpath`/last.ckpt."""
+    """Overwrites `dirpath`/last.ckpt, and keeps the one before for disks that lose what they had."""
 
     def __init__(self, dirpath: str | Path, every_n_steps: int = 500) -> None:
         if every_n_steps < 1:
@@ -70,32 +73,43 @@ class LastCheckpoint(Callback):
         if isinstance(pl_module, AdversarialModule) and trainer.global_step in pl_module.milestones:
             self._save(trainer, pl_module.milestones[trainer.global_step])
         if trainer.should_stop or trainer.global_step % self.every_n_steps == 0:
-            self._save(trainer, "last.ckpt")
+            self._save(trainer, LAST)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Without a batch to train on, Lightning tells of no training's end.
         if trainer.max_steps == 0:
-            self._save(trainer, "last.ckpt")
+            self._save(trainer, LAST)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Also where the last batch has just been saved: the coding was fitted since.
         if trainer.global_step > 0:
-            self._save(trainer, "last.ckpt")
+            self._save(trainer, LAST)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Nor where a run that was killed while its coding was fitted is taken up again.
         if isinstance(pl_module, AdversarialModule) and pl_module.fitted is not self._saved_coding:
-            self._save(trainer, "last.ckpt")
+            self._save(trainer, LAST)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         # What is fitted when training has ended may fail: the trained model must not be lost with it.
         if 0 < trainer.max_steps <= trainer.global_step:
-            self._save(trainer, "last.ckpt")
+            self._save(trainer, LAST)
 
     def _save(self, trainer: Trainer, name: str) -> None:
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            if name == LAST and trainer.is_global_zero:
+                _link_to(self.folder / LAST, self.folder / BEFORE_LAST)
             trainer.save_checkpoint(self.folder / name, weights_only=False)
             self._saved_coding = getattr(trainer.lightning_module, "fitted", None)
+
+
+def _link_to(file: Path, name: Path) -> None:
+    """The file under another name too, at no moment under none; nothing where there is no file, or no links."""
+    new = name.with_name(f".{name.name}.part")
+    with suppress(OSError):
+        new.unlink(missing_ok=True)
+        os.link(file, new)
+        os.replace(new, name)
 
 
 class BestCheckpoint(ModelCheckpoint):

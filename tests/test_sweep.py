@@ -1,0 +1,108 @@
+"""Runs that are stopped, killed or asked for again: what is done is not done twice; what fails ends no sweep."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from test_train import run, start, weights
+from tiny_overrides import TINY_COMPRESSNET
+
+SHORT = [
+    *TINY_COMPRESSNET,
+    "model=sae",
+    "recipe.steps=4",
+    "recipe.val_check_interval=4",
+    "callbacks.tables.num_photos=4",
+]
+
+
+def state(folder: Path) -> str:
+    return str(json.loads((folder / "run.json").read_text())["state"])
+
+
+def points(folder: Path) -> dict[str, dict[str, str]]:
+    """Lines of sweep.csv by the seed."""
+    with (folder / "sweep.csv").open() as file:
+        return {line["seed"]: line for line in csv.DictReader(file)}
+
+
+def test_a_failing_point_does_not_end_a_sweep_and_again_only_what_is_missing_runs(tmp_path: Path) -> None:
+    sweep = ["-m", *SHORT, "test=false", "hydra.sweep.dir=sweep"]
+    output = run(*sweep, "seed=5000000000,1", cwd=tmp_path, status=1)
+    assert output.splitlines()[-1].startswith("error: 1 of the sweep's points failed")
+    folder = tmp_path / "sweep"
+    found = points(folder)
+    assert {seed: line["state"] for seed, line in found.items()} == {"1": "done", "5000000000": "failed"}
+    assert "seed=5000000000 lies in" in found["5000000000"]["problem"] and float(found["1"]["val/psnr"]) > 0
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["seed=1", "seed=5000000000"]
+    assert Image.open(folder / "sweep.png").width > 300
+
+    written = (folder / "seed=1" / "last.ckpt").stat().st_mtime_ns
+    output = run(*sweep, "seed=1,2", cwd=tmp_path, status=1)  # of the folder, one point is still not done
+    assert "seed=1 is done already" in output and points(folder)["2"]["state"] == "done"
+    assert (folder / "seed=1" / "last.ckpt").stat().st_mtime_ns == written
+
+
+def test_a_sweep_of_other_options_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    sweep = ["-m", *SHORT, "test=false", "hydra.sweep.dir=sweep", "seed=1"]
+    run(*sweep, cwd=tmp_path)
+    kept = (tmp_path / "sweep" / "last.ckpt").read_bytes()
+    output = run(*sweep, "recipe.batch_size=1", cwd=tmp_path, status=1)
+    assert "has a run of other options (recipe.batch_size 2 there, 1 here)" in output and "hydra.sweep.dir=" in output
+    assert (tmp_path / "sweep" / "last.ckpt").read_bytes() == kept
+
+
+def test_points_run_in_processes_at_the_same_time(tmp_path: Path) -> None:
+    sweep = ["-m", *SHORT, "test=false", "hydra.sweep.dir=sweep", "seed=1,2", "launcher=processes"]
+    run(*sweep, "hydra.launcher.n_jobs=2", cwd=tmp_path)
+    assert {line["state"] for line in points(tmp_path / "sweep").values()} == {"done"}
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_as_unbroken(kills: int, tmp_path: Path) -> None:
+    """SIGKILL to the whole process group, in whatever it is doing."""
+    options = [*SHORT, "recipe.steps=12", "recipe.val_check_interval=6", "callbacks.last.every_n_steps=2", "test=false"]
+    began = time.monotonic()
+    run(*options, "hydra.run.dir=unbroken", cwd=tmp_path)
+    took = time.monotonic() - began
+    draw = random.Random(kills)
+    for _ in range(kills):
+        process = start(*options, "hydra.run.dir=broken", "resume=auto", cwd=tmp_path)
+        time.sleep(draw.uniform(0.3, 1) * took)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    run(*options, "hydra.run.dir=broken", "resume=auto", cwd=tmp_path)
+    unbroken, broken = (tmp_path / name / "last.ckpt" for name in ("unbroken", "broken"))
+    assert state(broken.parent) == "done"
+    for name, value in weights(unbroken).items():
+        assert torch.equal(value, weights(broken)[name]), name
+    again = run(*options, "hydra.run.dir=broken", "resume=auto", cwd=tmp_path)
+    assert "broken is done already" in again
+
+
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
+    options = [*SHORT, "callbacks.last.every_n_steps=2", "test=false", "hydra.run.dir=run"]
+    run(*options, cwd=tmp_path)
+    last, before = tmp_path / "run" / "last.ckpt", tmp_path / "run" / "last_before.ckpt"
+    whole = last.read_bytes()
+    assert before.is_file() and not before.samefile(last)
+    last.write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "run" / "run.json").unlink()  # of a run that was killed when the disk was lost
+    output = run(*options, "resume=auto", cwd=tmp_path)
+    assert "the one before is taken" in output and "going on from batch" in output
+    assert state(tmp_path / "run") == "done"
+
+
+def test_resume_and_a_file_exclude_each_other(tmp_path: Path) -> None:
+    output = run(*SHORT, "resume=auto", "ckpt_path=a.ckpt", cwd=tmp_path, status=1)
+    assert "ckpt_path and resume exclude each other" in output
+    assert "resume='maybe'" in run(*SHORT, "resume=maybe", cwd=tmp_path, status=1)
