@@ -71,8 +71,10 @@ def test_a_sweep_makes_a_folder_a_job(tmp_path: Path) -> None:
 
 def test_hific_sweeps_over_rates(tmp_path: Path) -> None:
     run("-m", "model=hific", "rate=low,medium,high", *SHORT_HIFIC, "hydra.sweep.dir=sweep", "test=false", cwd=tmp_path)
-    checkpoints = sorted((tmp_path / "sweep").glob("*/last.ckpt"))
-    assert [hific.load_codec(path).training["target_bpp"] for path in checkpoints] == [0.14, 0.30, 0.45]
+    targets = {"low": 0.14, "medium": 0.30, "high": 0.45}
+    for rate, target in targets.items():
+        codec = hific.load_codec(tmp_path / "sweep" / f"rate={rate}" / "last.ckpt")
+        assert codec.training["target_bpp"] == target
     assert len(list((tmp_path / "sweep").glob("*/stage1.ckpt"))) == 3
 
 
@@ -101,6 +103,20 @@ def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
     assert not torch.equal(ranks[0]["batch"], ranks[1]["batch"])  # or two ranks did the work of one
     assert len(list(tmp_path.glob("run*"))) == 1
     hific.load_codec(tmp_path / "run" / "last.ckpt")
+
+
+def test_ranks_of_torchrun_share_the_folder_that_is_named(tmp_path: Path) -> None:
+    """As on a cluster: a folder by the clock would be another for each rank."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    short = [*SHORT, *CPU_DDP, "recipe.batch_size=4", "test=false", "resume=auto"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY / "tests")}
+    for folder, status in (([], 1), (["hydra.run.dir=run"], 0)):
+        arguments = [*command, str(REPOSITORY / "train.py"), *short, *folder]
+        done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert (done.returncode == 0) == (status == 0), done.stderr
+        assert ("2 ranks started by torchrun need one folder: hydra.run.dir=FOLDER" in done.stderr) == bool(status)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert '"state": "done"' in (tmp_path / "run" / "run.json").read_text()
 
 
 def test_two_processes_fit_what_one_does(tmp_path: Path) -> None:

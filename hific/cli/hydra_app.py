@@ -19,6 +19,8 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 
 from hific.errors import HificError, OptionError, exit_on_user_error
 
+# Environment variables: one that only this launcher sets (Lightning's own sets WORLD_SIZE too), and the ranks' number.
+RANKS_OF = {"torchrun": ("TORCHELASTIC_RUN_ID", "WORLD_SIZE"), "srun": ("SLURM_STEP_ID", "SLURM_NTASKS")}
 OURS = re.compile(r"target '(hific|train)\.")
 
 
@@ -28,6 +30,7 @@ def run_app(main: Callable[[], object], conf: Path) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or it would print, advise and exit by itself
     with exit_on_wrong_option():
         check_groups(sys.argv[1:], conf)
+        check_one_folder(sys.argv[1:])
         main()
 
 
@@ -58,6 +61,16 @@ def check_groups(arguments: Sequence[str], conf: Path) -> None:
             if chosen not in choices:
                 said = "null" if chosen is None else chosen
                 raise OptionError(f"{override.key_or_group}={said} is none of {', '.join(choices)}")
+
+
+def check_one_folder(arguments: Sequence[str]) -> None:
+    """Raises OptionError where torchrun or srun starts several ranks without a folder: each would date its own."""
+    if any(one.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for one in arguments):
+        return
+    for launcher, (sign, count) in RANKS_OF.items():
+        ranks = os.environ.get(count, "1")
+        if sign in os.environ and ranks != "1":
+            raise OptionError(f"{ranks} ranks started by {launcher} need one folder: hydra.run.dir=FOLDER")
 
 
 def _parsed(arguments: Sequence[str]) -> list[Override]:
