@@ -3,6 +3,7 @@ at every width."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,7 +43,7 @@ def bar_chart(series: Sequence[Series], table: MainTable, metric: str) -> BarCha
     """In the order of the main table."""
     found = {one.system: (line, one) for line in series for one in line.members}
     values = {name: one.metric(metric).value for name, (_, one) in found.items()}
-    known = [value for value in values.values() if value is not None]
+    known = [value for value in values.values() if value is not None and math.isfinite(value)]
     low, high = min([0.0, *known]), max([0.0, *known])
 
     def bar(name: str, shown: str) -> Bar:
@@ -61,6 +62,6 @@ def bar_chart(series: Sequence[Series], table: MainTable, metric: str) -> BarCha
 def _bar(name: str, value: float | None, metric: str, low: float, high: float, color: int, *, is_pale: bool) -> Bar:
     """Between zero and the value, in an axis from `low` to `high`."""
     span = (high - low) or 1.0
-    left, right = sorted((0.0, value or 0.0))
+    left, right = sorted((0.0, min(max(value or 0.0, low), high)))
     text = "absent" if value is None else signed(value, metric_column(metric).digits)
     return Bar(name, text, color, f"{100 * (left - low) / span:.2f}%", f"{100 * (right - left) / span:.2f}%", is_pale)

@@ -78,7 +78,8 @@ def curves(series: Sequence[Series], rows: Sequence[Measurement], metric: str) -
     lines = [(one, _points(one, metric)) for one in series]
     drawn = [(one, points) for one, points in lines if points]
     means = [(point.x, point.y) for _, points in drawn for point in points]
-    images = [(row.bpp, row.metrics[metric]) for row in rows if not row.is_set and metric in row.metrics]
+    values = [(row.bpp, row.metrics[metric]) for row in rows if not row.is_set and metric in row.metrics]
+    images = [(bpp, value) for bpp, value in values if math.isfinite(value)]
     if not means:
         return Markup("")
     parts = [
@@ -167,7 +168,8 @@ def _points(series: Series, metric: str) -> list[Point]:
     column, found = metric_column(metric), []
     for one in series.members:
         mean, bpp = one.metric(metric), one.mean(lambda row: row.bpp)
-        if mean.value is not None and bpp is not None:
+        # equal pictures have a PSNR that no axis has a place for
+        if mean.value is not None and bpp is not None and math.isfinite(mean.value):
             text = f"{one.system}: {bpp:.4f} bpp, {column.title} {signed(mean.value, column.digits)}, n = {mean.n}"
             found.append(Point(bpp, mean.value, text))
     return sorted(found, key=lambda point: point.x)

@@ -14,6 +14,7 @@ from hific.evaluation.measurement import Measurement, systems
 from hific.evaluation.page.curves import COLORS, marker
 from hific.evaluation.page.pictures import Pictures
 from hific.evaluation.page.series import Series
+from hific.evaluation.page.tables import heading
 
 # Significant digits of a metric: all that a table or a chart shows.
 _DIGITS = 6
@@ -25,15 +26,16 @@ def page_data(
     series: Sequence[Series],
     metrics: Sequence[str],
     pictures: Pictures,
+    first_shown: str = "",
     *,
     with_rows: bool = True,
 ) -> dict[str, Any]:
     """`rows`: of single images. Systems and images go by their places in the lists of names, which may be alike once
-    they are made legible."""
+    they are made legible. `first_shown`: the system beside the original, until a reader chooses."""
     labels = systems(rows)
-    images = list(dict.fromkeys(row.image for row in rows))
+    images = list(dict.fromkeys(row.image for row in rows)) if with_rows else [one.name for one in pictures.images]
     at = {name: number for number, name in enumerate(images)}
-    by_image = sorted(rows, key=lambda row: at[row.image])
+    by_image = sorted(rows if with_rows else (), key=lambda row: at[row.image])
     place = {name: number for number, name in enumerate(labels)}
     line = {one.system: entry for entry in series for one in entry.members}
     return {
@@ -49,8 +51,9 @@ def page_data(
         ],
         "images": images,
         "metrics": [_metric(name) for name in metrics],
-        "rows": [_row(row, place[row.system], at[row.image], metrics) for row in by_image] if with_rows else [],
+        "rows": [_row(row, place[row.system], at[row.image], metrics) for row in by_image],
         "pictures": _pictures(pictures, place, at, rows, metrics),
+        "firstShown": place.get(first_shown),
     }
 
 
@@ -64,7 +67,7 @@ def _metric(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "title": column.title,
-        "heading": column.heading,
+        "heading": heading(name),
         "digits": column.digits,
         "up": column.higher_is_better,
     }

@@ -66,9 +66,12 @@ class _Page:
         groups = rate_groups(rows)
         found = references(rows, groups)
         main = main_table(summaries, groups, found, self.metrics)
+        # that of which classical codecs have the bytes, else the first
+        self.first_shown = next((group.leaders[0] for group in groups if group.leaders and group.matched), "")
         further = [name for name in metric_names(shown) if name not in self.metrics]
         self.parts: dict[str, Any] = {
             "context": context,
+            "num_images": len({row.image for row in self.rows}),
             "protocol": protocol(shown, context.data),
             "warnings": warnings_of(shown, context.warnings),
             "training": _filled(training_table(context.training)),
@@ -86,7 +89,7 @@ class _Page:
 
     def render(self, pictures: Pictures, *, with_rows: bool) -> str:
         style, script = _resource("report.css"), _resource("report.js")
-        data = page_data(self.rows, self.series, self.metrics, pictures, with_rows=with_rows)
+        data = page_data(self.rows, self.series, self.metrics, pictures, self.first_shown, with_rows=with_rows)
         text = _template().render(
             **self.parts,
             pictures=pictures,

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from hific.evaluation.codecs_under_test import Pixels
+from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder
 from hific.evaluation.measurement import Measurement, systems
 
@@ -62,8 +63,9 @@ def embed_pictures(rows: Sequence[Measurement], folder: EvaluationFolder, max_ch
 
 
 def _kept(rows: Sequence[Measurement], folder: EvaluationFolder) -> Iterator[tuple[str, list[str]]]:
-    for image in dict.fromkeys(row.image for row in rows if not row.is_set):
-        of_image = systems(row for row in rows if row.image == image)
+    shown = without_next_sizes(rows)
+    for image in dict.fromkeys(row.image for row in shown if not row.is_set):
+        of_image = systems(row for row in shown if row.image == image)
         found = [name for name in of_image if folder.reconstruction_path(name, image).is_file()]
         if found and folder.reconstruction_path(ORIGINAL, image).is_file():
             yield image, [ORIGINAL, *found]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from hific.errors import OptionError
-from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.folder import EvaluationFolder, read_rows
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.page.document import legible, render_page
@@ -63,7 +62,7 @@ def read_context(path: Path) -> ReportContext:
 
 
 def _drawn(rows: Sequence[Measurement], context: ReportContext, root: Path) -> str:
-    return render_page(rows, context, partial(embed_pictures, without_next_sizes(rows), EvaluationFolder(root)))
+    return render_page(rows, context, partial(embed_pictures, rows, EvaluationFolder(root)))
 
 
 def _table(given: Mapping[str, Any]) -> Table:

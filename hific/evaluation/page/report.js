@@ -171,13 +171,13 @@
 
     function fill(select, options, wanted) {
       select.replaceChildren(...options.map(([value, text]) => make("option", text, { value })));
-      select.value = options.some(([value]) => String(value) === wanted) ? wanted : String(options[0][0]);
+      select.value = options.some(([value]) => String(value) === wanted) ? wanted : String(options.at(-1)[0]);
     }
 
     function showImage() {
       const systems = chosen().shown.map(([system]) => [system, systemName(system)]);
       fill(choices.left, systems, choices.left.value || String(ORIGINAL));
-      fill(choices.right, systems, choices.right.value || String(systems[1][0]));
+      fill(choices.right, systems, choices.right.value || String(data.firstShown ?? systems[1][0]));
       showPictures();
     }
 
@@ -202,7 +202,6 @@
         image.width = chosen().width;
         image.height = chosen().height;
       }
-      stage.classList.toggle("fit", !zoom());
       place();
     }
 
