@@ -151,6 +151,13 @@ def test_the_best_is_of_its_block_and_losses_are_marked_as_wins_are(rows: list[M
     assert [(one.label, one.better, one.worse) for one in table.scores][:2] == [("jpeg", 1, 1), ("webp", 1, 1)]
 
 
+def test_where_systems_differ_in_bytes_the_smallest_is_marked_and_what_is_equal_is_not(make_row: MakeRow) -> None:
+    rows = [make_row(system, num_bytes=size) for system, size in (("a", 20), ("b", 10))]
+    (group,) = main_table(summarize(rows), rate_groups(rows), [], ["psnr"]).groups
+    assert not group.title and [line.is_smallest for line in group.lines] == [False, True]
+    assert not any(cell.is_best for line in group.lines for cell in line.cells)
+
+
 def test_an_interval_shows_on_which_side_of_zero_it_is(make_row: MakeRow) -> None:
     values = [("a", 0.5), ("b", 0.5002)]
     rows = [make_row(name, image, 10, metrics={"ssim": value}) for name, value in values for image in IMAGES]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hific.evaluation.columns import metric_column, metric_names
 from hific.evaluation.equal_bytes import Difference
@@ -47,8 +47,8 @@ class SystemLine:
     name: str
     short_name: str
     is_learned: bool
-    images: int
     num_bytes: str
+    is_smallest: bool
     bpp: str
     notes: str
     cells: tuple[ValueCell, ...]
@@ -74,9 +74,12 @@ class Score:
 
 @dataclass(frozen=True)
 class MainTable:
+    """`has_matched`: some systems were coded at the largest size not above another's."""
+
     headings: tuple[str, ...]
     groups: tuple[LineGroup, ...]
-    scores: tuple[Score, ...] = field(default=())
+    scores: tuple[Score, ...]
+    has_matched: bool
 
 
 def shown_metrics(rows: Sequence[Measurement]) -> list[str]:
@@ -101,8 +104,13 @@ def main_table(
     parts = [(group.members, _title(group, by_name)) for group in groups]
     if all(len(members) == 1 for members, _ in parts):
         parts = [(tuple(by_name), "")]
-    lines = tuple(LineGroup(title, _lines([by_name[name] for name in part], found, metrics)) for part, title in parts)
-    return MainTable(tuple(map(heading, metrics)), lines, tuple(map(_score, found)))
+    lines = tuple(
+        LineGroup(title, _lines([by_name[name] for name in part], found, metrics, is_at_equal_bytes=bool(title)))
+        for part, title in parts
+    )
+    return MainTable(
+        tuple(map(heading, metrics)), lines, tuple(map(_score, found)), any(group.matched for group in groups)
+    )
 
 
 def _title(group: RateGroup, by_name: dict[str, SystemSummary]) -> str:
@@ -114,16 +122,22 @@ def _title(group: RateGroup, by_name: dict[str, SystemSummary]) -> str:
 
 
 def _lines(
-    summaries: Sequence[SystemSummary], found: Sequence[Reference], metrics: Sequence[str]
+    summaries: Sequence[SystemSummary],
+    found: Sequence[Reference],
+    metrics: Sequence[str],
+    *,
+    is_at_equal_bytes: bool,
 ) -> tuple[SystemLine, ...]:
     best = {name: _best(summaries, name) for name in metrics}
+    sizes = {one.system: one.mean(lambda row: row.num_bytes) or 0.0 for one in summaries}
+    smallest = None if is_at_equal_bytes or len(set(sizes.values())) < 2 else min(sizes.values())
     return tuple(
         SystemLine(
             one.system,
             one.system.partition(" <= ")[0],
             bool(one.rows and one.rows[0].fingerprint),
-            one.num_images,
-            f"{one.mean(lambda row: row.num_bytes) or 0:,.0f}",
+            f"{sizes[one.system]:,.0f}",
+            smallest is not None and sizes[one.system] == smallest,
             f"{one.mean(lambda row: row.bpp) or 0:.4f}",
             "; ".join(one.notes),
             tuple(_value_cell(one, name, best[name], found) for name in metrics),
@@ -133,8 +147,8 @@ def _lines(
 
 
 def _best(summaries: Sequence[SystemSummary], metric: str) -> float | None:
-    """None where nothing is to be compared."""
-    values = [value for one in summaries if (value := one.metric(metric).value) is not None]
+    """None where nothing is to be compared, or all are equal."""
+    values = {value for one in summaries if (value := one.metric(metric).value) is not None}
     upwards = metric_column(metric).higher_is_better
     return None if len(values) < 2 else max(values) if upwards else min(values)
 
@@ -159,9 +173,10 @@ def _difference_cell(pair: Difference) -> DifferenceCell:
     low, high = signed(pair.low, digits, plus=True), signed(pair.high, digits, plus=True)
     n = "" if pair.n == pair.total else f"n = {pair.n} of {pair.total}"
     verdict = pair.verdict
-    return DifferenceCell(
-        verdict, MARKS[verdict], WORDS[verdict], signed(pair.mean, digits, plus=True), f"[{low}, {high}]", n
-    )
+    # as coders of one model, which decode to the same pixels
+    same = pair.low == pair.high == 0
+    mark, words = ("=", "equal") if same else (MARKS[verdict], WORDS[verdict])
+    return DifferenceCell(verdict, mark, words, signed(pair.mean, digits, plus=True), f"[{low}, {high}]", n)
 
 
 def _score(reference: Reference) -> Score:
