@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
+from importlib.machinery import ModuleSpec
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -195,6 +198,19 @@ def test_a_curve_has_a_series_a_system_and_a_marker_a_rate(make_row: MakeRow) ->
     wide = [replace(row, system=f"{row.system} {number}") for number, row in enumerate(wide)]
     assert 'data-log="1"' in curves(chart_series(summarize(wide)), wide, "psnr")
     assert Scale(1, 100, 0, 10, is_log=True)(10) == pytest.approx(5)
+
+
+def test_bd_rates_are_shown_with_the_reason_of_each_that_is_missing(
+    rows: list[Measurement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [("sae", "jpeg", "psnr", -12.34, None), ("sae", "webp", "psnr", None, "two rates, four are needed")]
+    module = ModuleType("hific.evaluation.bd_rate")
+    module.__spec__ = ModuleSpec(module.__name__, None)
+    monkeypatch.setattr(module, "bd_rates", lambda of: found if of else [], raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    text = Elements(render_page(rows, ReportContext("T"))).text
+    assert "BD-rate, %" in text and "-12.3" in text and "two rates, four are needed" in text
+    assert "BD-rate, %" not in Elements(render_page([], ReportContext("T"))).text
 
 
 def test_nothing_of_a_name_becomes_an_element(make_row: MakeRow, picture: np.ndarray, tmp_path: Path) -> None:

@@ -162,6 +162,7 @@
   // Pictures: two on top of each other, the upper one clipped at the divider.
   const viewer = byId("viewer");
   if (viewer) {
+    const LEAST = 320; // pixels of a picture's width
     const pane = byId("pane");
     const stage = byId("stage");
     const cut = byId("cut");
@@ -195,9 +196,13 @@
 
     function showZoom() {
       viewer.classList.toggle("enlarged", zoom() > 0);
+      // the narrow side of a thumbnail would leave no room for the divider
+      const most = Math.min(704, 0.85 * window.innerHeight); // as #pane has it
+      const factor = zoom() || Math.min(Math.max(1, LEAST / chosen().width), most / chosen().height);
+      stage.classList.toggle("pixels", factor > 1);
       for (const image of all("img", stage)) {
-        image.style.width = zoom() ? `${zoom() * chosen().width}px` : "";
-        image.style.height = zoom() ? `${zoom() * chosen().height}px` : "";
+        image.style.width = `${factor * chosen().width}px`;
+        image.style.height = zoom() ? `${factor * chosen().height}px` : "auto";
         // before it is decoded, it takes its place already
         image.width = chosen().width;
         image.height = chosen().height;
@@ -274,6 +279,7 @@
     cut.addEventListener("input", place);
     pane.addEventListener("scroll", place, { passive: true });
     new ResizeObserver(place).observe(pane);
+    window.addEventListener("resize", showZoom);
     drag(byId("divider"), () => true);
     drag(stage, () => !zoom()); // enlarged, dragging scrolls
     showImage();
