@@ -242,9 +242,7 @@ def test_the_divider_stays_in_sight_where_an_enlarged_picture_is_scrolled(opened
 
 
 def test_the_reference_of_the_table_is_chosen(opened: Any) -> None:
-    options = texts(opened, "#reference option") or [
-        one.get_attribute("textContent") for one in opened.find_elements("css selector", "#reference option")
-    ]
+    options = [one.get_attribute("textContent") for one in opened.find_elements("css selector", "#reference option")]
     assert options == ["jpeg", "webp", "the learned system of the same bytes"]
     of_learned = texts(opened, ".main .learned .difference")
     assert len(of_learned) == 2 * 2 and all(text.split()[0] in "✓✗≈" for text in of_learned)
