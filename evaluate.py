@@ -18,6 +18,7 @@ from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.codecs.load import load_codec
 from hific.data.source import ImageSource, Split
 from hific.errors import OptionError
+from hific.evaluation.command import typed_command
 from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
@@ -78,11 +79,11 @@ def evaluate(config: DictConfig) -> list[Measurement]:
         rows = measure_all(learned, families, limits, images, metrics, folder, provenance, both_sides=config.both_sides)
     except KeyboardInterrupt:
         sys.exit(f"interrupted: rows of the systems that were done are in {folder.root / PARTIAL}")
-    write_results(
-        rows, ReportContext(config.title, f"{source.name}, {config.split} split", training, warnings), folder, panel
-    )
+    data, limit = f"{source.name}, {config.split} split", config.page.max_bytes
+    context = ReportContext(config.title, data, training, warnings, command=typed_command(), page_bytes=limit)
+    write_results(rows, context, folder, panel)
     print_means(without_next_sizes(rows))
-    log.info("report.md, table.md, panel.png and measurements (.csv, .parquet) in %s", folder.root)
+    log.info("report.html, report.md, table.md, panel.png and measurements (.csv, .parquet) in %s", folder.root)
     return rows
 
 
@@ -98,6 +99,7 @@ def check_request(config: DictConfig) -> None:
     check_output("output_dir", config.output_dir)
     check_positive("crop", config.crop)
     check_positive("num_images", config.num_images)
+    check_positive("page.max_bytes", config.page.max_bytes)
     check_device(config.device)
 
 

@@ -24,6 +24,7 @@ from experiments.process import Run, run_process, show
 from experiments.study import Study
 from experiments.tables import write_tables
 from hific.errors import HificError
+from hific.evaluation.page.redraw import PAGE, add_to_page
 from hific.io.write_whole import write_whole
 
 
@@ -121,9 +122,11 @@ def _evaluate_arguments(evaluation: Evaluation) -> list[str]:
 def _draw(study: Study, evaluation: Evaluation, trainings: Mapping[str, Training]) -> dict[str, str]:
     paths = {label: trainings[one.variant].checkpoint(one.file) for label, one in evaluation.checkpoints.items()}
     try:
-        write_tables(study.tables, evaluation.folder, paths)
+        tables = write_tables(study.tables, evaluation.folder, paths)
+        if (evaluation.folder / PAGE).exists():  # not where it was measured before there were pages
+            print(add_to_page(evaluation.folder, question=study.question, tables=tables), flush=True)
     except (HificError, AssertionError) as error:
-        return {", ".join(study.tables): str(error)}
+        return {", ".join(study.tables) or "report.html": str(error)}
     return {}
 
 

@@ -33,16 +33,17 @@ class Fitted:
     num_bytes: int
 
 
-def write_tables(tables: Mapping[str, TableOf], folder: Path, checkpoints: Mapping[str, Path]) -> None:
+def write_tables(tables: Mapping[str, TableOf], folder: Path, checkpoints: Mapping[str, Path]) -> Mapping[str, Table]:
     """NAME.md and NAME.csv into `folder`, which holds the measurements of `checkpoints` (by label). Raises OptionError
     where a table names what was not measured, AssertionError where rows contradict what a table says."""
-    if tables:
-        rows = read_rows(folder / "measurements.parquet")
+    rows = read_rows(folder / "measurements.parquet") if tables else []
+    found = {}
     for name, table in tables.items():
-        drawn = _KINDS[table.kind](rows, table, checkpoints)
+        drawn = found[name] = _KINDS[table.kind](rows, table, checkpoints)
         write_whole(folder / f"{name}.md", drawn.to_markdown())
         write_whole(folder / f"{name}.csv", drawn.to_csv())
         print(f"\n{drawn.to_markdown()}\n{folder / name}.md and .csv", flush=True)
+    return found
 
 
 def read_fitted(checkpoint: Path) -> Fitted:

@@ -97,7 +97,10 @@ def test_coders_and_controls_are_rows_with_real_files(evaluate: Evaluate, checkp
     assert read_rows(tmp_path / "measurements.csv") == rows
     report = (tmp_path / "report.md").read_text()
     assert "torn.png cannot be read" in report and "| steps | 20 |" in report
-    assert str(checkpoints) not in report and str(tmp_path) not in report
+    page = (tmp_path / "report.html").read_text()
+    assert "torn.png cannot be read" in page and page.count("data:image/webp;base64,") >= len(face) - 1
+    for text in (report, page):
+        assert str(checkpoints) not in text and str(tmp_path) not in text
     with Image.open(tmp_path / "panel.png") as panel:
         assert panel.format == "PNG"
 
@@ -167,6 +170,8 @@ def test_the_command_measures_classical_codecs_alone(
     rows = read_rows(tmp_path / "measurements.parquet")
     assert [row.system for row in rows if row.image == "suit"] == ["jpeg", "webp"]
     assert all(row.num_bytes <= 700 for row in rows if not row.is_set)
+    command = "python evaluate.py match_to=700 &#39;codec=[jpeg,webp]&#39; &#39;panel.images=[suit]&#39; data=folder"
+    assert command in (tmp_path / "report.html").read_text()
     assert (tmp_path / "panel.png").is_file()
 
 

@@ -133,7 +133,7 @@ def test_the_end_shows_the_means_and_says_where_results_are(
 ) -> None:
     with caplog.at_level(logging.INFO):
         rows = evaluate("num_images=1")
-    assert caplog.messages[-1].startswith("report.md, table.md, panel.png and measurements")
+    assert caplog.messages[-1].startswith("report.html, report.md, table.md, panel.png and measurements")
     assert caplog.messages[-1].endswith(f" in {tmp_path / 'out'}")
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "sae, fixed_length" in line]
     assert f" {rows[0].num_bytes} " in line and f"{rows[0].metrics['psnr']:.2f}" in line

@@ -18,7 +18,7 @@ from experiments.study import read_sizes, read_study, study_names
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 QUICK = "ablation_context_location"
-REPORT = ("report.md", "table.md", "table.tex", "measurements.parquet", "measurements.csv", "panel.png")
+REPORT = ("report.html", "report.md", "table.md", "table.tex", "measurements.parquet", "measurements.csv", "panel.png")
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,10 @@ def test_study_runs_at_smoke_size(name: str, output: Path) -> None:
         assert list(folder.rglob("*.hfc"))
     for table in study.tables:
         assert (folders[0] / f"{table}.md").read_text() in told and (folders[0] / f"{table}.csv").stat().st_size > 0
+        assert (
+            study.question.split("'")[0] in (folders[0] / "report.html").read_text()
+            and f"<h3>{table}</h3>" in (folders[0] / "report.html").read_text()
+        )
     assert "$ python" not in run([name, "--output", str(output)]), "made already"
 
 

@@ -32,6 +32,10 @@ class ReportContext:
         training: of each checkpoint's label, plain values by name.
         warnings: sentences a reader must not miss.
         figures: file names beside the report, by caption.
+        command: what was typed, free of paths.
+        question: of a study, what it asks.
+        tables: of a study, by their names.
+        page_bytes: of report.html at most, pictures beyond are left out; None: no limit.
     """
 
     title: str
@@ -39,6 +43,10 @@ class ReportContext:
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     figures: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    question: str = ""
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    page_bytes: int | None = 12_000_000
 
 
 def write_report(rows: Sequence[Measurement], context: ReportContext, equal_bytes: Table | None = None) -> str:
@@ -48,16 +56,16 @@ def write_report(rows: Sequence[Measurement], context: ReportContext, equal_byte
     others = [name for name in every if name not in key]
     sections = [
         f"# {context.title}",
-        _warnings(rows, context.warnings),
-        _section("What was trained", _training_table(context.training)),
-        f"## Results\n\n{_protocol(rows, context.data)}\n\n{main_table(rows).to_markdown()}",
+        "\n".join(f"> **Warning:** {text}  " for text in warnings_of(rows, context.warnings)),
+        _section("What was trained", training_table(context.training)),
+        f"## Results\n\n{protocol(rows, context.data)}\n\n{main_table(rows).to_markdown()}",
         _section("At equal bytes", equal_bytes),
         "\n\n".join(f"![{caption}]({name})" for caption, name in context.figures.items()),
         _section("Further metrics", mean_table(rows, others) if others else None),
-        _section("Absent metrics", _absent_table(rows)),
+        _section("Absent metrics", absent_table(rows)),
         _section("Seconds an image", time_table(rows)),
         f"## Each image\n\n<details><summary>all rows</summary>\n\n{image_table(rows, key).to_markdown()}\n</details>",
-        _provenance(rows),
+        _provenance(rows, context.command),
     ]
     return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
@@ -66,12 +74,12 @@ def _section(heading: str, table: Table | None) -> str:
     return f"## {heading}\n\n{table.to_markdown()}" if table and table.body else ""
 
 
-def _warnings(rows: Sequence[Measurement], given: Sequence[str]) -> str:
-    found = [f"{one.system}: {note}." for one in summarize(rows) for note in one.notes]
-    return "\n".join(f"> **Warning:** {text}  " for text in (*given, *found))
+def warnings_of(rows: Sequence[Measurement], given: Sequence[str]) -> list[str]:
+    """The given ones, and what notes of the rows say."""
+    return [*given, *(f"{one.system}: {note}." for one in summarize(rows) for note in one.notes)]
 
 
-def _training_table(training: Mapping[str, Mapping[str, Any]]) -> Table | None:
+def training_table(training: Mapping[str, Mapping[str, Any]]) -> Table | None:
     keys = list(dict.fromkeys(key for info in training.values() for key in info if key != "warnings"))
     body = tuple((key, *(_plain(info.get(key)) for info in training.values())) for key in keys)
     return Table(("", *training), body)
@@ -89,7 +97,7 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _protocol(rows: Sequence[Measurement], data: str) -> str:
+def protocol(rows: Sequence[Measurement], data: str) -> str:
     images = len({row.image for row in rows if not row.is_set})
     preprocessing = ", ".join(sorted({row.preprocessing for row in rows if row.preprocessing}))
     limited = any(row.max_bytes is not None for row in rows)
@@ -105,7 +113,7 @@ def _protocol(rows: Sequence[Measurement], data: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _absent_table(rows: Sequence[Measurement]) -> Table | None:
+def absent_table(rows: Sequence[Measurement]) -> Table | None:
     places: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for row in rows:
         for name, reason in row.absent.items():
@@ -114,15 +122,20 @@ def _absent_table(rows: Sequence[Measurement]) -> Table | None:
     return Table(("metric", "reason", "rows"), body)
 
 
-def _provenance(rows: Sequence[Measurement]) -> str:
-    lines = []
+def provenance_facts(rows: Sequence[Measurement], command: str = "") -> list[tuple[str, str]]:
+    """Name and value; a name comes again where rows differ."""
+    facts = [("command", command)] if command else []
     for name in ("commit", "device", "libraries", "config"):
-        values = sorted({getattr(row.provenance, name) for row in rows} - {""})
-        lines += [f"* {name}: `{value}`" for value in values]
+        facts += [(name, value) for value in sorted({getattr(row.provenance, name) for row in rows} - {""})]
     versions = {
         f"{row.codec} {row.fingerprint[:8] or row.codec_version}"
         for row in rows
         if row.fingerprint or row.codec_version
     }
-    lines += [f"* codecs: {', '.join(sorted(versions))}"] if versions else []
+    return [*facts, ("codecs", ", ".join(sorted(versions)))] if versions else facts
+
+
+def _provenance(rows: Sequence[Measurement], command: str) -> str:
+    facts = provenance_facts(rows, command)
+    lines = [f"* {name}: {value}" if name == "codecs" else f"* {name}: `{value}`" for name, value in facts]
     return "## Provenance\n\n" + "\n".join(lines) if lines else ""

@@ -15,6 +15,7 @@ from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder, write_rows
 from hific.evaluation.measurement import Measurement, Provenance, byte_limits, systems
 from hific.evaluation.metrics_of import Metrics
+from hific.evaluation.page.redraw import write_page
 from hific.evaluation.panel import Zoom, encode_panel, panel_cells
 from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
 from hific.evaluation.report import ReportContext, write_report
@@ -102,9 +103,9 @@ def matched_names(families: Sequence[CodecFamily], limits: Mapping[str, int] | S
 def write_results(
     rows: Sequence[Measurement], context: ReportContext, folder: EvaluationFolder, panel: PanelOptions | None = None
 ) -> list[Path]:
-    """measurements.parquet and .csv, table.md and .tex, figures, panels and report.md; returns what was written."""
+    """measurements.parquet and .csv, report.html and .md, table.md and .tex, figures, panels; returns all paths."""
     root, panel = folder.root, panel or PanelOptions()
-    written = list(write_rows(rows, root / "measurements.parquet"))
+    written = [*write_rows(rows, root / "measurements.parquet"), *write_page(rows, context, root)]
     compared = equal_bytes_table(rows)
     rows = without_next_sizes(rows)
     table = main_table(rows)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hific.evaluation.equal_bytes import NEXT_SIZE
 from hific.evaluation.measurement import Measurement
 
 MakeRow = Callable[..., Measurement]
@@ -39,3 +40,20 @@ def picture() -> np.ndarray:
     return np.clip(np.stack((x * 2 + texture, y * 3 + texture, 200 - x - y + texture), axis=-1), 0, 255).astype(
         np.uint8
     )
+
+
+@pytest.fixture
+def rows(make_row: MakeRow) -> list[Measurement]:
+    """A learned system, and two codecs at both sizes around its bytes: it wins over jpeg in LPIPS and loses PSNR."""
+    found = []
+    for number, image in enumerate("abc"):
+        shift = 0.01 * number
+        found.append(
+            make_row("sae, tables", image, 1000, fingerprint="ab", metrics={"psnr": 25 + shift, "lpips_alex": 0.3})
+        )
+        for codec in ("jpeg", "webp"):
+            known = {"codec": codec, "max_bytes": 1000}
+            below, above = {"psnr": 26.0, "lpips_alex": 0.5}, {"psnr": 27.0, "lpips_alex": 0.4}
+            found.append(make_row(codec, image, 900, metrics=below, **known))
+            found.append(make_row(f"{codec}{NEXT_SIZE}", image, 1100, metrics=above, **known))
+    return sorted(found, key=lambda row: row.system != "sae, tables")

@@ -54,6 +54,7 @@ def test_an_evaluation_fills_its_folder(images: list[EvaluationImage], tmp_path:
     names = {
         "measurements.parquet",
         "measurements.csv",
+        "report.html",
         "report.md",
         "table.md",
         "table.tex",

@@ -1,0 +1,8 @@
+"""report.html: one page of an evaluation that opens from disk and asks no network for anything.
+
+    rows ──────────────┬─ comparisons ─ tables ─┐
+                       ├─ curves, bars (SVG) ───┼─ document ─ report.html
+    kept pictures ─────┴─ pictures, data (JSON)─┘    with report.css and report.js inside of it
+
+A pure function of rows, `ReportContext` and kept reconstructions: `python -m hific.evaluation FOLDER` draws it again.
+"""

@@ -1,0 +1,149 @@
+"""The whole page: report.html filled, with style, script and data inside of it, and a policy that forbids all else."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from hashlib import sha256
+from importlib import import_module, resources
+from importlib.util import find_spec
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from hific.evaluation.columns import metric_column, metric_names
+from hific.evaluation.equal_bytes import without_next_sizes
+from hific.evaluation.means import summarize
+from hific.evaluation.measurement import Measurement
+from hific.evaluation.page.bars import bar_chart
+from hific.evaluation.page.comparisons import rate_groups, references
+from hific.evaluation.page.curves import COLORS, curves, marker
+from hific.evaluation.page.data import as_json, page_data
+from hific.evaluation.page.pictures import Pictures
+from hific.evaluation.page.series import Series, chart_series
+from hific.evaluation.page.tables import main_table, shown_metrics
+from hific.evaluation.report import ReportContext, absent_table, protocol, provenance_facts, training_table, warnings_of
+from hific.evaluation.tables import Table, mean_table, time_table
+
+# What HTML has no characters for: controls, and halves of a pair, as Python reads a file's name that is no UTF-8.
+_ILLEGIBLE = re.compile("[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f]")
+PicturesWithin = Callable[[int], Pictures]
+
+
+def render_page(
+    rows: Sequence[Measurement], context: ReportContext, pictures_within: PicturesWithin | None = None
+) -> str:
+    """`pictures_within`: gives the pictures that a number of characters has room for, all ASCII.
+
+    Above `context.page_bytes` pictures are left out, and rows of single images where they alone are more; the page
+    says so.
+    """
+    page, limit = _Page(rows, context), context.page_bytes or sys.maxsize
+    bare = page.render(Pictures(), with_rows=True)
+    with_rows = len(bare.encode()) <= limit
+    if not with_rows:
+        bare = page.render(Pictures(), with_rows=False)
+    if pictures_within is None:
+        return bare
+    left = limit - len(bare.encode())
+    # captions of the pictures take a little too
+    return page.render(pictures_within(max(0, left - left // 50)), with_rows=with_rows)
+
+
+class _Page:
+    """All of a page that does not depend on its pictures."""
+
+    def __init__(self, rows: Sequence[Measurement], context: ReportContext) -> None:
+        shown = without_next_sizes(rows)
+        self.rows = [row for row in shown if not row.is_set]
+        self.metrics = shown_metrics(shown)
+        summaries = [one for one in summarize(shown) if one.rows]
+        self.series = chart_series(summaries)
+        groups = rate_groups(rows)
+        found = references(rows, groups)
+        main = main_table(summaries, groups, found, self.metrics)
+        # that of which classical codecs have the bytes, else the first
+        self.first_shown = next((group.leaders[0] for group in groups if group.leaders and group.matched), "")
+        further = [name for name in metric_names(shown) if name not in self.metrics]
+        self.parts: dict[str, Any] = {
+            "context": context,
+            "num_images": len({row.image for row in self.rows}),
+            "protocol": protocol(shown, context.data),
+            "warnings": warnings_of(shown, context.warnings),
+            "training": _filled(training_table(context.training)),
+            "main": main,
+            "metrics": [metric_column(name) for name in self.metrics],
+            "curves": [curves(self.series, self.rows, name) for name in self.metrics],
+            "legend": [_legend(one) for one in self.series],
+            "bars": [bar_chart(self.series, main, name) for name in self.metrics],
+            "bd_rates": bd_rate_table(shown),
+            "further": mean_table(shown, further) if further else None,
+            "absent": _filled(absent_table(shown)),
+            "seconds": _filled(time_table(shown)),
+            "provenance": provenance_facts(rows, context.command),
+        }
+
+    def render(self, pictures: Pictures, *, with_rows: bool) -> str:
+        style, script = _resource("report.css"), _resource("report.js")
+        data = page_data(self.rows, self.series, self.metrics, pictures, self.first_shown, with_rows=with_rows)
+        text = _template().render(
+            **self.parts,
+            pictures=pictures,
+            with_rows=with_rows,
+            style=Markup(style),
+            script=Markup(script),
+            policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+            "base-uri 'none'; form-action 'none'",
+            data=as_json(data),
+        )
+        return legible(text)
+
+
+def legible(text: str) -> str:
+    """With a sign in place of every character that HTML has not."""
+    return _ILLEGIBLE.sub("\ufffd", text)
+
+
+def bd_rate_table(rows: Sequence[Measurement]) -> Table | None:
+    """None where there is nothing to compare."""
+    if find_spec("hific.evaluation.bd_rate") is None:
+        return None
+    found = import_module("hific.evaluation.bd_rate").bd_rates(rows)
+    body = tuple(
+        (system, anchor, metric_column(metric).title, "" if percent is None else f"{percent:+.1f}", reason or "")
+        for system, anchor, metric, percent, reason in found
+    )
+    return _filled(Table(("system", "against", "over", "BD-rate, %", "why not"), body))
+
+
+def _legend(series: Series) -> dict[str, Any]:
+    return {
+        "number": series.number,
+        "name": series.name,
+        "color": series.number % COLORS,
+        "marker": marker(series.number),
+        "is_learned": series.is_learned,
+    }
+
+
+def _filled(table: Table | None) -> Table | None:
+    return table if table is not None and table.body else None
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+@cache
+def _resource(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_resource("report.html"))
