@@ -142,9 +142,9 @@ def _source(spec: TableSpec, page: Path) -> str:
 
 
 def _rows_told(spec: TableSpec, page: Path) -> Iterator[str]:
-    for name in dict.fromkeys(spec.of(line, "rows") for line in spec.lines):
-        drawn = {line["system"] for line in spec.lines if spec.of(line, "rows") == name}
-        rows = [row for row in rows_of(name) if row.system in drawn and not row.is_set]
+    names = [(spec.of(line, "rows"), *spec.of(line, "rival_rows")) for line in spec.lines]
+    for name in dict.fromkeys(name for of_line in names for name in of_line):
+        rows = [row for row in rows_of(name) if not row.is_set]
         commits = dict.fromkeys(row.provenance.commit for row in rows)
         code = " and ".join(one.replace(UNCOMMITTED, " with changes that were never committed") for one in commits)
         images = len({row.image for row in rows})
