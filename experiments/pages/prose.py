@@ -9,10 +9,10 @@ from experiments.pages.numbers import NUMBER
 
 COMPARATIVE = re.compile(r"\b(?:better|worse|ahead|behind|level|leads?|beats?)\b", re.I)
 # Behind a number, or behind the last of several: "19 to 28 %", ".14, .30 or .45 bpp".
-_UNIT = re.compile(r"(?:(?:,| to| or| and) [-+]?[\d.]+)*\s?(?:dB|bpp|%|bytes|bits|KiB)(?!\w)")
+_UNIT = re.compile(r"(?:(?:,| to| or| and) [-+]?[\d.]+)*\s?(?:dB|bpp|%|bytes|bits|[kMG]i?B|KiB|ms|s)(?!\w)")
 # A sentence with one of these is about measurements; with a codec's name it may be, where it compares.
 _METRICS = re.compile(
-    r"\b(?:dB|bpp|bytes|PSNR|LPIPS|SSIM|MS-SSIM|SSIMULACRA2|FSIMc|DISTS|conv4|perceptual loss)\b|%|ΔE"
+    r"\b(?:dB|bpp|bytes|[kMG]i?B|KiB|PSNR|LPIPS|SSIM|MS-SSIM|SSIMULACRA2|FSIMc|DISTS|conv4|perceptual loss)\b|%|ΔE"
 )
 _CODECS = re.compile(r"\b(?:AVIF|HEVC|WebP|JPEG|JPEG2000|BPG)\b")
 _NOT_PROSE = re.compile(r"^```.*?^```$|^ {4,}(?! *[*|]).*?$|<!--.*?-->", re.M | re.S)
