@@ -67,7 +67,7 @@ def differences(rows: Sequence[Measurement], learned: str, other: str) -> list[D
             if metric in ours[image].metrics
             and image in below
             and image in above
-            and (theirs := _at(ours[image].num_bytes, below[image], above[image], metric)) is not None
+            and (theirs := metric_at(ours[image].num_bytes, below[image], above[image], metric)) is not None
         ]
         if pairs:
             values = np.array(pairs)
@@ -133,7 +133,7 @@ def _matched_to(rows: Sequence[Measurement], matched: str) -> str | None:
     return None
 
 
-def _at(num_bytes: int, below: Measurement, above: Measurement, metric: str) -> float | None:
+def metric_at(num_bytes: int, below: Measurement, above: Measurement, metric: str) -> float | None:
     """The metric at so many bytes; None outside of the two."""
     if metric not in below.metrics or metric not in above.metrics or not below.num_bytes <= num_bytes:
         return None

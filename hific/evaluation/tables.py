@@ -17,7 +17,7 @@ from hific.evaluation.columns import KEY_METRICS, absent_key_metrics, measured_k
 from hific.evaluation.means import Mean, SystemSummary, summarize
 from hific.evaluation.measurement import Measurement
 
-_NUMBER = re.compile(r"-?(\d|inf|absent)")
+_NUMBER = re.compile(r"-?(\.?\d|inf|absent)")
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
