@@ -17,9 +17,10 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, FormatLimitError, Made, Pixels
+from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, Pixels
 from hific.evaluation.measurement import WHOLE_SET, Measurement, Provenance
 from hific.evaluation.metrics_of import Measured, Metrics
+from hific.evaluation.rate_search import FormatLimitError, Made
 
 log = logging.getLogger(__name__)
 

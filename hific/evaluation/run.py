@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hific.evaluation.codecs_under_test import CodecFamily, CodecUnderTest, Files, RateMatchedCodec
+from hific.evaluation.codecs_under_test import CodecUnderTest, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
 from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table, without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
@@ -17,6 +17,7 @@ from hific.evaluation.measurement import Measurement, Provenance, byte_limits, s
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import Zoom, encode_panel, panel_cells
 from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
+from hific.evaluation.rate_search import CodecFamily, Files
 from hific.evaluation.report import ReportContext, write_report
 from hific.evaluation.tables import main_table
 from hific.io.write_whole import write_whole

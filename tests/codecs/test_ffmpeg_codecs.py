@@ -10,7 +10,7 @@ from photos import photo
 from hific.codecs import ffmpeg_codecs
 from hific.codecs.ffmpeg_codecs import FFmpegCodec, FFmpegFamily, Name, find_ffmpeg
 from hific.errors import OptionError
-from hific.evaluation.codecs_under_test import match_bytes
+from hific.evaluation.rate_search import match_bytes
 from hific.metrics.fidelity import PSNR
 
 NAMES: tuple[Name, ...] = ("hevc", "vvc")

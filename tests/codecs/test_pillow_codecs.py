@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 
 from hific.codecs.pillow_codecs import CODEC_NAMES, JPEG2000_STEPS, PillowCodec, PillowFamily, jpeg2000_ratio
-from hific.evaluation.codecs_under_test import match_bytes
+from hific.evaluation.rate_search import match_bytes
 
 # Kodak at the largest file <= .0726 bpp, mean of 24 images: PSNR and mean scale, AVIF at speed 6.
 KODAK_BYTES = 3568
