@@ -18,13 +18,17 @@ from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.codecs.load import load_codec
 from hific.data.source import ImageSource, Split
 from hific.errors import OptionError
+from hific.evaluation.cached_files import CachedMake
+from hific.evaluation.content_cache import ContentCache, open_cache
 from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.images import evaluation_images
 from hific.evaluation.measurement import Measurement, find_provenance
-from hific.evaluation.metrics_of import Metrics
+from hific.evaluation.metrics_identity import metrics_identity
+from hific.evaluation.metrics_of import MeasuredCache, Metrics
 from hific.evaluation.panel import Zoom
+from hific.evaluation.rate_search import make
 from hific.evaluation.report import ReportContext, training_warnings
 from hific.evaluation.request import (
     LabeledCodec,
@@ -69,13 +73,21 @@ def evaluate(config: DictConfig) -> list[Measurement]:
     for warning in warnings:
         log.warning(warning)
     folder = EvaluationFolder(Path(config.output_dir), keep=set(panel.images))
-    metrics = Metrics(
-        default_image_metrics(config.weights.dir, device=config.device),
-        partial(default_set_metrics, config.weights.dir, config.weights.inception, device=config.device),
-    )
+    cache = open_cache(config.cache)
+    metrics = make_metrics(config, cache)
     provenance = find_provenance(device=config.device, config=_facts(config, source.name))
     try:
-        rows = measure_all(learned, families, limits, images, metrics, folder, provenance, both_sides=config.both_sides)
+        rows = measure_all(
+            learned,
+            families,
+            limits,
+            images,
+            metrics,
+            folder,
+            provenance,
+            both_sides=config.both_sides,
+            make=CachedMake(cache) if cache else make,
+        )
     except KeyboardInterrupt:
         sys.exit(f"interrupted: rows of the systems that were done are in {folder.root / PARTIAL}")
     write_results(
@@ -96,9 +108,18 @@ def check_request(config: DictConfig) -> None:
     check_folder("weights.dir", config.weights.dir)
     check_file("weights.inception", config.weights.inception)
     check_output("output_dir", config.output_dir)
+    if config.cache:
+        check_output("cache", config.cache)
     check_positive("crop", config.crop)
     check_positive("num_images", config.num_images)
     check_device(config.device)
+
+
+def make_metrics(config: DictConfig, cache: ContentCache | None) -> Metrics:
+    folder, inception, device = config.weights.dir, config.weights.inception, config.device
+    known = MeasuredCache(cache, metrics_identity(folder, inception, device=device)) if cache else None
+    of_set = partial(default_set_metrics, folder, inception, device=device)
+    return Metrics(default_image_metrics(folder, device=device), of_set, known)
 
 
 def find_images(

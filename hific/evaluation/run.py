@@ -17,7 +17,7 @@ from hific.evaluation.measurement import Measurement, Provenance, byte_limits, s
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import Zoom, encode_panel, panel_cells
 from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
-from hific.evaluation.rate_search import CodecFamily, Files
+from hific.evaluation.rate_search import CodecFamily, Files, Make, make
 from hific.evaluation.report import ReportContext, write_report
 from hific.evaluation.tables import main_table
 from hific.io.write_whole import write_whole
@@ -48,12 +48,13 @@ def measure_all(
     provenance: Provenance | None = None,
     *,
     both_sides: bool = False,
+    make: Make = make,
 ) -> list[Measurement]:
     """Rows of the learned systems, then of each family at the same bytes; with `both_sides` also at its next size.
 
     `limits`: bytes by image name, or the labels of learned systems whose bytes are the limits: with more than one of
-    them each family is searched once for each, and its label says for which. Interrupted, it leaves the rows of the
-    systems that were done in `PARTIAL`.
+    them each family is searched once for each, and its label says for which. `make`: of the families' files.
+    Interrupted, it leaves the rows of the systems that were done in `PARTIAL`.
     """
     names = [system.name for system in learned]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
@@ -66,17 +67,22 @@ def measure_all(
         for system in learned:
             rows += _measured(system, images, metrics, folder, provenance)
         by_label = {"": limits} if isinstance(limits, Mapping) else {name: byte_limits(rows, name) for name in limits}
-        files: list[dict[str, Files]] = [{} for _ in families]
-        for label, max_bytes in by_label.items():
-            for family, made in zip(families, files, strict=True):
-                name = matched_name(family, label, len(by_label))
-                rows += _measured(
-                    RateMatchedCodec(name, family, max_bytes, files=made), images, metrics, folder, provenance
-                )
-                if both_sides:
-                    larger = RateMatchedCodec(f"{name}{NEXT_SIZE}", family, max_bytes, next_larger=True, files=made)
-                    rows += _measured(larger, images, metrics, folder, provenance)
+        for matched in _matched_systems(families, by_label, both_sides=both_sides, make=make):
+            rows += _measured(matched, images, metrics, folder, provenance)
     return rows
+
+
+def _matched_systems(
+    families: Sequence[CodecFamily], by_label: Mapping[str, Mapping[str, int]], *, both_sides: bool, make: Make
+) -> Iterator[RateMatchedCodec]:
+    files: list[dict[str, Files]] = [{} for _ in families]
+    for label, max_bytes in by_label.items():
+        for family, made in zip(families, files, strict=True):
+            name = matched_name(family, label, len(by_label))
+            yield RateMatchedCodec(name, family, max_bytes, files=made, make=make)
+            if both_sides:
+                next_name = f"{name}{NEXT_SIZE}"
+                yield RateMatchedCodec(next_name, family, max_bytes, next_larger=True, files=made, make=make)
 
 
 @contextmanager
