@@ -45,6 +45,7 @@ from hific.evaluation.request import (
     weights_warnings,
 )
 from hific.evaluation.run import PARTIAL, PanelOptions, matched_names, measure_all, write_results
+from hific.evaluation.search_ahead import usable_cores
 from hific.evaluation.tables import print_means
 from hific.metrics.default import default_image_metrics, default_set_metrics
 
@@ -87,6 +88,7 @@ def evaluate(config: DictConfig) -> list[Measurement]:
             provenance,
             both_sides=config.both_sides,
             make=CachedMake(cache) if cache else make,
+            workers=config.workers or usable_cores(),
         )
     except KeyboardInterrupt:
         sys.exit(f"interrupted: rows of the systems that were done are in {folder.root / PARTIAL}")
@@ -112,6 +114,7 @@ def check_request(config: DictConfig) -> None:
         check_output("cache", config.cache)
     check_positive("crop", config.crop)
     check_positive("num_images", config.num_images)
+    check_positive("workers", config.workers)
     check_device(config.device)
 
 
@@ -158,7 +161,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _facts(config: DictConfig, data: str) -> str:
     """What identifies the measurement, without the paths of this machine."""
-    names = ("split", "num_images", "crop", "match_to", "max_pixels")
+    names = ("split", "num_images", "crop", "match_to", "max_pixels", "workers")
     return json.dumps({"data": data, "clahe": config.data.clahe, **{name: config[name] for name in names}})
 
 

@@ -21,6 +21,7 @@ from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, Pixel
 from hific.evaluation.measurement import WHOLE_SET, Measurement, Provenance
 from hific.evaluation.metrics_of import Measured, Metrics
 from hific.evaluation.rate_search import FormatLimitError, Made
+from hific.evaluation.search_ahead import SearchAhead
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +59,10 @@ def evaluate_system(
     metrics: Metrics,
     store: Store,
     provenance: Provenance | None = None,
+    ahead: SearchAhead | None = None,
 ) -> list[Measurement]:
-    """A row for each image, and one for the set where there are set metrics.
+    """A row for each image, and one for the set where there are set metrics. `ahead`: searches settings of the images
+    to come meanwhile.
 
     Whatever a codec raises ends the evaluation: a mean over the images that went well would flatter the codec. Only an
     image that the format itself has no file of is left out of its rows, and a warning says so.
@@ -68,10 +71,11 @@ def evaluate_system(
     provenance = provenance or Provenance()
     of_set = metrics.new_set()
     rows = []
+    specs = ahead.specs(system, images) if ahead else None
     for image in images:
         pixels = image.read()
         try:
-            spec = system.spec(image.name, pixels)
+            spec = next(specs)() if specs else system.spec(image.name, pixels)
         except FormatLimitError as error:
             log.warning("absent: %s of %s, whose means are over the other images: %s", image.name, system.name, error)
             continue
