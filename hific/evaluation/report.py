@@ -41,8 +41,10 @@ class ReportContext:
     figures: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_report(rows: Sequence[Measurement], context: ReportContext, equal_bytes: Table | None = None) -> str:
-    """Markdown. `equal_bytes`: of evaluation/equal_bytes.py."""
+def write_report(
+    rows: Sequence[Measurement], context: ReportContext, comparisons: Mapping[str, Table | None] | None = None
+) -> str:
+    """Markdown. `comparisons`: of systems with each other, by their headings."""
     every = metric_names(rows)
     key = measured_key_metrics(rows)
     others = [name for name in every if name not in key]
@@ -51,7 +53,7 @@ def write_report(rows: Sequence[Measurement], context: ReportContext, equal_byte
         _warnings(rows, context.warnings),
         _section("What was trained", _training_table(context.training)),
         f"## Results\n\n{_protocol(rows, context.data)}\n\n{main_table(rows).to_markdown()}",
-        _section("At equal bytes", equal_bytes),
+        *(_section(heading, table) for heading, table in (comparisons or {}).items()),
         "\n\n".join(f"![{caption}]({name})" for caption, name in context.figures.items()),
         _section("Further metrics", mean_table(rows, others) if others else None),
         _section("Absent metrics", _absent_table(rows)),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hific.evaluation.bd_rate import bd_rate_table
 from hific.evaluation.codecs_under_test import CodecUnderTest, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
 from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table, without_next_sizes
@@ -130,9 +131,11 @@ def write_results(
         written += save_figure(rate_metric_curves(rows, drawn), root / "rate_metrics")
         written += save_figure(metric_bars(rows, drawn), root / "metric_bars")
         figures |= {"metrics of each system": "metric_bars.png", "metrics against rate": "rate_metrics.png"}
-    if compared is not None:
-        texts |= {"equal_bytes.md": compared.to_markdown(), "equal_bytes.tex": compared.to_latex()}
-    texts["report.md"] = write_report(rows, replace(context, figures={**figures, **context.figures}), compared)
+    tables = {"At equal bytes": compared, "BD-rate": bd_rate_table(rows)}
+    for name, found in zip(("equal_bytes", "bd_rate"), tables.values(), strict=True):
+        if found is not None:
+            texts |= {f"{name}.md": found.to_markdown(), f"{name}.tex": found.to_latex()}
+    texts["report.md"] = write_report(rows, replace(context, figures={**figures, **context.figures}), tables)
     for name, text in texts.items():
         write_whole(root / name, text)
     return [*written, *(root / name for name in (*texts, *figures.values()))]
