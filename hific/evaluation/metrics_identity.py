@@ -12,6 +12,7 @@ from hific.errors import WeightsNotFoundError
 from hific.evaluation.content_cache import key_of, source_digest
 from hific.evaluation.measurement import describe_device
 from hific.metrics.frechet import cached_inception
+from hific.metrics.program_metrics import program_versions
 from hific.weights import WeightsName, find_weights
 
 LIBRARIES = (
@@ -35,10 +36,11 @@ def metrics_identity(
     """Of `default_image_metrics` and `default_set_metrics`, given the same: code, libraries, networks and processor."""
     return key_of(
         {
-            "source": source_digest("hific.metrics", "hific.weights"),
+            "source": source_digest("hific.metrics", "hific.programs", "hific.weights"),
             "libraries": {name: _version(name) for name in LIBRARIES},
             "weights": {name: _weights_digest(name, weights_dir) for name in get_args(WeightsName)},
             "inception": _file_digest(Path(inception_weights or cached_inception())),
+            "programs": program_versions(),
             "device": describe_device(device),
             "processor": platform.machine(),
         }
