@@ -101,7 +101,7 @@ class PillowCodec:
 
     def compress(self, image: ImageLike) -> bytes:
         pixels = to_rgb8(image).array if isinstance(image, Image.Image) else image
-        small, size_byte = _downscale(Image.fromarray(pixels), self.scale)
+        small, size_byte = downscale(Image.fromarray(pixels), self.scale)
         buffer = BytesIO()
         small.save(buffer, _PILLOW_FORMATS[self.name], **_save_options(self))
         return buffer.getvalue() + size_byte
@@ -111,7 +111,7 @@ class PillowCodec:
         body = data if self.scale == 1 else data[:-1]
         with Image.open(BytesIO(body), formats=[_PILLOW_FORMATS[self.name]]) as opened:
             small = opened.convert("RGB")
-        return small if self.scale == 1 else _upscale(small, self.scale, data[-1])
+        return small if self.scale == 1 else upscale(small, self.scale, data[-1])
 
 
 def _save_options(codec: PillowCodec) -> dict[str, Any]:
@@ -126,7 +126,8 @@ def _save_options(codec: PillowCodec) -> dict[str, Any]:
     return {"quality": codec.quality, "speed": codec.speed}
 
 
-def _downscale(image: Image.Image, scale: int) -> tuple[Image.Image, bytes]:
+def downscale(image: Image.Image, scale: int) -> tuple[Image.Image, bytes]:
+    """The image that is coded, and the byte behind its file."""
     if scale == 1:
         return image, b""
     width, height = -(-image.width // scale), -(-image.height // scale)
@@ -134,7 +135,8 @@ def _downscale(image: Image.Image, scale: int) -> tuple[Image.Image, bytes]:
     return image.resize((width, height), Image.Resampling.LANCZOS), bytes([lost_width * 16 + lost_height])
 
 
-def _upscale(small: Image.Image, scale: int, size_byte: int) -> Image.Image:
+def upscale(small: Image.Image, scale: int, size_byte: int) -> Image.Image:
+    """To the size of the original."""
     size = (small.width * scale - size_byte // 16, small.height * scale - size_byte % 16)
     return small.resize(size, Image.Resampling.LANCZOS)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
@@ -120,3 +121,15 @@ def test_kodak_means_are_reproduced(kodak_root: Path, name: str) -> None:
     expected_psnr, expected_scale = KODAK_PSNR[name]
     assert measured[:, 0].mean() == pytest.approx(expected_psnr, abs=0.2)
     assert measured[:, 1].mean() == pytest.approx(expected_scale, abs=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "expected", "scale"), [("avif", 24.23, 2), ("jpeg2000", 23.50, 1), ("webp", 22.59, 2), ("jpeg", 20.88, 2)]
+)
+def test_a_known_value_of_another_implementation_is_met(name: str, expected: float, scale: int) -> None:
+    pixels = skimage.data.astronaut()
+    codec, data = match_bytes(PillowFamily(name), pixels, round(0.0726 * pixels[..., 0].size / 8))
+    error = np.asarray(codec.decompress(data), float) - pixels
+    assert 10 * np.log10(255**2 / (error**2).mean()) == pytest.approx(expected, abs=0.2)
+    assert codec.scale == scale
