@@ -22,6 +22,8 @@ from hific.evaluation.rate_search import CodecFamily, Made, ScaledCodec, make
 from hific.io.read_image import to_rgb8
 
 KIND = "encoded"
+SHARED = ("hific.codecs.pillow_codecs", "hific.programs")
+"""What codecs use beside their own module: scaling, and how programs are run."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def codec_identity(family: CodecFamily, codec: ScaledCodec) -> dict[str, Any]:
         "codec": f"{kind.__module__}.{kind.__qualname__}",
         "options": options,
         "version": family.version,
-        "source": source_digest(kind.__module__),
+        "source": source_digest(kind.__module__, *SHARED),
         "pillow": version("pillow"),  # which scales, and brings encoders along
         "processor": platform.machine(),
     }

@@ -164,7 +164,9 @@ def test_what_identifies_a_file_is_written_beside_it(cache: ContentCache, pictur
     family = PillowFamily("avif")
     identity = codec_identity(family, family.codec(7, 2))
     assert identity["options"] == {"name": "'avif'", "quality": "7", "scale": "2", "speed": "4"}
-    assert "libavif" in identity["version"] and identity["source"] == source_digest("hific.codecs.pillow_codecs")
+    shared = ("hific.codecs.pillow_codecs", "hific.programs")
+    assert "libavif" in identity["version"]
+    assert identity["source"] == source_digest("hific.codecs.pillow_codecs", *shared) != source_digest(*shared)
     made = CachedMake(cache)(family, family.codec(7, 2), picture)
     entry = cache.read("encoded", key_of({**identity, "pixels": pixels_digest(picture)}))
     assert entry == Entry({**identity, "seconds": made.seconds}, made.data)
