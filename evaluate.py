@@ -44,6 +44,7 @@ from hific.evaluation.request import (
     size_check,
     weights_warnings,
 )
+from hific.evaluation.round_trip import KeptTrips
 from hific.evaluation.run import PARTIAL, PanelOptions, matched_names, measure_all, write_results
 from hific.evaluation.search_ahead import usable_cores
 from hific.evaluation.tables import print_means
@@ -89,9 +90,11 @@ def evaluate(config: DictConfig) -> list[Measurement]:
             both_sides=config.both_sides,
             make=CachedMake(cache) if cache else make,
             workers=config.workers or usable_cores(),
+            kept=KeptTrips(cache) if cache else None,
         )
     except KeyboardInterrupt:
-        sys.exit(f"interrupted: rows of the systems that were done are in {folder.root / PARTIAL}")
+        taken_up = "; the same command takes up where it was" if cache else ""
+        sys.exit(f"interrupted: rows of the systems that were done are in {folder.root / PARTIAL}{taken_up}")
     write_results(
         rows, ReportContext(config.title, f"{source.name}, {config.split} split", training, warnings), folder, panel
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from hific.codecs.base import Codec
+from hific.evaluation.content_cache import key_of, source_digest
+from hific.evaluation.measurement import library_versions
 from hific.evaluation.rate_search import (
     CodecFamily,
     Files,
@@ -41,6 +44,8 @@ class EncodeSpec:
             predicted switches.
         setting: of the row where it is not the codec's own.
         made: the file that `codec` made of the image, where that was done already.
+        identity: of all that file, reconstruction and extra metrics follow from beside the pixels; empty where that is
+            not known.
         version, fingerprint, scale, max_bytes, note: of the row, see `Measurement`.
     """
 
@@ -49,6 +54,7 @@ class EncodeSpec:
     extra_metrics: Callable[[Pixels], Mapping[str, float]] | None = None
     setting: str = ""
     made: Made | None = None
+    identity: str = ""
     version: str = ""
     fingerprint: str = ""
     scale: int = 1
@@ -108,6 +114,23 @@ class RateMatchedCodec:
         return EncodeSpec(codec, made=made, version=version, scale=scale, max_bytes=limit, note=note)
 
 
+def variant_identity(variant: Variant) -> str:
+    """Empty where the codec is none that has all of these: its model and tables, by their SHA-256, and its options."""
+    codec = variant.codec
+    if not hasattr(codec, "identity"):
+        return ""
+    return key_of(
+        {
+            "codec": [codec.family.name, codec.identity.fingerprint.hex(), repr(codec.options)],
+            "variant": [variant.label, variant.is_control],
+            "source": source_digest("hific"),
+            "libraries": library_versions(),
+            "device": str(next(codec.model.parameters()).device),
+            "processor": platform.machine(),
+        }
+    )
+
+
 def variant_under_test(label: str, variant: Variant) -> FixedCodec:
     """One of the things that the files of a learned codec, called `label`, can be."""
     spec = EncodeSpec(
@@ -117,5 +140,6 @@ def variant_under_test(label: str, variant: Variant) -> FixedCodec:
         setting=variant.label,
         fingerprint=variant.codec.fingerprint.hex(),
         note=NOT_DECODABLE if variant.reconstruct else "",
+        identity=variant_identity(variant),
     )
     return FixedCodec(f"{label}, {variant.label}", spec)

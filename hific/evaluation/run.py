@@ -20,6 +20,7 @@ from hific.evaluation.panel import Zoom, encode_panel, panel_cells
 from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
 from hific.evaluation.rate_search import CodecFamily, Files, Make, make
 from hific.evaluation.report import ReportContext, write_report
+from hific.evaluation.round_trip import KeptTrips
 from hific.evaluation.search_ahead import SearchAhead
 from hific.evaluation.tables import main_table
 from hific.io.write_whole import write_whole
@@ -52,13 +53,14 @@ def measure_all(
     both_sides: bool = False,
     make: Make = make,
     workers: int = 1,
+    kept: KeptTrips | None = None,
 ) -> list[Measurement]:
     """Rows of the learned systems, then of each family at the same bytes; with `both_sides` also at its next size.
 
     `limits`: bytes by image name, or the labels of learned systems whose bytes are the limits: with more than one of
     them each family is searched once for each, and its label says for which. `make`: of the families' files.
-    `workers`: so many images are searched at once. Interrupted, it leaves the rows of the systems that were done in
-    `PARTIAL`.
+    `workers`: so many images are searched at once. `kept`: what was done of learned systems, by which an evaluation
+    that was interrupted is taken up. Interrupted, it leaves the rows of the systems that were done in `PARTIAL`.
     """
     names = [system.name for system in learned]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
@@ -69,7 +71,7 @@ def measure_all(
     rows: list[Measurement] = []
     with SearchAhead(workers) as ahead, _kept_if_interrupted(rows, folder.root / PARTIAL):
         for system in learned:
-            rows += _measured(system, images, metrics, folder, provenance)
+            rows += _measured(system, images, metrics, folder, provenance, kept=kept)
         by_label = {"": limits} if isinstance(limits, Mapping) else {name: byte_limits(rows, name) for name in limits}
         make = ahead.while_wanted(make)
         for matched in _matched_systems(families, by_label, both_sides=both_sides, make=make):
@@ -157,8 +159,9 @@ def _measured(
     folder: EvaluationFolder,
     provenance: Provenance | None,
     ahead: SearchAhead | None = None,
+    kept: KeptTrips | None = None,
 ) -> list[Measurement]:
-    rows = evaluate_system(system, images, metrics, folder, provenance, ahead)
+    rows = evaluate_system(system, images, metrics, folder, provenance, ahead, kept)
     num_bytes = sum(row.num_bytes for row in rows if not row.is_set) / max(1, len(images))
     above = sum(row.max_bytes is not None and row.num_bytes > row.max_bytes for row in rows)
     remark = f" ({above} of {len(images)} above the limit)" if above else ""

@@ -92,8 +92,8 @@ def main_table(rows: Sequence[Measurement]) -> Table:
 
 
 SEARCHED_SECONDS = (
-    "Encode seconds of classical codecs are of the file itself, without the search for its setting, and of when it was "
-    "made: while other searches ran, and in an earlier evaluation where the cache had it."
+    "Encode seconds of classical codecs are of the file itself, without the search for its setting, while other "
+    "searches ran. Seconds are of when a file was made, which was in an earlier evaluation where the cache had it."
 )
 
 
