@@ -84,8 +84,9 @@ class Metrics:
         return self.cache.pair(key) if self.cache else None
 
     def _measured(self, key: bytes, image: Pixels, reconstruction: Pixels) -> Measured:
-        measured = split_absent({metric.name: metric(image, reconstruction) for metric in self.of_image})
-        if self.cache:
+        results = {metric.name: metric(image, reconstruction) for metric in self.of_image}
+        measured = split_absent(results)
+        if self.cache and not any(isinstance(result, Absent) and result.for_now for result in results.values()):
             self.cache.keep_pair(key, measured)
         return measured
 

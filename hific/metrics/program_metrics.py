@@ -41,7 +41,7 @@ class Butteraugli:
                 said = run_program([program, "image.png", "reconstruction.png"], folder=Path(folder)).decode()
                 return float(said.split("3-norm:", 1)[1].split()[0])
             except (ProgramError, IndexError, ValueError) as error:
-                return Absent(f"{BUTTERAUGLI} gives no number ({error})")
+                return Absent(f"{BUTTERAUGLI} gives no number ({error})", for_now=True)
 
 
 _LUMA = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_inp,format=yuv444p"
@@ -75,7 +75,7 @@ class VMAF:
                 run_program(command, np.concatenate((image, reconstruction)).tobytes(), folder=Path(folder))
                 return float(json.loads((Path(folder) / "log.json").read_text())["frames"][0]["metrics"]["vmaf"])
             except (ProgramError, OSError, ValueError, KeyError) as error:
-                return Absent(f"ffmpeg's libvmaf gives no number ({error})")
+                return Absent(f"ffmpeg's libvmaf gives no number ({error})", for_now=True)
 
 
 def program_versions() -> dict[str, str | None]:

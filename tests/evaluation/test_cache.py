@@ -178,6 +178,27 @@ def test_other_metrics_measure_anew(cache: ContentCache, images: list[Evaluation
     assert counts[0] == 0 and min(counts[1:]) > 0
 
 
+class Failing:
+    """A program that fails."""
+
+    name = "vmaf"
+    higher_is_better = True
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, image: np.ndarray, reconstruction: np.ndarray) -> Absent:
+        self.calls += 1
+        return Absent("out of memory", for_now=self.calls == 1)
+
+
+def test_what_failed_is_tried_again(cache: ContentCache, picture: np.ndarray) -> None:
+    failing = Failing()
+    for expected in (1, 2, 2):
+        measured = Metrics([failing], cache=MeasuredCache(cache, "1")).measure(picture, picture)
+        assert measured.absent == {"vmaf": "out of memory"} and failing.calls == expected
+
+
 def test_sets_that_begin_alike_are_told_apart(
     cache: ContentCache, images: list[EvaluationImage], tmp_path: Path
 ) -> None:
