@@ -53,14 +53,6 @@ def test_hevc_meets_a_known_value() -> None:
     assert psnr == pytest.approx(24.81, abs=0.2)
 
 
-@pytest.mark.slow
-def test_vvc_meets_a_known_value() -> None:
-    ffmpeg("vvc")
-    pixels = skimage.data.astronaut()
-    codec, data = match_bytes(FFmpegFamily("vvc"), pixels, round(0.0726 * pixels[..., 0].size / 8))
-    assert PSNR()(pixels, np.asarray(codec.decompress(data))) == pytest.approx(25.94, abs=0.2)
-
-
 def test_what_is_wrong_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     for bad in ({"name": "hevc", "qp": 52}, {"name": "av2", "qp": 1}, {"name": "vvc", "qp": 1, "scale": 2}):
         with pytest.raises(ValueError):
