@@ -18,14 +18,18 @@ from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.codecs.load import load_codec
 from hific.data.source import ImageSource, Split
 from hific.errors import OptionError
+from hific.evaluation.cached_files import CachedMake
 from hific.evaluation.command import typed_command
+from hific.evaluation.content_cache import ContentCache, open_cache
 from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.images import evaluation_images
 from hific.evaluation.measurement import Measurement, find_provenance
-from hific.evaluation.metrics_of import Metrics
+from hific.evaluation.metrics_identity import metrics_identity
+from hific.evaluation.metrics_of import MeasuredCache, Metrics
 from hific.evaluation.panel import Zoom
+from hific.evaluation.rate_search import make
 from hific.evaluation.report import ReportContext, training_warnings
 from hific.evaluation.request import (
     LabeledCodec,
@@ -41,7 +45,9 @@ from hific.evaluation.request import (
     size_check,
     weights_warnings,
 )
+from hific.evaluation.round_trip import KeptTrips
 from hific.evaluation.run import PARTIAL, PanelOptions, matched_names, measure_all, write_results
+from hific.evaluation.search_ahead import usable_cores
 from hific.evaluation.tables import print_means
 from hific.metrics.default import default_image_metrics, default_set_metrics
 
@@ -70,15 +76,26 @@ def evaluate(config: DictConfig) -> list[Measurement]:
     for warning in warnings:
         log.warning(warning)
     folder = EvaluationFolder(Path(config.output_dir), keep=set(panel.images))
-    metrics = Metrics(
-        default_image_metrics(config.weights.dir, device=config.device),
-        partial(default_set_metrics, config.weights.dir, config.weights.inception, device=config.device),
-    )
+    cache = open_cache(config.cache)
+    metrics = make_metrics(config, cache)
     provenance = find_provenance(device=config.device, config=_facts(config, source.name))
     try:
-        rows = measure_all(learned, families, limits, images, metrics, folder, provenance, both_sides=config.both_sides)
+        rows = measure_all(
+            learned,
+            families,
+            limits,
+            images,
+            metrics,
+            folder,
+            provenance,
+            both_sides=config.both_sides,
+            make=CachedMake(cache) if cache else make,
+            workers=config.workers or usable_cores(),
+            kept=KeptTrips(cache) if cache else None,
+        )
     except KeyboardInterrupt:
-        sys.exit(f"interrupted: rows of the systems that were done are in {folder.root / PARTIAL}")
+        taken_up = "; the same command takes up where it was" if cache else ""
+        sys.exit(f"interrupted: rows of the systems that were done are in {folder.root / PARTIAL}{taken_up}")
     data, limit = f"{source.name}, {config.split} split", config.page.max_bytes
     context = ReportContext(config.title, data, training, warnings, command=typed_command(), page_bytes=limit)
     write_results(rows, context, folder, panel)
@@ -97,10 +114,20 @@ def check_request(config: DictConfig) -> None:
     check_folder("weights.dir", config.weights.dir)
     check_file("weights.inception", config.weights.inception)
     check_output("output_dir", config.output_dir)
+    if config.cache:
+        check_output("cache", config.cache)
     check_positive("crop", config.crop)
     check_positive("num_images", config.num_images)
     check_positive("page.max_bytes", config.page.max_bytes)
+    check_positive("workers", config.workers)
     check_device(config.device)
+
+
+def make_metrics(config: DictConfig, cache: ContentCache | None) -> Metrics:
+    folder, inception, device = config.weights.dir, config.weights.inception, config.device
+    known = MeasuredCache(cache, metrics_identity(folder, inception, device=device)) if cache else None
+    of_set = partial(default_set_metrics, folder, inception, device=device)
+    return Metrics(default_image_metrics(folder, device=device), of_set, known)
 
 
 def find_images(
@@ -139,7 +166,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _facts(config: DictConfig, data: str) -> str:
     """What identifies the measurement, without the paths of this machine."""
-    names = ("split", "num_images", "crop", "match_to", "max_pixels")
+    names = ("split", "num_images", "crop", "match_to", "max_pixels", "workers")
     return json.dumps({"data": data, "clahe": config.data.clahe, **{name: config[name] for name in names}})
 
 

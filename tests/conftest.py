@@ -22,6 +22,8 @@ from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 # Several test processes run beside each other; more threads than cores only slow them down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
+# What is tested is measured, and nothing is left behind; tests of the cache name a folder of their own.
+os.environ["HIFIC_CACHE"] = ""
 
 MakeCheckpoint = Callable[..., Path]
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -18,11 +18,15 @@ from photos import photo
 from PIL import Image
 from small_codecs import with_context
 
+from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import checkpoint_entry, load_codec
+from hific.codecs.pillow_codecs import PillowCodec
 from hific.evaluation.folder import read_rows
 from hific.evaluation.measurement import Measurement
 from hific.fitting.coding import fit_channel_tables
 from hific.fitting.postfilter import PostFilterFit
+from hific.metrics.fidelity import PSNR
+from hific.metrics.frechet import AlexNetFrechetDistance
 from hific.models.compressnet import CompressNet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -153,6 +157,29 @@ def test_a_fitted_model_has_rows_for_its_context_model_and_its_post_filter(
     assert face["fitted, tables"].metrics["psnr"] == face[plain].metrics["psnr"] <= face[filtered].metrics["psnr"]
     assert face[plain].num_bytes <= face[filtered].num_bytes and face["webp"].max_bytes == face[plain].num_bytes
     assert 0 < face[filtered].metrics["post_filtered_share"] <= 1 and "estimated_bpp" in face[plain].metrics
+
+
+def test_what_a_cache_knows_is_not_made_again(
+    evaluate: Evaluate, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = [
+        f"checkpoint={checkpoints / 'sae.ckpt'}",
+        "coders=last",
+        "classical=[jpeg,webp]",
+        f"cache={tmp_path}/cache",
+    ]
+    first = evaluate(*options)
+    codec = [(LearnedCodec, name) for name in ("compress", "decompress")]
+    for owner, name in (*codec, (PillowCodec, "compress"), (PSNR, "__call__"), (AlexNetFrechetDistance, "compute")):
+        monkeypatch.setattr(owner, name, lambda *_: pytest.fail("made again"))
+    again = evaluate(*options)
+    assert [(row.num_bytes, row.setting, row.metrics, row.absent) for row in again] == [
+        (row.num_bytes, row.setting, row.metrics, row.absent) for row in first
+    ]
+    assert [row.encode_seconds for row in again] == [row.encode_seconds for row in first]
+    assert "an earlier evaluation where the cache had it" in (tmp_path / "report.md").read_text()
+    with pytest.raises(pytest.fail.Exception, match="made again"):  # other options are another codec
+        evaluate(*options, "max_pixels=3000000")
 
 
 def test_a_run_without_perceptual_term_is_a_warning(evaluate: Evaluate, checkpoints: Path, tmp_path: Path) -> None:

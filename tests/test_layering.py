@@ -15,11 +15,12 @@ ALLOWED: dict[str, set[str]] = {
     "ops": set(),
     "coding": set(),
     "zoo": set(),
+    "programs": set(),
     "io": {"ops", "zoo"},
     "weights": {"ops"},
     "layers": {"ops", "io"},
     "data": {"ops", "io"},
-    "metrics": {"ops", "weights"},
+    "metrics": {"ops", "programs", "weights"},
     "networks": {"layers", "ops"},
     "context": {"coding"},
     "latent_coders": {"context", "coding"},
@@ -27,10 +28,10 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"networks", "layers", "entropy", "ops"},
     "losses": {"ops", "weights"},
     "postfilter": {"coding", "ops"},
-    "codecs": {"models", "networks", "entropy", "latent_coders", "postfilter", "coding", "io", "ops"},
+    "codecs": {"models", "networks", "entropy", "latent_coders", "postfilter", "coding", "io", "ops", "programs"},
     "fitting": {"codecs", "models", "entropy", "latent_coders", "context", "postfilter", "coding", "data", "ops"},
     "training": {"models", "losses", "fitting", "metrics", "codecs", "data", "io", "ops", "weights"},
-    "evaluation": {"codecs", "coding", "metrics", "data", "io", "ops", "weights"},
+    "evaluation": {"codecs", "coding", "metrics", "data", "io", "ops", "programs", "weights"},
 }
 
 

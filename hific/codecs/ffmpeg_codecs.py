@@ -9,11 +9,8 @@ ffmpeg is that of the package imageio-ffmpeg (extra `codecs`), or the one on PAT
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from typing import Literal
 
@@ -22,10 +19,10 @@ from PIL import Image
 
 from hific.codecs.base import ImageLike, as_rgb8
 from hific.errors import OptionError
+from hific.programs import ProgramError, find_ffmpeg, run_program, version_of
 
 Name = Literal["hevc", "vvc"]
 SMALLEST = 64
-SECONDS = 600
 _TO_YUV = "scale=out_color_matrix=bt709:out_range=full:flags=lanczos+accurate_rnd+full_chroma_inp,format="
 _TO_RGB = "scale=in_color_matrix=bt709:in_range=full:flags=lanczos+accurate_rnd+full_chroma_int,format=rgb24"
 
@@ -47,35 +44,13 @@ _FORMATS: dict[Name, _Format] = {
 }
 
 
-@cache
-def find_ffmpeg(name: Name) -> str:
+def find_encoder(name: Name) -> str:
     """The path of a program with the encoder. OptionError where there is none, which says how to get one."""
-    for program in _programs():
-        listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False)
-        if f" {_FORMATS[name].encoder} " in listed.stdout:
-            return program
-    raise OptionError(
-        f"codec {name} needs an ffmpeg with {_FORMATS[name].encoder}: pip install 'hific[codecs]', or leave it out"
-    )
-
-
-@cache
-def _version(program: str) -> str:
-    """Asked for at every row."""
-    first = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stdout.split()
-    return first[2] if len(first) > 2 else "of unknown version"
-
-
-def _programs() -> list[str]:
-    found = []
-    try:
-        import imageio_ffmpeg
-
-        found.append(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError):
-        pass
-    on_path = shutil.which("ffmpeg")
-    return [*found, *([on_path] if on_path else [])]
+    encoder = _FORMATS[name].encoder
+    program = find_ffmpeg("-encoders", encoder)
+    if program is None:
+        raise OptionError(f"codec {name} needs an ffmpeg with {encoder}: pip install 'hific[codecs]', or leave it out")
+    return program
 
 
 @dataclass(frozen=True)
@@ -121,12 +96,12 @@ class FFmpegCodec:
         return picture.crop((0, 0, picture.width - across, picture.height - down))
 
     def _run(self, arguments: Sequence[str], given: bytes) -> bytes:
-        command = [find_ffmpeg(self.name), "-hide_banner", "-loglevel", "error", *arguments]
-        done = subprocess.run(command, input=given, capture_output=True, timeout=SECONDS, check=False)
-        if done.returncode or not done.stdout:
-            told = done.stderr.decode(errors="replace").strip().splitlines()
-            raise ValueError(f"{self.name}: ffmpeg failed ({told[-1] if told else 'without a word'})")
-        return done.stdout
+        command = [find_encoder(self.name), "-hide_banner", "-loglevel", "error", *arguments]
+        title = f"{self.name}: ffmpeg"
+        output = run_program(command, given, title=title)
+        if not output:
+            raise ProgramError(f"{title} failed (without a word)")
+        return output
 
 
 @dataclass(frozen=True)
@@ -142,7 +117,8 @@ class FFmpegFamily:
 
     @property
     def version(self) -> str:
-        return f"{_FORMATS[self.name].title}, ffmpeg {_version(find_ffmpeg(self.name))}"
+        ffmpeg = version_of(find_encoder(self.name), "-version")
+        return f"{_FORMATS[self.name].title}, ffmpeg {ffmpeg}"
 
     def codec(self, setting: int, scale: int) -> FFmpegCodec:
         return FFmpegCodec(self.name, setting, scale)

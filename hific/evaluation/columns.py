@@ -28,6 +28,8 @@ METRIC_COLUMNS = {
     "lpips_squeeze": MetricColumn("LPIPS-Squeeze", 3, False),
     "ms_ssim": MetricColumn("MS-SSIM", 3, True),
     "ssimulacra2": MetricColumn("SSIMULACRA2", 1, True),
+    "butteraugli": MetricColumn("Butteraugli, 3-norm", 2, False),
+    "vmaf": MetricColumn("VMAF", 1, True),
     "color_error": MetricColumn("color error, ΔE", 2, False),
     "ssim": MetricColumn("SSIM", 3, True),
     "mse": MetricColumn("MSE", 1, False),

@@ -8,18 +8,16 @@ Every system goes this way, so that none is measured on anything but the bytes o
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
-import numpy as np
-from PIL import Image
-
-from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, FormatLimitError, Made, Pixels
+from hific.evaluation.codecs_under_test import CodecUnderTest, EncodeSpec, Pixels
 from hific.evaluation.measurement import WHOLE_SET, Measurement, Provenance
 from hific.evaluation.metrics_of import Measured, Metrics
+from hific.evaluation.rate_search import FormatLimitError
+from hific.evaluation.round_trip import KeptTrips, RoundTrip, Store, reconstruct, round_trip
+from hific.evaluation.search_ahead import SearchAhead
 
 log = logging.getLogger(__name__)
 
@@ -34,31 +32,17 @@ class EvaluationImage:
     preprocessing: str = ""
 
 
-class Store(Protocol):
-    """Where files go between compressing and decompressing."""
-
-    def put(self, system: str, image: str, extension: str, data: bytes) -> bytes:
-        """Keeps the file and gives back what was kept."""
-
-    def put_reconstruction(self, system: str, image: str, pixels: Pixels) -> None: ...
-
-
-@dataclass(frozen=True)
-class _RoundTrip:
-    data: bytes
-    reconstruction: Pixels
-    encode_seconds: float
-    decode_seconds: float | None
-
-
 def evaluate_system(
     system: CodecUnderTest,
     images: Sequence[EvaluationImage],
     metrics: Metrics,
     store: Store,
     provenance: Provenance | None = None,
+    ahead: SearchAhead | None = None,
+    kept: KeptTrips | None = None,
 ) -> list[Measurement]:
-    """A row for each image, and one for the set where there are set metrics.
+    """A row for each image, and one for the set where there are set metrics. `ahead`: searches settings of the images
+    to come meanwhile. `kept`: has those that were done.
 
     Whatever a codec raises ends the evaluation: a mean over the images that went well would flatter the codec. Only an
     image that the format itself has no file of is left out of its rows, and a warning says so.
@@ -67,57 +51,36 @@ def evaluate_system(
     provenance = provenance or Provenance()
     of_set = metrics.new_set()
     rows = []
+    specs = ahead.specs(system, images) if ahead else None
     for image in images:
         pixels = image.read()
         try:
-            spec = system.spec(image.name, pixels)
+            spec = next(specs)() if specs else system.spec(image.name, pixels)
         except FormatLimitError as error:
             log.warning("absent: %s of %s, whose means are over the other images: %s", image.name, system.name, error)
             continue
-        trip = _round_trip(spec, pixels, system.name, image.name, store)
+        trip = round_trip(spec, pixels, system.name, image.name, store, kept)
         of_set.update(pixels, trip.reconstruction, partial(_pair_again, image, spec, trip.data))
         rows.append(_image_row(system.name, image, spec, trip, metrics, pixels, provenance))
     measured = of_set.compute()
     return [*rows, _set_row(rows, measured)] if rows and (measured.values or measured.absent) else rows
 
 
-def _round_trip(spec: EncodeSpec, pixels: Pixels, system: str, image: str, store: Store) -> _RoundTrip:
-    made = spec.made
-    if made is None:
-        start = time.perf_counter()
-        made = Made(spec.codec.compress(pixels), time.perf_counter() - start)
-    data = store.put(system, image, spec.codec.extension, made.data)
-    start = time.perf_counter()
-    reconstruction = _reconstruction(spec, pixels, data)
-    seconds = time.perf_counter() - start
-    if reconstruction.shape != pixels.shape:
-        raise ValueError(f"{system}: {spec.codec.name} made {reconstruction.shape} of an image of {pixels.shape}")
-    store.put_reconstruction(system, image, reconstruction)
-    # What an oracle takes is not the time of a decoder.
-    return _RoundTrip(data, reconstruction, made.seconds, None if spec.reconstruct else seconds)
-
-
-def _reconstruction(spec: EncodeSpec, pixels: Pixels, data: bytes) -> Pixels:
-    decoded: Image.Image = spec.reconstruct(pixels) if spec.reconstruct else spec.codec.decompress(data)
-    return np.asarray(decoded.convert("RGB"))
-
-
 def _pair_again(image: EvaluationImage, spec: EncodeSpec, data: bytes) -> tuple[Pixels, Pixels]:
     pixels = image.read()
-    return pixels, _reconstruction(spec, pixels, data)
+    return pixels, reconstruct(spec, pixels, data)
 
 
 def _image_row(
     system: str,
     image: EvaluationImage,
     spec: EncodeSpec,
-    trip: _RoundTrip,
+    trip: RoundTrip,
     metrics: Metrics,
     pixels: Pixels,
     provenance: Provenance,
 ) -> Measurement:
     measured = metrics.measure(pixels, trip.reconstruction)
-    extra = spec.extra_metrics(pixels) if spec.extra_metrics else {}
     height, width = pixels.shape[:2]
     return Measurement(
         system=system,
@@ -128,7 +91,7 @@ def _image_row(
         height=height,
         num_pixels=width * height,
         num_bytes=len(trip.data),
-        metrics={**measured.values, **extra},
+        metrics={**measured.values, **trip.extra},
         absent=measured.absent,
         encode_seconds=trip.encode_seconds,
         decode_seconds=trip.decode_seconds,

@@ -57,6 +57,13 @@ class SystemSummary:
         )
 
 
+def series_of(summary: SystemSummary) -> str:
+    """What differs in rate alone: a classical codec, or a model and its coding (a rate search gives each image another
+    setting, a model has one)."""
+    first = summary.rows[0]
+    return ", ".join(filter(None, (first.codec, first.setting, first.note) if first.fingerprint else (first.codec,)))
+
+
 def summarize(rows: Sequence[Measurement]) -> list[SystemSummary]:
     """In the order of the systems' first rows."""
     return [

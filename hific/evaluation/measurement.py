@@ -24,7 +24,7 @@ class Provenance:
 
 def find_provenance(*, device: str = "cpu", config: str = "") -> Provenance:
     """Of the running code. `device`: where networks run, "cpu" or torch's name of another."""
-    return Provenance(find_commit(), describe_device(device), _library_versions(), config)
+    return Provenance(find_commit(), describe_device(device), library_versions(), config)
 
 
 def find_commit() -> str:
@@ -56,7 +56,8 @@ def _git(*arguments: str, folder: Path) -> str | None:
     return done.stdout.strip()
 
 
-def _library_versions() -> str:
+def library_versions() -> str:
+    """Of those that numbers follow from."""
     found = []
     for name in LIBRARIES:
         try:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hific.evaluation.columns import metric_column
-from hific.evaluation.means import SystemSummary, summarize
+from hific.evaluation.means import SystemSummary, series_of, summarize
 from hific.evaluation.measurement import Measurement
 from hific.io.write_whole import write_whole
 
@@ -28,8 +28,8 @@ def rate_metric_curves(rows: Sequence[Measurement], metrics: Sequence[str]) -> F
     rates = [_mean_bpp(one) for one in summaries]
     figure = Figure(figsize=(4.2 * len(metrics), 4.2), layout="constrained")
     for axis, name in zip(_axes(figure, len(metrics)), metrics, strict=True):
-        for number, series in enumerate(dict.fromkeys(map(_series, summaries))):
-            points = _points([one for one in summaries if _series(one) == series], name)
+        for number, series in enumerate(dict.fromkeys(map(series_of, summaries))):
+            points = _points([one for one in summaries if series_of(one) == series], name)
             marker = MARKERS[number // len(COLORS) % len(MARKERS)]
             x, y = [point[0] for point in points], [point[1] for point in points]
             axis.plot(x, y, marker=marker, color=_color(number), label=series)
@@ -89,12 +89,6 @@ def _axes(figure: Figure, count: int, *, sharey: bool = False) -> list[Axes]:
 def _points(summaries: Sequence[SystemSummary], metric: str) -> list[tuple[float, float]]:
     found = [(_mean_bpp(one), one.metric(metric).value) for one in summaries]
     return sorted((x, y) for x, y in found if y is not None)
-
-
-def _series(summary: SystemSummary) -> str:
-    """A classical codec, or a model and its coding: a rate search gives each image another setting, a model has one."""
-    first = summary.rows[0]
-    return ", ".join(filter(None, (first.codec, first.setting, first.note) if first.fingerprint else (first.codec,)))
 
 
 def _mean_bpp(summary: SystemSummary) -> float:

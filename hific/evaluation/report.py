@@ -49,8 +49,10 @@ class ReportContext:
     page_bytes: int | None = 12_000_000
 
 
-def write_report(rows: Sequence[Measurement], context: ReportContext, equal_bytes: Table | None = None) -> str:
-    """Markdown. `equal_bytes`: of evaluation/equal_bytes.py."""
+def write_report(
+    rows: Sequence[Measurement], context: ReportContext, comparisons: Mapping[str, Table | None] | None = None
+) -> str:
+    """Markdown. `comparisons`: of systems with each other, by their headings."""
     every = metric_names(rows)
     key = measured_key_metrics(rows)
     others = [name for name in every if name not in key]
@@ -59,7 +61,7 @@ def write_report(rows: Sequence[Measurement], context: ReportContext, equal_byte
         "\n".join(f"> **Warning:** {text}  " for text in warnings_of(rows, context.warnings)),
         _section("What was trained", training_table(context.training)),
         f"## Results\n\n{protocol(rows, context.data)}\n\n{main_table(rows).to_markdown()}",
-        _section("At equal bytes", equal_bytes),
+        *(_section(heading, table) for heading, table in (comparisons or {}).items()),
         "\n\n".join(f"![{caption}]({name})" for caption, name in context.figures.items()),
         _section("Further metrics", mean_table(rows, others) if others else None),
         _section("Absent metrics", absent_table(rows)),

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hific.evaluation.codecs_under_test import CodecFamily, CodecUnderTest, Files, RateMatchedCodec
+from hific.evaluation.bd_rate import bd_rate_table
+from hific.evaluation.codecs_under_test import CodecUnderTest, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
 from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table, without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
@@ -18,7 +19,10 @@ from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.page.redraw import write_page
 from hific.evaluation.panel import Zoom, encode_panel, panel_cells
 from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
+from hific.evaluation.rate_search import CodecFamily, Files, Make, make
 from hific.evaluation.report import ReportContext, write_report
+from hific.evaluation.round_trip import KeptTrips
+from hific.evaluation.search_ahead import SearchAhead
 from hific.evaluation.tables import main_table
 from hific.io.write_whole import write_whole
 
@@ -48,12 +52,16 @@ def measure_all(
     provenance: Provenance | None = None,
     *,
     both_sides: bool = False,
+    make: Make = make,
+    workers: int = 1,
+    kept: KeptTrips | None = None,
 ) -> list[Measurement]:
     """Rows of the learned systems, then of each family at the same bytes; with `both_sides` also at its next size.
 
     `limits`: bytes by image name, or the labels of learned systems whose bytes are the limits: with more than one of
-    them each family is searched once for each, and its label says for which. Interrupted, it leaves the rows of the
-    systems that were done in `PARTIAL`.
+    them each family is searched once for each, and its label says for which. `make`: of the families' files.
+    `workers`: so many images are searched at once. `kept`: what was done of learned systems, by which an evaluation
+    that was interrupted is taken up. Interrupted, it leaves the rows of the systems that were done in `PARTIAL`.
     """
     names = [system.name for system in learned]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
@@ -62,21 +70,27 @@ def measure_all(
         if image.name in folder.keep:
             folder.put_reconstruction(ORIGINAL, image.name, image.read())
     rows: list[Measurement] = []
-    with _kept_if_interrupted(rows, folder.root / PARTIAL):
+    with SearchAhead(workers) as ahead, _kept_if_interrupted(rows, folder.root / PARTIAL):
         for system in learned:
-            rows += _measured(system, images, metrics, folder, provenance)
+            rows += _measured(system, images, metrics, folder, provenance, kept=kept)
         by_label = {"": limits} if isinstance(limits, Mapping) else {name: byte_limits(rows, name) for name in limits}
-        files: list[dict[str, Files]] = [{} for _ in families]
-        for label, max_bytes in by_label.items():
-            for family, made in zip(families, files, strict=True):
-                name = matched_name(family, label, len(by_label))
-                rows += _measured(
-                    RateMatchedCodec(name, family, max_bytes, files=made), images, metrics, folder, provenance
-                )
-                if both_sides:
-                    larger = RateMatchedCodec(f"{name}{NEXT_SIZE}", family, max_bytes, next_larger=True, files=made)
-                    rows += _measured(larger, images, metrics, folder, provenance)
+        make = ahead.while_wanted(make)
+        for matched in _matched_systems(families, by_label, both_sides=both_sides, make=make):
+            rows += _measured(matched, images, metrics, folder, provenance, ahead if workers > 1 else None)
     return rows
+
+
+def _matched_systems(
+    families: Sequence[CodecFamily], by_label: Mapping[str, Mapping[str, int]], *, both_sides: bool, make: Make
+) -> Iterator[RateMatchedCodec]:
+    files: list[dict[str, Files]] = [{} for _ in families]
+    for label, max_bytes in by_label.items():
+        for family, made in zip(families, files, strict=True):
+            name = matched_name(family, label, len(by_label))
+            yield RateMatchedCodec(name, family, max_bytes, files=made, make=make)
+            if both_sides:
+                next_name = f"{name}{NEXT_SIZE}"
+                yield RateMatchedCodec(next_name, family, max_bytes, next_larger=True, files=made, make=make)
 
 
 @contextmanager
@@ -120,9 +134,11 @@ def write_results(
         written += save_figure(rate_metric_curves(rows, drawn), root / "rate_metrics")
         written += save_figure(metric_bars(rows, drawn), root / "metric_bars")
         figures |= {"metrics of each system": "metric_bars.png", "metrics against rate": "rate_metrics.png"}
-    if compared is not None:
-        texts |= {"equal_bytes.md": compared.to_markdown(), "equal_bytes.tex": compared.to_latex()}
-    texts["report.md"] = write_report(rows, replace(context, figures={**figures, **context.figures}), compared)
+    tables = {"At equal bytes": compared, "BD-rate": bd_rate_table(rows)}
+    for name, found in zip(("equal_bytes", "bd_rate"), tables.values(), strict=True):
+        if found is not None:
+            texts |= {f"{name}.md": found.to_markdown(), f"{name}.tex": found.to_latex()}
+    texts["report.md"] = write_report(rows, replace(context, figures={**figures, **context.figures}), tables)
     for name, text in texts.items():
         write_whole(root / name, text)
     return [*written, *(root / name for name in (*texts, *figures.values()))]
@@ -143,8 +159,10 @@ def _measured(
     metrics: Metrics,
     folder: EvaluationFolder,
     provenance: Provenance | None,
+    ahead: SearchAhead | None = None,
+    kept: KeptTrips | None = None,
 ) -> list[Measurement]:
-    rows = evaluate_system(system, images, metrics, folder, provenance)
+    rows = evaluate_system(system, images, metrics, folder, provenance, ahead, kept)
     num_bytes = sum(row.num_bytes for row in rows if not row.is_set) / max(1, len(images))
     above = sum(row.max_bytes is not None and row.num_bytes > row.max_bytes for row in rows)
     remark = f" ({above} of {len(images)} above the limit)" if above else ""

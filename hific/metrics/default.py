@@ -10,6 +10,7 @@ from hific.metrics.fidelity import MSE, MSSSIM, PSNR, SSIM, SSIMULACRA2, ColorEr
 from hific.metrics.frechet import AlexNetFrechetDistance, InceptionDistances
 from hific.metrics.image_metric import ImageMetric, SetMetric
 from hific.metrics.perceptual import DISTS, LPIPS, PerceptualLoss
+from hific.metrics.program_metrics import VMAF, Butteraugli
 
 
 def default_image_metrics(
@@ -28,6 +29,8 @@ def default_image_metrics(
         DISTS(weights_dir, device=device),
         PerceptualLoss(weights_dir, device=device),
         ColorError(),
+        Butteraugli(),
+        VMAF(),
     ]
 
 

@@ -148,7 +148,7 @@ def kernel_distance(features: Tensor, other: Tensor) -> float:
 
 
 def _load_inception(weights_file: str | Path | None, download: bool) -> nn.Module | None:
-    path = Path(weights_file) if weights_file else _cached_weights()
+    path = Path(weights_file) if weights_file else cached_inception()
     if weights_file and not path.is_file():
         raise FileNotFoundError(f"no Inception weights file {path}")
     if not path.is_file():
@@ -159,7 +159,7 @@ def _load_inception(weights_file: str | Path | None, download: bool) -> nn.Modul
     return FeatureExtractorInceptionV3("inception-v3-compat", [str(FEATURES)], feature_extractor_weights_path=str(path))
 
 
-def _cached_weights() -> Path:
+def cached_inception() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rsplit("/", 1)[-1]
 
 

@@ -16,9 +16,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Absent:
-    """Takes the place of a metric's value."""
+    """Takes the place of a metric's value. for_now: the next attempt may go well, as of a program that failed."""
 
     reason: str
+    for_now: bool = False
 
     def __str__(self) -> str:
         return f"absent: {self.reason}"

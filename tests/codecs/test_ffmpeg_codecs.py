@@ -7,10 +7,10 @@ import pytest
 import skimage.data
 from photos import photo
 
-from hific.codecs import ffmpeg_codecs
-from hific.codecs.ffmpeg_codecs import FFmpegCodec, FFmpegFamily, Name, find_ffmpeg
+from hific import programs
+from hific.codecs.ffmpeg_codecs import FFmpegCodec, FFmpegFamily, Name, find_encoder
 from hific.errors import OptionError
-from hific.evaluation.codecs_under_test import match_bytes
+from hific.evaluation.rate_search import match_bytes
 from hific.metrics.fidelity import PSNR
 
 NAMES: tuple[Name, ...] = ("hevc", "vvc")
@@ -18,7 +18,7 @@ NAMES: tuple[Name, ...] = ("hevc", "vvc")
 
 def ffmpeg(name: Name) -> None:
     try:
-        find_ffmpeg(name)
+        find_encoder(name)
     except OptionError as error:
         pytest.skip(str(error))
 
@@ -57,11 +57,11 @@ def test_what_is_wrong_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     for bad in ({"name": "hevc", "qp": 52}, {"name": "av2", "qp": 1}, {"name": "vvc", "qp": 1, "scale": 2}):
         with pytest.raises(ValueError):
             FFmpegCodec(**bad)  # type: ignore[arg-type]
-    monkeypatch.setattr(ffmpeg_codecs, "_programs", lambda: [])
-    find_ffmpeg.cache_clear()
+    monkeypatch.setattr(programs, "ffmpeg_programs", lambda: [])
+    programs.find_ffmpeg.cache_clear()
     with pytest.raises(OptionError, match=r"pip install 'hific\[codecs\]'"):
-        find_ffmpeg("vvc")
-    find_ffmpeg.cache_clear()
+        find_encoder("vvc")
+    programs.find_ffmpeg.cache_clear()
 
 
 def test_a_damaged_stream_is_an_error() -> None:

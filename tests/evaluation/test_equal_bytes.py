@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from photos import noise
 
 from hific.codecs.pillow_codecs import PillowFamily
-from hific.evaluation.codecs_under_test import Files, match_bytes, next_larger
 from hific.evaluation.equal_bytes import NEXT_SIZE, Difference, bootstrap_interval, differences, equal_bytes_table
 from hific.evaluation.measurement import Measurement
+from hific.evaluation.rate_search import Files, match_bytes, next_larger
 
 
 def row(system: str, image: str, num_bytes: int, psnr: float, max_bytes: int | None = None) -> Measurement:
@@ -94,7 +94,7 @@ def test_a_verdict_needs_an_interval_on_one_side(metric: str, low: float, high: 
 @pytest.mark.parametrize("name", ["jpeg", "webp"])
 def test_the_next_size_is_the_next(name: str, tmp_path: Path) -> None:
     family, pixels = PillowFamily(name, scales=(1,)), noise(48, 40)
-    files: Files = {}
+    files = Files()
     codec, data = match_bytes(family, pixels, 1500, files)
     larger = next_larger(family, pixels, codec, 1500, files)
     sizes = [len(family.codec(setting, 1).compress(pixels)) for setting in family.settings]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hific.codecs.pillow_codecs import CODEC_NAMES, PillowFamily
-from hific.evaluation.codecs_under_test import FormatLimitError, RateNotReachedError, match_bytes
+from hific.evaluation.rate_search import FormatLimitError, RateNotReachedError, match_bytes
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 

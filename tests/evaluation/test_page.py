@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
-from importlib.machinery import ModuleSpec
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -100,17 +97,23 @@ def test_a_curve_has_a_series_a_system_and_a_marker_a_rate(make_row: MakeRow) ->
     assert Scale(1, 100, 0, 10, is_log=True)(10) == pytest.approx(5)
 
 
-def test_bd_rates_are_shown_with_the_reason_of_each_that_is_missing(
-    rows: list[Measurement], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = [("sae", "jpeg", "psnr", -12.34, None), ("sae", "webp", "psnr", None, "two rates, four are needed")]
-    module = ModuleType("hific.evaluation.bd_rate")
-    module.__spec__ = ModuleSpec(module.__name__, None)
-    monkeypatch.setattr(module, "bd_rates", lambda of: found if of else [], raising=False)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+def test_bd_rates_are_shown_with_the_reason_of_each_that_is_missing(make_row: MakeRow) -> None:
+    """Half of the bytes for equal PSNR; MS-SSIM of one of the two alone is compared with nothing."""
+    rows = [
+        make_row(
+            f"{codec} <= {number}",
+            "a",
+            num_bytes * share,
+            codec=codec,
+            max_bytes=1,
+            metrics={"psnr": 25.0 + number} | more,
+        )
+        for codec, share, more in (("avif", 2, {}), ("webp", 1, {"ms_ssim": 0.9}))
+        for number, num_bytes in enumerate((1000, 2000, 4000, 8000))
+    ]
     text = Elements(render_page(rows, ReportContext("T"))).text
-    assert "BD-rate, %" in text and "-12.3" in text and "two rates, four are needed" in text
-    assert "BD-rate, %" not in Elements(render_page([], ReportContext("T"))).text
+    assert "BD-rate" in text and "-50.0 %" in text and "absent: the anchor has 0 rates" in text
+    assert "BD-rate" not in Elements(render_page(rows[:3], ReportContext("T"))).text
 
 
 def test_nothing_of_a_name_becomes_an_element(make_row: MakeRow, picture: np.ndarray, tmp_path: Path) -> None:

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
+from PIL import Image
 from torch import Tensor, nn
+from torch_fidelity import calculate_metrics
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
@@ -111,3 +115,52 @@ def test_a_named_file_must_be_there_and_be_weights(tmp_path: Path) -> None:
     (tmp_path / "inception.pth").write_bytes(b"something else")
     with pytest.raises(WeightsFileError, match=r"inception\.pth"):
         InceptionDistances(tmp_path / "inception.pth")
+
+
+@pytest.fixture
+def inception_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Random weights as torch-fidelity reads them."""
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        patch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: None)
+        torch.manual_seed(0)
+        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], verbose=False)
+    torch.save(network.state_dict(), tmp_path / "inception.pth")
+    return tmp_path / "inception.pth"
+
+
+@pytest.mark.slow
+def test_a_file_of_weights_gives_the_distances_of_torch_fidelity_itself(
+    inception_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From pixels to numbers; the library reads the same patches as files, cut here by hand."""
+    monkeypatch.setattr(frechet, "KID_SUBSET_SIZE", 4)
+    monkeypatch.setattr(frechet, "KID_SUBSETS", 3)
+    image = np.ascontiguousarray(skimage.data.astronaut()[:, :500])
+    coded = np.asarray(Image.fromarray(image).resize((125, 128)).resize((500, 512)))
+    pairs = [(image, coded), (np.ascontiguousarray(image[::-1]), np.ascontiguousarray(coded[::-1]))]
+    metric = InceptionDistances(inception_file, minimum_patches=4)
+    folders = [tmp_path / "images", tmp_path / "reconstructions"]
+    for number, pair in enumerate(pairs):
+        metric.update(*pair)
+        for folder, pixels in zip(folders, pair, strict=True):
+            folder.mkdir(exist_ok=True)
+            for y, x in ((0, 0), (256, 0), (128, 128)):
+                Image.fromarray(pixels[y : y + 256, x : x + 256]).save(folder / f"{number} {y % 256} {y} {x}.png")
+    values = metric.compute()
+    options = {"feature_extractor_weights_path": str(inception_file), "kid_subset_size": 4, "kid_subsets": 3}
+    own = calculate_metrics(
+        input1=str(folders[0]),
+        input2=str(folders[1]),
+        fid=True,
+        kid=True,
+        cuda=False,
+        verbose=False,
+        cache=False,
+        save_cpu_ram=True,
+        **options,
+    )
+    assert values["fid_patches"] == 6
+    assert values["fid"] == pytest.approx(own["frechet_inception_distance"], rel=1e-3)
+    assert values["kid"] == pytest.approx(own["kernel_inception_distance_mean"], rel=1e-3)
+    assert own["frechet_inception_distance"] > 0

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
-from importlib import import_module, resources
-from importlib.util import find_spec
+from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from hific.evaluation.bd_rate import bd_rate_table
 from hific.evaluation.columns import metric_column, metric_names
 from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.means import summarize
@@ -106,18 +106,6 @@ class _Page:
 def legible(text: str) -> str:
     """With a sign in place of every character that HTML has not."""
     return _ILLEGIBLE.sub("\ufffd", text)
-
-
-def bd_rate_table(rows: Sequence[Measurement]) -> Table | None:
-    """None where there is nothing to compare."""
-    if find_spec("hific.evaluation.bd_rate") is None:
-        return None
-    found = import_module("hific.evaluation.bd_rate").bd_rates(rows)
-    body = tuple(
-        (system, anchor, metric_column(metric).title, "" if percent is None else f"{percent:+.1f}", reason or "")
-        for system, anchor, metric, percent, reason in found
-    )
-    return _filled(Table(("system", "against", "over", "BD-rate, %", "why not"), body))
 
 
 def _legend(series: Series) -> dict[str, Any]:
