@@ -28,7 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"networks", "layers", "entropy", "ops"},
     "losses": {"ops", "weights"},
     "postfilter": {"coding", "ops"},
-    "codecs": {"models", "networks", "entropy", "latent_coders", "postfilter", "coding", "io", "ops", "programs"},
+    "codecs": {"models", "networks", "entropy", "latent_coders", "postfilter", "coding", "io", "ops", "programs"}
+    | {"zoo"},
     "fitting": {"codecs", "models", "entropy", "latent_coders", "context", "postfilter", "coding", "data", "ops"},
     "training": {"models", "losses", "fitting", "metrics", "codecs", "data", "io", "ops", "weights"},
     "evaluation": {"codecs", "coding", "metrics", "data", "io", "ops", "programs", "weights"},

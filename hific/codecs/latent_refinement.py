@@ -5,8 +5,9 @@ The analysis answers at once, for all images alike; what suits one image best is
 section 3.3). The hyper-latent stays, and with it the means and scales; a decoder knows nothing of it.
 
     q = floor(r) or floor(r) + 1, a soft choice that hardens; r = latent - means
-    minimized: k_M MSE + structure lost + RATE_SHARE x rate weight x bits per pixel, of synthesis(q + means)
-    structure lost: MS_SSIM_WEIGHT (1 - MS-SSIM) + COARSE_WEIGHT (1 - SSIM of the luma at 1/8)
+    minimized: k_M MSE + perception lost + RATE_SHARE x rate weight x bits per pixel, of synthesis(q + means)
+    perception lost: MS_SSIM_WEIGHT (1 - MS-SSIM) + COARSE_WEIGHT (1 - SSIM of the luma at 1/8)
+                     + LPIPS_WEIGHT and CONV4_WEIGHT times what stands for these two (networks/perceptual_features.py)
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
+from hific import zoo
 from hific.entropy.densities import estimated_bpp, gaussian_likelihoods
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.networks.perceptual_features import SMALLEST_SIDE, PerceptualFeatures, distances
 
 MSE_WEIGHT = 0.075 / 32  # k_M, of errors on [0, 255]: that a checkpoint's rate_weight stands beside
 # Squared error alone smoothes: LPIPS, conv4 and SSIMULACRA2 then lose what PSNR gains. Measured on photos apart from
 # training and test, experiments/campaign/README.md.
 MS_SSIM_WEIGHT, COARSE_WEIGHT = 2.0, 8.0
+LPIPS_WEIGHT, CONV4_WEIGHT = 0.15, 0.01
 STRUCTURE_MINIMUM = 161  # pixels a side, of the five scales of MS-SSIM
-STRUCTURE_EVERY = 2  # steps: it takes as long as the synthesis
+PERCEPTION_EVERY = 2  # steps: it takes as long as the synthesis
 # Below 1, for the search saves bits where a network that trained for perception had spent them.
 RATE_SHARE = 0.65
 LEARNING_RATE = 0.03
@@ -73,6 +78,7 @@ class Search:
     def __call__(self, model: HyperpriorAutoencoder, scene: Scene) -> Tensor:
         """Whole symbols of the inner part, [1, C, h', w']: the rounded ones that came in where no better were found."""
         generator = torch.Generator().manual_seed(self.seed)
+        perception = Perception.of(scene.image)
         rounded = scene.inner(scene.symbols).round()
         searched = scene.inner(scene.symbols).clone().requires_grad_(True)
         optimizer = torch.optim.Adam([searched], lr=LEARNING_RATE)
@@ -81,30 +87,75 @@ class Search:
                 cooled = step / max(1, self.steps - 1)
                 temperature = FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** cooled
                 soft = soft_rounded(searched, temperature, generator)
-                structure = 0.0 if step % STRUCTURE_EVERY else float(STRUCTURE_EVERY)
-                (searched.grad,) = torch.autograd.grad(self.cost(model, scene, soft, structure), [searched])
+                share = 0.0 if step % PERCEPTION_EVERY else float(PERCEPTION_EVERY)
+                (searched.grad,) = torch.autograd.grad(self.cost(model, scene, soft, perception, share), [searched])
                 optimizer.step()
                 if self.progress is not None:
                     self.progress(step + 1, self.steps)
         found = searched.detach().round()
         with torch.no_grad():
-            better = self.cost(model, scene, found) < self.cost(model, scene, rounded)
+            costs = [self.cost(model, scene, symbols, perception) for symbols in (found, rounded)]
+            better = costs[0] < costs[1]
         return found if better else rounded
 
-    def cost(self, model: HyperpriorAutoencoder, scene: Scene, inner: Tensor, structure: float = 1.0) -> Tensor:
+    def cost(
+        self,
+        model: HyperpriorAutoencoder,
+        scene: Scene,
+        inner: Tensor,
+        perception: Callable[[Tensor], Tensor],
+        share: float = 1.0,
+    ) -> Tensor:
         """Of the inner part's symbols, a scalar: of a pixel of the inner part, all that they change counted.
-        `structure` weighs that term."""
+        `share` weighs what `perception` says."""
         symbols = scene.symbols.round()
         symbols[..., scene.rows, scene.columns] = inner
-        # The synthesis alone: variances of SSIM have no digits to spare.
+        # The synthesis and the features alone: variances of SSIM have no digits to spare.
         with _fast_precision(inner.device):
             reconstruction = model.synthesize(symbols + scene.means)
         distortion = MSE_WEIGHT * 255**2 * (reconstruction - scene.image).square().mean()
-        if structure and min(scene.image.shape[-2:]) >= STRUCTURE_MINIMUM:
-            distortion = distortion + structure * _structure_lost(reconstruction.clamp(0, 1), scene.image)
+        if share:
+            distortion = distortion + share * perception(reconstruction.clamp(0, 1))
         pixels = inner[0, 0].numel() * model.stride**2
         rate = estimated_bpp((gaussian_likelihoods(inner, scene.inner(scene.scales)),), pixels)
         return distortion * (scene.image[0, 0].numel() / pixels) + RATE_SHARE * self.rate_weight * rate
+
+
+@dataclass(frozen=True)
+class Perception:
+    """What a reconstruction [1, 3, H, W] in [0, 1] of `image` has lost of it, 0 where they are equal. What an image is
+    too small for is left out."""
+
+    image: Tensor
+    features: PerceptualFeatures
+    target: tuple[Tensor, ...] | None
+
+    @classmethod
+    def of(cls, image: Tensor) -> Perception:
+        """CheckpointError where the features that the package brings are missing or damaged."""
+        features, smallest = _shipped_features().to(image.device), min(image.shape[-2:])
+        if smallest < SMALLEST_SIDE:
+            return cls(image, features, None)
+        with torch.no_grad(), _fast_precision(image.device):
+            return cls(image, features, features(image))
+
+    def __call__(self, reconstruction: Tensor) -> Tensor:
+        lost = reconstruction.new_zeros(())
+        if min(self.image.shape[-2:]) >= STRUCTURE_MINIMUM:
+            lost = lost + _structure_lost(reconstruction, self.image)
+        if self.target is not None:
+            with _fast_precision(reconstruction.device):
+                found = self.features(reconstruction)
+            lpips, conv4 = distances(found, self.target)
+            lost = lost + LPIPS_WEIGHT * lpips + CONV4_WEIGHT * conv4
+        return lost
+
+
+@cache
+def _shipped_features() -> PerceptualFeatures:
+    features = PerceptualFeatures()
+    features.load_state_dict(zoo.read_perceptual_features())
+    return features.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
 
 def _structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:

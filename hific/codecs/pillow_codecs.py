@@ -119,8 +119,8 @@ def _save_options(codec: PillowCodec) -> dict[str, Any]:
         return {"quality": codec.quality, "progressive": True, "optimize": True}
     if codec.name == "jpeg2000":
         ratio = jpeg2000_ratio(codec.quality)
-        # A raw codestream: the boxes of a .jp2 around it are 85 bytes that say nothing more. Without its color transform,
-        # which Pillow leaves out unless told, JPEG2000 loses 1.5 to 2.3 dB.
+        # A raw codestream: the boxes of a .jp2 around it are 85 bytes that say nothing more. Without its color
+        # transform (ICT), which Pillow leaves out unless told, JPEG2000 loses 1.5 to 2.3 dB.
         return {"quality_mode": "rates", "quality_layers": [ratio], "irreversible": True, "mct": 1, "no_jp2": True}
     if codec.name == "webp":
         return {"quality": codec.quality, "method": 6}

@@ -25,6 +25,8 @@ MODELS = tuple(f"{system}-{rate}" for system in ("hific", "hific-xgboost") for r
 # By rate: what a limit on the bytes chooses among.
 BY_RATE = tuple(f"hific-xgboost-{rate}" for rate in RATES)
 DEFAULT = "hific-xgboost-medium"
+# What an encoder that searches goes by (networks/perceptual_features.py); its tensors have their plain names.
+PERCEPTUAL_FEATURES = FOLDER / "perceptual-features.safetensors"
 _TABLE, _WEIGHT = "table.", "model."
 
 
@@ -67,6 +69,11 @@ def read(name: str) -> dict[str, Any]:
         if key.startswith(_WEIGHT)
     }
     return {"state_dict": weights, "hific": {**json.loads(metadata["hific"]), "tables": tables}}
+
+
+def read_perceptual_features() -> dict[str, Any]:
+    """float32 tensors by name. CheckpointError where the file is missing or damaged."""
+    return {name: value.float() for name, value in _tensors(PERCEPTUAL_FEATURES.stem).items()}
 
 
 def _metadata(name: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from skimage import data
 
 from hific.cli import main
 from hific.codecs import latent_refinement
-from hific.codecs.latent_refinement import MSE_WEIGHT, RATE_SHARE, Scene, Search, soft_rounded
+from hific.codecs.latent_refinement import MSE_WEIGHT, RATE_SHARE, Perception, Scene, Search, soft_rounded
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
 from hific.errors import OptionError
@@ -112,12 +112,14 @@ def test_no_symbol_of_the_halo_is_touched(shipped: LearnedCodec, picture: Pixels
     scene = Scene(
         to_unit_range(picture, torch.device("cpu")), symbols, means, torch.ones_like(means), slice(2, 5), slice(3, 9)
     )
-    search = Search(1.4, 3)
+    search, perception = Search(1.4, 3), Perception.of(scene.image)
     found = search(shipped.model, scene)
     assert found.shape == (1, means.shape[1], 3, 6) and torch.equal(found, found.round())
     assert torch.equal(symbols, kept)
     rounded = scene.inner(symbols).round()
-    assert search.cost(shipped.model, scene, found) <= search.cost(shipped.model, scene, rounded)
+    assert search.cost(shipped.model, scene, found, perception) <= search.cost(
+        shipped.model, scene, rounded, perception
+    )
 
 
 def test_a_search_that_finds_nothing_better_gives_what_came_in(
