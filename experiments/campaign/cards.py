@@ -2,7 +2,7 @@
 
     python -m experiments.campaign.cards experiments/campaign/results/kodak{,_effort}.parquet
 
-The rows are of this command, the second with effort=100 (the models with XGBoost; those without have the same pixels in
+The rows are of this command, the second with effort=60 (the models with XGBoost; those without have the same pixels in
 larger files):
 
     python evaluate.py checkpoint=[hific-xgboost-low,hific-xgboost-medium,hific-xgboost-high] coders=last \\

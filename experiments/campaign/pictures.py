@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hific.evaluation.equal_bytes import NEXT_SIZE
 from hific.evaluation.folder import EvaluationFolder, read_rows
 
-WIDTH, HEIGHT, BAR, EFFORT = 256, 224, 22, 100
+WIDTH, HEIGHT, BAR, EFFORT = 256, 224, 22, 60
 # (image, rate, left, top)
 PICTURES = {
     "shipped_wins": (("kodim01", "medium", 170, 150), ("kodim14", "low", 220, 200)),
