@@ -2,8 +2,8 @@
 
     python -m experiments.campaign.cards experiments/campaign/results/kodak{,_effort}.parquet
 
-The rows are of this command, the second with effort=60 (the models with XGBoost; those without have the same pixels in
-larger files):
+The rows are of this command, the first with codec=[avif] alone, the second with effort=60 (the models with XGBoost;
+those without have the same pixels in larger files):
 
     python evaluate.py checkpoint=[hific-xgboost-low,hific-xgboost-medium,hific-xgboost-high] coders=last \\
         match_to=each both_sides=true codec=[avif,hevc,webp,jpeg2000,jpeg] codec.avif.speed=3 \\
@@ -117,8 +117,10 @@ def _table(against: dict[str, dict[str, Difference]]) -> Table:
     body = []
     for rival, found in against.items():
         some = next(iter(found.values()), None)
+        if some is None:  # not measured beside these files
+            continue
         cells = [_cell(found[metric]) if metric in found else "" for metric in METRICS]
-        body.append((TITLES[rival], f"{some.n} of {some.total}" if some else "none", *cells))
+        body.append((TITLES[rival], f"{some.n} of {some.total}", *cells))
     return Table(header, tuple(body))
 
 
