@@ -117,10 +117,8 @@ def _table(against: dict[str, dict[str, Difference]]) -> Table:
     body = []
     for rival, found in against.items():
         some = next(iter(found.values()), None)
-        if some is None:  # not measured beside these files
-            continue
         cells = [_cell(found[metric]) if metric in found else "" for metric in METRICS]
-        body.append((TITLES[rival], f"{some.n} of {some.total}", *cells))
+        body.append((TITLES[rival], f"{some.n} of {some.total}" if some else "none", *cells))
     return Table(header, tuple(body))
 
 

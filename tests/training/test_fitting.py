@@ -15,7 +15,7 @@ from PIL import Image
 
 import hific
 from hific.cli import main
-from hific.cli.train_options import with_choices_of_base
+from hific.cli.train_options import check_options, with_choices_of_base
 from hific.coding.container import read_info
 from hific.errors import OptionError, WrongModelError
 
@@ -169,9 +169,9 @@ def test_a_base_brings_its_size_and_rate_and_needs_no_perceptual_weights(
         train(composed("model=sae", base, "context_model=xgboost", output="other"))
 
 
-def test_a_base_and_another_beginning_exclude_each_other(composed: Composed, train: Train) -> None:
+def test_a_base_and_another_beginning_exclude_each_other(composed: Composed) -> None:
     with pytest.raises(OptionError, match="init_from and base_checkpoint exclude each other"):
-        train(composed("model=hific_xgboost", "base_checkpoint=a.ckpt", "init_from=b.ckpt"))
+        check_options(composed("model=hific_xgboost", "base_checkpoint=a.ckpt", "init_from=b.ckpt"))
 
 
 def test_a_postfilter_is_for_any_family(composed: Composed, train: Train, tmp_path: Path) -> None:
