@@ -50,7 +50,7 @@ def exit_on_wrong_option(*others: type[BaseException]) -> Iterator[None]:
 
 def check_groups(arguments: Sequence[str], conf: Path) -> None:
     """Raises OptionError for `GROUP=CHOICE` without such a choice. (Hydra knows that too, but not of null and 3.)"""
-    for override in _parsed(arguments):
+    for override in parsed_overrides(arguments):
         group = conf / override.key_or_group
         if override.package is not None or override.is_delete() or not group.is_dir():
             continue
@@ -73,7 +73,8 @@ def check_one_folder(arguments: Sequence[str]) -> None:
             raise OptionError(f"{ranks} ranks started by {launcher} need one folder: hydra.run.dir=FOLDER")
 
 
-def _parsed(arguments: Sequence[str]) -> list[Override]:
+def parsed_overrides(arguments: Sequence[str]) -> list[Override]:
+    """Of arguments NAME=VALUE; others are left out. Raises OptionError for one that cannot be read."""
     parser, found = OverridesParser.create(), []
     for argument in arguments:
         if "=" in argument and not argument.startswith("-"):

@@ -61,7 +61,9 @@ def run_in_folder(config: DictConfig, train: Callable[[DictConfig], Outcome]) ->
     """`train(config)`, or what is left of it. Raises OptionError where the folder has a run of other options."""
     if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):
         check_options(config)
-        return _recorded(config, train, None) if config.resume is None else _missing_part(config, train)
+        if config.resume is None:
+            return _recorded(config, train, _options(config), None)
+        return _missing_part(config, train)
     try:
         check_options(config)
         return _missing_part(config, train)
@@ -88,12 +90,12 @@ def read_run(folder: Path) -> Run | None:
 
 def _missing_part(config: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome:
     folder = Path(config.output_dir)
-    before = read_run(folder)
+    before, options = read_run(folder), _options(config)
     longer = False
     if before is not None:
-        different = _different(before.options, _options(config))
+        different = _different(before.options, options)
         if others := [name for name in different if name not in STEPS]:
-            there, here = before.options.get(others[0]), _options(config).get(others[0])
+            there, here = before.options.get(others[0]), options.get(others[0])
             raise OptionError(
                 f"{folder} has a run of other options ({others[0]} {there} there, {here} here): repeat its options, "
                 "or choose another folder by hydra.run.dir=, in a sweep hydra.sweep.dir="
@@ -107,14 +109,17 @@ def _missing_part(config: DictConfig, train: Callable[[DictConfig], Outcome]) ->
         with open_dict(config):
             # It has what it began with behind it.
             config.resume, config.ckpt_path, config.init_from = "auto", str(checkpoint), None
-    return _recorded(config, train, before)
+    return _recorded(config, train, options, before)
 
 
-def _recorded(config: DictConfig, train: Callable[[DictConfig], Outcome], before: Run | None) -> Outcome:
-    """before: the attempt that goes on, whose seconds and metrics count too."""
+def _recorded(
+    config: DictConfig, train: Callable[[DictConfig], Outcome], options: Mapping[str, Any], before: Run | None
+) -> Outcome:
+    """options: as asked for, before a checkpoint took the place of `init_from`; before: the attempt that goes on, whose
+    seconds and metrics count too."""
     folder, began = Path(config.output_dir), time.monotonic()
     known = (before.metrics, before.seconds) if before is not None else ({}, 0.0)
-    run = Run("running", _options(config), _overrides(), *known)
+    run = Run("running", options, _overrides(), *known)
     _write(folder, run)
     state: State = "failed"
     outcome, problem = Outcome({}), ""

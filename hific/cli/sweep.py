@@ -5,8 +5,6 @@ SWEEP/model=sae,rate=low/run.json ...  ->  SWEEP/sweep.csv, sweep.md, sweep.png
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +13,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-
 from hific.cli import INTERRUPTED
+from hific.cli.hydra_app import parsed_overrides
 from hific.cli.run_folder import RUN, Run, read_run
 from hific.errors import OptionError
+from hific.evaluation.tables import Table
 from hific.io.write_whole import write_whole
 
 _FLAGS = ("-m", "--multirun")
@@ -45,7 +42,7 @@ class Sweep:
         _check_launcher([one.partition("=")[2] for one in named if one.startswith("hydra/launcher=")])
         given = [one.partition("=")[2] for one in named if one.startswith(f"{_FOLDER}=")]
         folder = given[-1] if given else f"outputs/sweep/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
-        fixed = ",".join(f"'{key}'" for key in _fixed_keys(named))
+        fixed = ",".join(f"'{one.key_or_group}'" for one in parsed_overrides(named) if not one.is_sweep_override())
         added = [] if given else [f"{_FOLDER}={folder}"]
         return cls([*named, *added, f"{_EXCLUDED}=[{fixed}]"], Path(folder))
 
@@ -72,13 +69,10 @@ def summarize(folder: Path) -> int:
     runs = {path.parent.relative_to(folder).as_posix(): run for path in found if (run := read_run(path.parent))}
     if not runs:
         return 0
-    header, lines = _table(runs)
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([header, *lines])
-    write_whole(folder / "sweep.csv", buffer.getvalue())
-    rows = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *lines)]
-    write_whole(folder / "sweep.md", "\n".join(rows) + "\n")
-    print("\n".join(rows), flush=True)
+    table = _table(runs)
+    write_whole(folder / "sweep.csv", table.to_csv())
+    write_whole(folder / "sweep.md", table.to_markdown())
+    print(table.to_markdown(), flush=True)
     if any(run.metrics for run in runs.values()):
         from hific.cli.sweep_plot import draw
 
@@ -95,19 +89,17 @@ def swept(runs: Mapping[str, Run]) -> dict[str, dict[str, str]]:
     return {name: {key: options.get(key, "") for key in different} for name, options in by_point.items()}
 
 
-def _table(runs: Mapping[str, Run]) -> tuple[list[str], list[list[str]]]:
+def _table(runs: Mapping[str, Run]) -> Table:
     options = swept(runs)
     metrics = list(dict.fromkeys(name for run in runs.values() for name in run.metrics))
     metrics = [name for name in metrics if name.startswith(("val/", "test/"))] or metrics
     names = list(next(iter(options.values())))
-    header = [*names, "state", "seconds", *metrics, "problem"]
+    header = (*names, "state", "seconds", *metrics, "problem")
     lines = []
     for point, run in runs.items():
         values = [f"{run.metrics[name]:.5g}" if name in run.metrics else "" for name in metrics]
-        lines.append(
-            [*options[point].values(), run.state, f"{run.seconds:.0f}", *values, run.problem.replace("|", "/")]
-        )
-    return header, lines
+        lines.append((*options[point].values(), run.state, f"{run.seconds:.0f}", *values, run.problem))
+    return Table(header, tuple(lines))
 
 
 def _check_launcher(chosen: Sequence[str]) -> None:
@@ -115,17 +107,3 @@ def _check_launcher(chosen: Sequence[str]) -> None:
         plugin = _PLUGINS.get(name)
         if plugin is not None and find_spec(f"hydra_plugins.hydra_{plugin}_launcher") is None:
             raise OptionError(f"launcher={name} needs what pip install 'hific[sweeps]' brings")
-
-
-def _fixed_keys(arguments: Sequence[str]) -> list[str]:
-    """Of the overrides that are the same for all points; what cannot be read is for Hydra to tell."""
-    parser, keys = OverridesParser.create(), []
-    for argument in arguments:
-        if "=" in argument and not argument.startswith("-"):
-            try:
-                override = parser.parse_override(argument)
-            except HydraException:
-                continue
-            if not override.is_sweep_override():
-                keys.append(override.key_or_group)
-    return keys
