@@ -75,7 +75,8 @@ def evaluate(config: DictConfig) -> list[Measurement]:
     warnings = [*training_warnings(training), *left_out, *weights_warnings(config.weights.dir)]
     for warning in warnings:
         log.warning(warning)
-    folder = EvaluationFolder(Path(config.output_dir), keep=set(panel.images))
+    kept = [image.name for image in images] if config.reconstructions == "all" else panel.images
+    folder = EvaluationFolder(Path(config.output_dir), keep=set(kept))
     cache = open_cache(config.cache)
     metrics = make_metrics(config, cache)
     provenance = find_provenance(device=config.device, config=_facts(config, source.name))
@@ -110,6 +111,7 @@ def check_request(config: DictConfig) -> None:
         raise OptionError("this data set needs its folder: data.root=FOLDER")
     check_known("split", [config.split], get_args(Split))
     check_coders(_listed(config.coders))
+    check_known("reconstructions", [config.reconstructions], ["panel", "all"])
     check_known("classical", _listed(config.classical), list(config.codec))
     check_folder("weights.dir", config.weights.dir)
     check_file("weights.inception", config.weights.inception)

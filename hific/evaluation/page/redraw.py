@@ -12,7 +12,8 @@ from typing import Any
 from hific.errors import OptionError
 from hific.evaluation.folder import EvaluationFolder, read_rows
 from hific.evaluation.measurement import Measurement
-from hific.evaluation.page.document import legible, render_page
+from hific.evaluation.page.assets import legible
+from hific.evaluation.page.document import render_page
 from hific.evaluation.page.pictures import embed_pictures
 from hific.evaluation.report import ReportContext
 from hific.evaluation.tables import Table
