@@ -21,6 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from PIL import Image
 
+from hific.errors import DAMAGED_FILE, ImageError, in_a_line
 from hific.evaluation.codecs_under_test import Pixels
 from hific.evaluation.measurement import Measurement, Provenance
 from hific.io.write_whole import write_whole
@@ -122,6 +123,10 @@ class EvaluationFolder:
         return self.root / "reconstructions" / slug(system) / f"{image}.png"
 
     def read_reconstruction(self, system: str, image: str) -> Pixels:
-        """`system` may be ORIGINAL."""
-        with Image.open(self.reconstruction_path(system, image)) as opened:
-            return np.asarray(opened.convert("RGB"))
+        """`system` may be ORIGINAL. ImageError for a file that is no picture."""
+        path = self.reconstruction_path(system, image)
+        try:
+            with Image.open(path) as opened:
+                return np.asarray(opened.convert("RGB"))
+        except (*DAMAGED_FILE, SyntaxError, Image.DecompressionBombError) as error:
+            raise ImageError(f"{path} cannot be read ({in_a_line(error)})") from error
