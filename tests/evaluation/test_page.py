@@ -24,9 +24,9 @@ from hific.evaluation.equal_bytes import NEXT_SIZE
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder, write_rows
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import Measurement
+from hific.evaluation.page.assets import legible
 from hific.evaluation.page.curves import Scale, curves
 from hific.evaluation.page.data import as_json
-from hific.evaluation.page.assets import legible
 from hific.evaluation.page.document import render_page
 from hific.evaluation.page.pictures import embed_pictures
 from hific.evaluation.page.redraw import add_to_page, read_context, write_page

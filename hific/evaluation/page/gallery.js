@@ -2,11 +2,12 @@
 // it comes into sight: from disk a canvas may read the pixels of such a picture, and not those of a file of its own.
 (() => {
   const MOST = 32; // page pixels a picture's pixel, or what fits if that is more
-  const STEP = 1.5; // of a key or a button
+  const LEVELS = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 3, 4, 6, 8, 12, 16, 24, MOST]; // of keys and buttons
   const LATCH = 400; // ms in which a turning wheel goes on to scroll the page
   const PRESS = 350; // ms after which a press that did not move is held
   const STILL = 6; // pixels
   const FLICKER = 700; // ms; below three flashes a second
+  const MANY = 6; // systems, which nobody hides one by one
   const COLUMN = { least: 270, phone: 150 }; // pixels of width
   const VIEWS = ["grid", "slider"];
   const LAYERS = ["picture", "difference", "ssim"];
@@ -24,7 +25,10 @@
   let panes = new Map(); // of the photo, by system
   const photo = () => photos[state.photo];
   const picturesOf = (one) => new Map(one.shown);
-  const ofRate = () => (choices.rate.value === "" ? places : data.groups[Number(choices.rate.value)]);
+  const group = () => (choices.rate.value === "" ? null : data.groups[Number(choices.rate.value)]);
+  const ofRate = () => group()?.map(([system]) => system) ?? places;
+  // systems at one rate need not say so in their names
+  const shortName = (system) => group()?.find(([one]) => one === system)?.[1] ?? systemName(system);
   const shown = () => [ORIGINAL, ...ofRate()].filter((system) => !state.off.has(system));
 
   // Pictures, by their numbers.
@@ -65,7 +69,7 @@
     top.append(pane.picture, pane.map);
     layers.append(pane.original, top);
     frame.append(layers, pane.state, make("span", "original", { class: "side left", "aria-hidden": "true" }),
-      make("span", systemName(system), { class: "side right", "aria-hidden": "true" }));
+      make("span", shortName(system), { class: "side right", "aria-hidden": "true" }));
     figure.append(frame, captionOf(system));
     const isMeasured = system === ORIGINAL || rowOf.has(`${photo().image} ${system}`);
     if (pane.number !== undefined) inSight.observe(figure);
@@ -76,12 +80,17 @@
   function captionOf(system) {
     const row = rowOf.get(`${photo().image} ${system}`);
     const caption = make("figcaption");
-    const title = make("h2", systemName(system), { class: "name" });
+    const title = make("h2", shortName(system), { class: "name", title: systemName(system) });
     if (system !== ORIGINAL) title.prepend(swatch(data.systems[system]));
     const { width, height } = photo();
     const rate = make("p");
-    if (system === ORIGINAL) rate.append(make("b", (3 * width * height).toLocaleString("en-US")), ` bytes as 8-bit RGB, ${width} × ${height}`);
-    else if (row) rate.append(make("b", row[BYTES].toLocaleString("en-US")), " bytes, ", make("b", row[BPP].toFixed(4)), " bpp");
+    const figure = (value, unit) => {
+      const part = make("span");
+      part.append(make("b", value), ` ${unit}`);
+      return part;
+    };
+    if (system === ORIGINAL) rate.append(figure((3 * width * height).toLocaleString("en-US"), "bytes raw,"), " ", make("span", `${width} × ${height}`));
+    else if (row) rate.append(figure(row[BYTES].toLocaleString("en-US"), "bytes,"), " ", figure(row[BPP].toFixed(4), "bpp"));
     caption.append(title, rate);
     if (!row) return caption;
     const list = make("dl");
@@ -91,13 +100,15 @@
       line.append(make("dt", metric.heading), make("dd", metricText(row, place)));
       list.append(line);
     });
-    caption.append(list, ...[row[SETTING], row[NOTE]].filter(Boolean).map((text) => make("small", text)));
+    caption.append(list, ...[["setting", row[SETTING]], ["note", row[NOTE]]].filter(([, text]) => text)
+      .map(([name, text]) => make("small", `${name}: ${text}`)));
     return caption;
   }
 
   async function fillPane(pane, figure) {
     if (!pane || pane.figure !== figure || pane.isFilled) return;
     pane.isFilled = true;
+    pane.state.textContent = "loading …";
     inSight.unobserve(figure);
     try {
       const numbers = [picturesOf(photo()).get(ORIGINAL), pane.number];
@@ -139,7 +150,11 @@
     const frame = stage.querySelector(".frame");
     return frame ? { width: frame.clientWidth, height: frame.clientHeight } : { width: 1, height: 1 };
   };
-  const fitting = ({ width, height }) => Math.min(width / photo().width, height / photo().height);
+  // without a fraction where it enlarges: 1.3 pixels for each are ugly
+  const fitting = ({ width, height }) => {
+    const fit = Math.min((width + 0.5) / photo().width, (height + 0.5) / photo().height);
+    return fit >= 1 ? Math.floor(fit) : fit;
+  };
 
   function place() {
     const frame = frameSize();
@@ -163,7 +178,7 @@
     };
     for (const [name, value] of Object.entries(style)) stage.style.setProperty(name, value);
     stage.classList.toggle("zoomed", state.scale !== null);
-    stage.classList.toggle("enlarged", scale >= 1);
+    stage.classList.toggle("enlarged", scale >= 2 || scale === 1);
     const divider = stage.querySelector(".divider");
     if (divider) divider.style.left = `${across}px`;
     cut.setAttribute("aria-valuetext", `${cut.value} % original`);
@@ -188,6 +203,12 @@
     keepLink();
   }
 
+  function step(isLarger) {
+    const { scale } = place();
+    const level = isLarger ? LEVELS.find((one) => one > 1.001 * scale) : LEVELS.findLast((one) => one < 0.999 * scale);
+    if (level !== undefined) zoom(level / scale);
+  }
+
   function move(x, y) {
     const { scale } = place();
     state.x -= x / (photo().width * scale);
@@ -202,8 +223,14 @@
     const most = Math.max(1, Math.floor(wide / (wide < 600 ? COLUMN.phone : COLUMN.least)));
     const columns = Math.max(1, Math.ceil(count / Math.ceil(count / Math.min(most, Math.max(1, count)))));
     stage.style.setProperty("--columns", columns);
-    // what is far from square gets a frame that is not
-    stage.style.setProperty("--aspect", Math.min(2.5, Math.max(0.7, photo().width / photo().height)).toFixed(4));
+    // a frame is nearly square where a photo is far from it, and otherwise no larger than what it shows
+    const own = photo().width / photo().height;
+    const aspect = Math.min(2.5, Math.max(0.7, own));
+    const gaps = (columns - 1) * parseFloat(getComputedStyle(stage).columnGap);
+    const room = Math.min((wide - gaps) / columns, 0.78 * window.innerHeight * aspect);
+    const widest = aspect === own && room > photo().width ? photo().width * Math.floor(room / photo().width) : room;
+    stage.style.setProperty("--aspect", aspect.toFixed(6));
+    stage.style.setProperty("--widest", `${widest}px`);
     place();
   }
 
@@ -220,7 +247,7 @@
     });
     const button = all("button", byId("strip"))[state.photo];
     byId("strip").scrollLeft = button.offsetLeft - (byId("strip").clientWidth - button.clientWidth) / 2;
-    byId("photo-count").textContent = `${state.photo + 1} of ${photos.length}`;
+    byId("photo-count").textContent = `${state.photo + 1} / ${photos.length}`;
     byId("previous").disabled = state.photo === 0;
     byId("next").disabled = state.photo === photos.length - 1;
     showPanes();
@@ -233,11 +260,12 @@
     for (const button of all("button", byId("systems"))) {
       const system = Number(button.dataset.system);
       button.parentElement.hidden = system !== ORIGINAL && !rate.includes(system);
+      button.querySelector(".name").textContent = shortName(system);
       button.setAttribute("aria-pressed", String(!state.off.has(system)));
-      button.disabled = isSlider;
     }
-    for (const id of ["every", "none"]) byId(id).disabled = isSlider;
-    choices.compared.replaceChildren(...rate.map((system) => make("option", systemName(system), { value: system })));
+    byId("systems").hidden = isSlider;
+    byId("every").parentElement.hidden = isSlider || rate.length < MANY;
+    choices.compared.replaceChildren(...rate.map((system) => make("option", shortName(system), { value: system })));
     if (!rate.includes(state.compared)) state.compared = rate.find((system) => picturesOf(photo()).has(system)) ?? rate[0];
     choices.compared.value = String(state.compared);
     const wanted = isSlider ? [state.compared] : shown();
@@ -318,7 +346,7 @@
     }
     if (parts.has("rate")) {
       const first = parts.get("rate") === "all" ? null : systemOf(parts.get("rate"));
-      const at = data.groups.findIndex((group) => group[0] === first);
+      const at = data.groups.findIndex((one) => one[0][0] === first);
       choices.rate.value = at < 0 ? "" : String(at);
     }
     if (parts.has("system")) {
@@ -429,7 +457,7 @@
 
   const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   const KEYS = {
-    "+": () => zoom(STEP), "=": () => zoom(STEP), "-": () => zoom(1 / STEP), _: () => zoom(1 / STEP),
+    "+": () => step(true), "=": () => step(true), "-": () => step(false), _: () => step(false),
     0: () => zoom(0), 1: () => zoom(1 / place().scale),
     o: () => holdOriginal(true), n: () => goTo(state.photo + 1), p: () => goTo(state.photo - 1),
   };
@@ -479,7 +507,7 @@
       show();
     };
     choices.photo.addEventListener("change", () => goTo(Number(choices.photo.value)));
-    choices.rate.addEventListener("change", showPanes);
+    choices.rate.addEventListener("change", showPhoto); // with other names
     choices.compared.addEventListener("change", () => set("compared", Number(choices.compared.value), showPanes));
     choices.gain.addEventListener("change", () => set("gain", Number(choices.gain.value), showLayer));
     for (const one of all('input[name="view"]')) one.addEventListener("change", () => set("view", one.value, showPanes));
@@ -488,8 +516,8 @@
     byId("none").addEventListener("click", () => set("off", new Set(places), showPanes));
     byId("previous").addEventListener("click", () => goTo(state.photo - 1));
     byId("next").addEventListener("click", () => goTo(state.photo + 1));
-    byId("larger").addEventListener("click", () => zoom(STEP));
-    byId("smaller").addEventListener("click", () => zoom(1 / STEP));
+    byId("larger").addEventListener("click", () => step(true));
+    byId("smaller").addEventListener("click", () => step(false));
     byId("fit").addEventListener("click", () => zoom(0));
     byId("exact").addEventListener("click", () => zoom(1 / place().scale));
     byId("flicker").addEventListener("click", () => flicker(flickering === null));
@@ -504,6 +532,11 @@
     hold.addEventListener("keydown", (event) => {
       if (event.key === " " || event.key === "Enter") holdOriginal(true);
     });
+    const everyNumber = byId("every-number");
+    const showNumbers = () => stage.classList.toggle("few", !everyNumber.checked);
+    everyNumber.addEventListener("change", showNumbers);
+    everyNumber.checked = matchMedia("(min-width: 46rem)").matches;
+    showNumbers();
     cut.addEventListener("input", () => {
       place();
       keepLink();

@@ -97,7 +97,9 @@ def check_replaceable(path: Path) -> None:
     index = path / INDEX
     is_ours = index.is_file() and f'content="{GENERATOR}"' in index.read_text(encoding="utf-8", errors="replace")[:1000]
     if others or (any(path.iterdir()) and not is_ours):
-        raise FileRefusedError(f"{path} exists and is no gallery, which is never overwritten: name another with --output")
+        raise FileRefusedError(
+            f"{path} exists and is no gallery, which is never overwritten: name another with --output"
+        )
 
 
 def render_gallery(rows: list[Measurement], context: ReportContext, pictures: Pictures, num_unkept: int = 0) -> str:
@@ -111,7 +113,7 @@ def render_gallery(rows: list[Measurement], context: ReportContext, pictures: Pi
     place = {name: number for number, name in enumerate(systems(singles))}
     data = page_data(singles, chart_series(summaries), metrics, pictures)
     data["pictures"]["uris"] = len(pictures.uris)
-    data["groups"] = [[place[line.name] for line in group.lines] for group in groups]
+    data["groups"] = [[[place[line.name], line.short_name] for line in group.lines] for group in groups]
     return template("gallery.html").render(
         context=context,
         summary=_summary(context, len(pictures.images), len(place)),

@@ -1,0 +1,58 @@
+"""A real evaluation of odd photos for the gallery: names of HTML and of other scripts, one pixel, very wide, and pictures
+that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+
+from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
+from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec, Pixels
+from hific.evaluation.evaluate import EvaluationImage
+from hific.evaluation.folder import EvaluationFolder
+from hific.evaluation.metrics_of import Metrics
+from hific.evaluation.page.redraw import write_page
+from hific.evaluation.report import ReportContext
+from hific.evaluation.run import measure_all, write_rows
+from hific.metrics.fidelity import MSE, PSNR, SSIM
+
+ODD, SCRIPT, DOT, WIDE = "<b>face & 'suit\"</b>", "日本 ☃, #100%", "dot", "wide"
+LOW, HIGH = "<i>j2k</i> low", "<i>j2k</i> high"
+AT_LOW = [LOW, f"jpeg <= {LOW}", f"webp <= {LOW}"]
+AT_HIGH = [HIGH, f"jpeg <= {HIGH}", f"webp <= {HIGH}"]
+
+
+def odd_photos() -> dict[str, Pixels]:
+    photo = skimage.data.astronaut()
+    return {
+        ODD: photo[:200, 100:440],
+        SCRIPT: photo[200:440, 60:260],
+        DOT: np.full((1, 1, 3), (10, 200, 30), np.uint8),
+        WIDE: np.tile(photo[100:112], (1, 4, 1)),
+    }
+
+
+def evaluate_photos(photos: Mapping[str, Pixels], root: Path, *, spare: bool = True) -> Path:
+    """As evaluate.py leaves them: two systems at their rates, two codecs at the bytes of each. With `spare`, of SCRIPT
+    a picture was lost and a system has no row."""
+    images = [EvaluationImage(name, partial(np.array, pixels)) for name, pixels in photos.items()]
+    fixed = [
+        FixedCodec(name, EncodeSpec(PillowCodec("jpeg2000", step), setting="step", fingerprint=name))
+        for name, step in ((LOW, 1120), (HIGH, 1250))
+    ]
+    folder = EvaluationFolder(root, keep=set(photos))
+    families = [PillowFamily("jpeg"), PillowFamily("webp")]
+    rows = measure_all(fixed, families, [LOW, HIGH], images, Metrics([PSNR(), SSIM(), MSE()]), folder)
+    if spare:
+        folder.reconstruction_path(AT_LOW[1], SCRIPT).unlink()
+        folder.reconstruction_path(AT_LOW[2], SCRIPT).unlink()
+        rows = [row for row in rows if (row.system, row.image) != (AT_LOW[2], SCRIPT)]
+        rows = [replace(row, note="a <note>") if row.image == ODD else row for row in rows]
+    write_rows(rows, root / "measurements.parquet")
+    write_page(rows, ReportContext("Odd & <photos>", "bundled"), root)
+    return root
