@@ -1,4 +1,4 @@
-"""`hific compress | decompress | info | models | gallery`. Nothing heavy is imported before it is known to be needed."""
+"""`hific compress | decompress | info | models | gallery`. Nothing heavy is imported before it is known to be due."""
 
 from __future__ import annotations
 

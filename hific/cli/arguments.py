@@ -61,8 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
     gallery.add_argument("--title", help="in place of the evaluation's")
     gallery.add_argument(
         "--max-megabytes",
-        type=_positive,
-        default=250,
+        type=_rate,
+        default=Fraction(250),
         metavar="N",
         help="of all pictures: beyond, they are kept in AVIF of high quality, then left out (default 250)",
     )

@@ -14,9 +14,8 @@ def run_gallery(options: argparse.Namespace) -> int:
     from hific.evaluation.page.gallery import write_gallery
 
     try:
-        made = write_gallery(
-            options.evaluation, options.output, title=options.title, max_bytes=options.max_megabytes * 1_000_000
-        )
+        limit = int(options.max_megabytes * 1_000_000)
+        made = write_gallery(options.evaluation, options.output, title=options.title, max_bytes=limit)
     except HificError as error:
         print(f"hific: {error}", file=sys.stderr)
         return 1
@@ -28,7 +27,7 @@ def run_gallery(options: argparse.Namespace) -> int:
     print(f"{made.index}: {made.num_photos} {photos} by {made.num_systems} {kind}, {size}")
     if made.left_out:
         names = ", ".join(made.left_out)
-        print(f"hific: left out beyond --max-megabytes {options.max_megabytes}: {names}", file=sys.stderr)
+        print(f"hific: left out beyond --max-megabytes {float(options.max_megabytes):g}: {names}", file=sys.stderr)
     if made.num_unkept:
         print(
             f"hific: of {made.num_unkept} more no pictures were kept: evaluate.py reconstructions=all keeps all",

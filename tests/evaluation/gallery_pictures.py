@@ -1,5 +1,5 @@
-"""A real evaluation of odd photos for the gallery: names of HTML and of other scripts, one pixel, very wide, and pictures
-that are missing."""
+"""A real evaluation of odd photos for the gallery: names of HTML and of other scripts, one pixel, very wide, and
+pictures that are missing."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 
-from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
+from hific.codecs.pillow_codecs import PillowCodec
 from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec, Pixels
 from hific.evaluation.evaluate import EvaluationImage
-from hific.evaluation.folder import EvaluationFolder
+from hific.evaluation.folder import EvaluationFolder, write_rows
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.page.redraw import write_page
 from hific.evaluation.report import ReportContext
-from hific.evaluation.run import measure_all, write_rows
+from hific.evaluation.run import measure_all
 from hific.metrics.fidelity import MSE, PSNR, SSIM
 
 ODD, SCRIPT, DOT, WIDE = "<b>face & 'suit\"</b>", "日本 ☃, #100%", "dot", "wide"
@@ -38,16 +38,19 @@ def odd_photos() -> dict[str, Pixels]:
 
 
 def evaluate_photos(photos: Mapping[str, Pixels], root: Path, *, spare: bool = True) -> Path:
-    """As evaluate.py leaves them: two systems at their rates, two codecs at the bytes of each. With `spare`, of SCRIPT
-    a picture was lost and a system has no row."""
+    """As evaluate.py leaves them: two systems at their rates, two codecs as at the bytes of each, whose settings are
+    not searched for. With `spare`, of SCRIPT two pictures were lost and a system has no row."""
     images = [EvaluationImage(name, partial(np.array, pixels)) for name, pixels in photos.items()]
-    fixed = [
-        FixedCodec(name, EncodeSpec(PillowCodec("jpeg2000", step), setting="step", fingerprint=name))
-        for name, step in ((LOW, 1120), (HIGH, 1250))
+    settings = {LOW: ("jpeg2000", 1120), HIGH: ("jpeg2000", 1250)}
+    settings |= {AT_LOW[1]: ("jpeg", 10), AT_HIGH[1]: ("jpeg", 30), AT_LOW[2]: ("webp", 20), AT_HIGH[2]: ("webp", 60)}
+    systems = [
+        FixedCodec(name, EncodeSpec(PillowCodec(*codec), fingerprint=name if name in (LOW, HIGH) else ""))
+        for name, codec in settings.items()
     ]
     folder = EvaluationFolder(root, keep=set(photos))
-    families = [PillowFamily("jpeg"), PillowFamily("webp")]
-    rows = measure_all(fixed, families, [LOW, HIGH], images, Metrics([PSNR(), SSIM(), MSE()]), folder)
+    rows = measure_all(systems, [], {}, images, Metrics([PSNR(), SSIM(), MSE()]), folder)
+    limits = {(row.system, row.image): row.num_bytes for row in rows}
+    rows = [replace(row, max_bytes=limits.get((row.system.partition(" <= ")[2], row.image))) for row in rows]
     if spare:
         folder.reconstruction_path(AT_LOW[1], SCRIPT).unlink()
         folder.reconstruction_path(AT_LOW[2], SCRIPT).unlink()

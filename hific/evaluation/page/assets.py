@@ -1,4 +1,4 @@
-"""Templates, styles and scripts of pages. They stand inside of a page, whose policy permits them by their hash alone."""
+"""Templates, styles and scripts of pages: what stands inside of a page is permitted by its hash alone."""
 
 from __future__ import annotations
 

@@ -147,13 +147,13 @@
 
   // One place for all pictures: custom properties of the stage, from which each takes its transform.
   const frameSize = () => {
-    const frame = stage.querySelector(".frame");
-    return frame ? { width: frame.clientWidth, height: frame.clientHeight } : { width: 1, height: 1 };
+    const { width, height } = stage.querySelector(".frame")?.getBoundingClientRect() ?? { width: 1, height: 1 };
+    return { width, height };
   };
   // without a fraction where it enlarges: 1.3 pixels for each are ugly
   const fitting = ({ width, height }) => {
-    const fit = Math.min((width + 0.5) / photo().width, (height + 0.5) / photo().height);
-    return fit >= 1 ? Math.floor(fit) : fit;
+    const fit = Math.min(width / photo().width, height / photo().height);
+    return fit > 0.995 ? Math.floor(fit + 0.005) : fit;
   };
 
   function place() {
@@ -183,7 +183,7 @@
     if (divider) divider.style.left = `${across}px`;
     cut.setAttribute("aria-valuetext", `${cut.value} % original`);
     const percent = `${(100 * scale).toLocaleString("en-US", { maximumSignificantDigits: 3 })} %`;
-    byId("scale").textContent = percent;
+    byId("scale").textContent = stage.querySelector(".frame") ? percent : "–";
     byId("fit").setAttribute("aria-pressed", String(state.scale === null));
     byId("exact").setAttribute("aria-pressed", String(scale === 1));
     return { left, top, scale, fit };
@@ -225,7 +225,7 @@
     stage.style.setProperty("--columns", columns);
     // a frame is nearly square where a photo is far from it, and otherwise no larger than what it shows
     const own = photo().width / photo().height;
-    const aspect = Math.min(2.5, Math.max(0.7, own));
+    const aspect = Math.min(4, Math.max(0.7, own));
     const gaps = (columns - 1) * parseFloat(getComputedStyle(stage).columnGap);
     const room = Math.min((wide - gaps) / columns, 0.78 * window.innerHeight * aspect);
     const widest = aspect === own && room > photo().width ? photo().width * Math.floor(room / photo().width) : room;
@@ -455,11 +455,17 @@
     zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.002)), within(frame, { x: event.clientX, y: event.clientY }));
   }, { passive: false });
 
+  let isHeldByKey = false;
+  function holdByKey(isHeld) {
+    if (isHeld !== isHeldByKey) holdOriginal(isHeld); // a button that takes the focus holds it by itself
+    isHeldByKey = isHeld;
+  }
+
   const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   const KEYS = {
     "+": () => step(true), "=": () => step(true), "-": () => step(false), _: () => step(false),
     0: () => zoom(0), 1: () => zoom(1 / place().scale),
-    o: () => holdOriginal(true), n: () => goTo(state.photo + 1), p: () => goTo(state.photo - 1),
+    o: () => holdByKey(true), n: () => goTo(state.photo + 1), p: () => goTo(state.photo - 1),
   };
   stage.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -471,9 +477,9 @@
     event.preventDefault();
   });
   stage.addEventListener("keyup", (event) => {
-    if (event.key.toLowerCase() === "o") holdOriginal(false);
+    if (event.key.toLowerCase() === "o") holdByKey(false);
   });
-  stage.addEventListener("blur", () => holdOriginal(false));
+  stage.addEventListener("blur", () => holdByKey(false));
 
   // Choices above the pictures.
   function wire() {

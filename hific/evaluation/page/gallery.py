@@ -89,10 +89,11 @@ def write_gallery(
 
 def check_replaceable(path: Path) -> None:
     """FileRefusedError unless there is nothing at `path`, an empty folder, or a gallery and nothing else."""
-    if not path.exists():
+    nearest = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not nearest.is_dir():
+        raise FileRefusedError(f"{nearest} is no folder: name another with --output")
+    if nearest is not path:
         return
-    if not path.is_dir():
-        raise FileRefusedError(f"{path} is no folder: name another with --output")
     others = {entry.name for entry in path.iterdir()} - {INDEX, PICTURES, THUMBNAILS}
     index = path / INDEX
     is_ours = index.is_file() and f'content="{GENERATOR}"' in index.read_text(encoding="utf-8", errors="replace")[:1000]
