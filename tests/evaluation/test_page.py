@@ -183,6 +183,7 @@ def test_a_page_keeps_below_its_size_and_says_what_it_left_out(
     for image, (original, decoded) in (("a", noise[:2]), ("b", noise[2:])):
         folder.put_reconstruction(ORIGINAL, image, original)
         folder.put_reconstruction("sae, tables", image, decoded)
+        folder.reconstruction_path("jpeg", image).unlink()
     bare = len(render_page(rows, ReportContext("T")).encode())
     sizes = {}
     for room in (200_000, 100_000, 45_000, 1_000):
