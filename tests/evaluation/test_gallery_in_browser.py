@@ -128,6 +128,7 @@ def test_photos_and_systems_are_chosen(opened: Any, width: int) -> None:
     find(opened, "#next").click()
     choose(opened, "#rate", find(opened, '#rate option[value="0"]').text)
     assert texts(opened, "#photo-count") == ["2 / 4"]
+    wait_for_pictures(opened)
     assert texts(opened, ".state") == ["its picture was not kept", "not measured of this photo"]
     assert len(texts(opened, ".pane:nth-child(3) dd")) == 3 and not texts(opened, ".pane:nth-child(4) dd")
     opened.find_elements("css selector", "#strip button")[2].click()
@@ -354,7 +355,7 @@ def test_a_link_restores_what_was_shown(opened: Any, gallery: Path, width: int) 
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_each_state_is_accessible_and_fits_its_window(opened: Any, gallery: Path, width: int, scheme: str) -> None:
     resize(opened, width)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
