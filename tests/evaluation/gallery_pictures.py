@@ -3,8 +3,9 @@ pictures that are missing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec, Pixels
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder, write_rows
 from hific.evaluation.metrics_of import Metrics
-from hific.evaluation.page.redraw import write_page
+from hific.evaluation.page.redraw import CONTEXT
 from hific.evaluation.report import ReportContext
 from hific.evaluation.run import measure_all
+from hific.io.write_whole import write_whole
 from hific.metrics.fidelity import MSE, PSNR, SSIM
 
 ODD, SCRIPT, DOT, WIDE = "<b>face & 'suit\"</b>", "日本 ☃, #100%", "dot", "wide"
@@ -37,25 +39,29 @@ def odd_photos() -> dict[str, Pixels]:
     }
 
 
-def evaluate_photos(photos: Mapping[str, Pixels], root: Path, *, spare: bool = True) -> Path:
+def evaluate_photos(photos: Mapping[str, Pixels], root: Path, systems: Sequence[str] = (*AT_LOW, *AT_HIGH)) -> Path:
     """As evaluate.py leaves them: two systems at their rates, two codecs as at the bytes of each, whose settings are
-    not searched for. With `spare`, of SCRIPT two pictures were lost and a system has no row."""
+    not searched for. Of SCRIPT two pictures were lost and a system has no row."""
     images = [EvaluationImage(name, partial(np.array, pixels)) for name, pixels in photos.items()]
     settings = {LOW: ("jpeg2000", 1120), HIGH: ("jpeg2000", 1250)}
     settings |= {AT_LOW[1]: ("jpeg", 10), AT_HIGH[1]: ("jpeg", 30), AT_LOW[2]: ("webp", 20), AT_HIGH[2]: ("webp", 60)}
-    systems = [
+    under_test = [
         FixedCodec(name, EncodeSpec(PillowCodec(*codec), fingerprint=name if name in (LOW, HIGH) else ""))
         for name, codec in settings.items()
+        if name in systems
     ]
     folder = EvaluationFolder(root, keep=set(photos))
-    rows = measure_all(systems, [], {}, images, Metrics([PSNR(), SSIM(), MSE()]), folder)
+    is_large = any(pixels.size > 10**7 for pixels in photos.values())
+    metrics = Metrics([MSE()] if is_large else [PSNR(), SSIM(), MSE()])
+    rows = measure_all(under_test, [], {}, images, metrics, folder)
     limits = {(row.system, row.image): row.num_bytes for row in rows}
     rows = [replace(row, max_bytes=limits.get((row.system.partition(" <= ")[2], row.image))) for row in rows]
-    if spare:
+    if SCRIPT in photos:
         folder.reconstruction_path(AT_LOW[1], SCRIPT).unlink()
         folder.reconstruction_path(AT_LOW[2], SCRIPT).unlink()
         rows = [row for row in rows if (row.system, row.image) != (AT_LOW[2], SCRIPT)]
         rows = [replace(row, note="a <note>") if row.image == ODD else row for row in rows]
     write_rows(rows, root / "measurements.parquet")
-    write_page(rows, ReportContext("Odd & <photos>", "bundled"), root)
+    context = ReportContext("Odd & <photos>", "bundled")
+    write_whole(root / CONTEXT, json.dumps(asdict(context)))
     return root

@@ -386,7 +386,7 @@ def test_a_picture_that_is_lost_is_said_where_it_would_be(chromium: Any, evaluat
 def test_large_photos_are_shown_and_compared(chromium: Any, tmp_path: Path) -> None:
     """12 MP: a map of them too, while the page goes on answering."""
     large = np.tile(odd_photos()[ODD], (15, 12, 1))[:3000, :4000]
-    index = write_gallery(evaluate_photos({"large": large}, tmp_path / "evaluation", spare=False)).index
+    index = write_gallery(evaluate_photos({"large": large}, tmp_path / "evaluation", AT_LOW)).index
     resize(chromium, 1280)
     chromium.get(index.as_uri())
     until(lambda: len(chromium.find_elements("css selector", ".pane.ready")) == 4, 120)
