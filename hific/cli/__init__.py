@@ -1,4 +1,4 @@
-"""`hific compress | decompress | info | models | gallery`. Nothing heavy is imported before it is known to be due."""
+"""`hific compress | decompress | info | models | gallery | study`. Nothing heavy is imported before it is due."""
 
 from __future__ import annotations
 
@@ -65,6 +65,10 @@ def _run(options: argparse.Namespace) -> int:
         from hific.cli.gallery import run_gallery
 
         return run_gallery(options)
+    if options.command == "study":
+        from hific.cli.study import run_study
+
+        return run_study(options)
     from hific.cli.convert import run_convert
 
     return run_convert(options)

@@ -9,12 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from hific import __version__, zoo
+from hific.cli.study import add_study
 from hific.codecs.families import FAMILIES, options_by_name
 
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
 
 
-COMMANDS = ("compress", "decompress", "info", "models", "gallery")
+COMMANDS = ("compress", "decompress", "info", "models", "gallery", "study")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,6 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of all pictures: beyond, they are kept in AVIF of high quality, then left out (default 250)",
     )
+
+    add_study(commands)
     return parser
 
 

@@ -35,7 +35,11 @@ _FIXED = {**_OWN, "bpp": pa.float64(), **_PROVENANCE}
 
 def write_rows(rows: Sequence[Measurement], path: str | Path) -> tuple[Path, Path]:
     """Writes `path` with the suffixes .parquet and .csv, each whole or not at all; returns both paths."""
-    table = to_table(rows)
+    return write_table(to_table(rows), path)
+
+
+def write_table(table: pa.Table, path: str | Path) -> tuple[Path, Path]:
+    """The same of any table."""
     parquet, csv = Path(path).with_suffix(".parquet"), Path(path).with_suffix(".csv")
     sink = pa.BufferOutputStream()
     pyarrow.parquet.write_table(table, sink)
