@@ -27,7 +27,7 @@ FLAGS = (
 SENT = "Network.requestWillBeSent"
 
 
-def open_chromium(profile: Path) -> Iterator[Any]:
+def open_chromium(profile: Path, *flags: str) -> Iterator[Any]:
     """A headless one with an empty profile, whose logs tell what pages complain of and ask for; skips without it."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install 'hific[dev]'")
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -36,12 +36,14 @@ def open_chromium(profile: Path) -> Iterator[Any]:
         pytest.skip("no Chromium with its driver: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = browser
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()
+    try:
+        yield opened
+    finally:
+        opened.quit()
 
 
 def requests(driver: Any) -> set[str]:
