@@ -1,4 +1,4 @@
-"""`hific compress | decompress | info | models`. Nothing heavy is imported before it is known that it is needed."""
+"""`hific compress | decompress | info | models | shards`. Nothing heavy is imported before it is known to be needed."""
 
 from __future__ import annotations
 
@@ -61,6 +61,10 @@ def _run(options: argparse.Namespace) -> int:
         from hific.cli.describe import run_models
 
         return run_models(options)
+    if options.command == "shards":
+        from hific.cli.shards import run_shards
+
+        return run_shards(options)
     from hific.cli.convert import run_convert
 
     return run_convert(options)

@@ -20,7 +20,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 all done, 1 some inputs failed (the rest is done), 2 wrong usage, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"hific {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="compress | decompress | info | models")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="compress | decompress | info | models | shards"
+    )
 
     compress = commands.add_parser("compress", help="images to .hfc files", description="a.png -> a.hfc")
     _add_conversion(compress, "a.hfc beside a.png", "a.png.hfc and a.jpg.hfc, not a.hfc twice")
@@ -43,7 +45,29 @@ def build_parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="the trained models of this package", description="NAME: its card")
     models.add_argument("name", nargs="?", choices=zoo.MODELS, metavar="NAME", help=", ".join(zoo.MODELS))
+    _add_shards(commands)
     return parser
+
+
+def _add_shards(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    shards = commands.add_parser("shards", help="photos to shards, for training by data=shards")
+    make = shards.add_subparsers(dest="action", required=True, metavar="make").add_parser(
+        "make",
+        help="a folder of photos to shards",
+        description="FOLDER, with train/val/test folders or flat, to DST; what is there is not made again.",
+    )
+    make.add_argument("folder", metavar="FOLDER", help="photos, at any depth")
+    make.add_argument("destination", metavar="DST", help="a folder, or a URL such as s3://bucket/name ([shards])")
+    make.add_argument("--shard-mb", type=_positive, default=512, metavar="N", help="megabytes a shard (default 512)")
+    make.add_argument(
+        "--store",
+        choices=("files", "pixels"),
+        default="files",
+        help="files as they are (default), or their pixels: several times the bytes, of which a crop reads its own",
+    )
+    make.add_argument("--no-check", action="store_true", help="read headers only; damage shows in training")
+    make.add_argument("--jobs", type=_positive, default=1, metavar="N", help="shards at a time (default 1)")
+    make.add_argument("--quiet", action="store_true", help="only errors on standard error")
 
 
 def _add_conversion(parser: argparse.ArgumentParser, default_output: str, suffix_example: str) -> None:

@@ -20,7 +20,7 @@ from hific.fitting.coding import FittedCoding, Fitting, Photos
 from hific.training.adversary import Adversary
 from hific.training.beginnings import load_matching_weights
 from hific.training.coding_module import CodingModule
-from hific.training.objectives import Objective
+from hific.training.objectives import Objective, Share
 from hific.training.optimization import Optimization, check_finite
 from hific.training.speed import Speed
 
@@ -48,7 +48,7 @@ class AdversarialModule(CodingModule):
     kept out of Lightning's count.
 
     DDP looks after the auto-encoder alone: each backward pass reaches one of the two players, and with both in its care
-    DDP would search every graph for the other's weights and send zeros for them. D's gradients are averaged by its step.
+    DDP would search every graph for the other's weights and send zeros for them. D's own step averages its gradients.
     """
 
     def __init__(
@@ -157,13 +157,11 @@ class AdversarialModule(CodingModule):
         strategy = self.trainer.strategy
         return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
 
-    def parts_of(self, images: Tensor) -> list[tuple[Tensor, list[torch.Generator]]]:
-        """This rank's images [B, ...] in equal parts, and for each image its source of chance, which is the same on
-        whatever rank and in whatever part it is."""
-        first = self.global_rank * len(images)
-        generators = [self._seeded(1 + place) for place in range(first, first + len(images))]
+    def parts_of(self, images: Tensor) -> list[tuple[Tensor, Share]]:
+        """This rank's images [B, ...] in equal parts, and which of the batch of all ranks each has."""
+        first, total = self.global_rank * len(images), self.trainer.world_size * len(images)
         size = len(images) // self.speed.accumulate
-        return [(images[at : at + size], generators[at : at + size]) for at in range(0, len(images), size)]
+        return [(images[at : at + size], Share(first + at, size, total)) for at in range(0, len(images), size)]
 
     def step_autoencoder(self, parts: Iterable[Part]) -> Terms:
         """One step on the sum of the weighted terms, each a mean over parts and ranks. Parts are computed one after
@@ -217,6 +215,10 @@ class AdversarialModule(CodingModule):
     def generator(self) -> torch.Generator:
         """All that is random in this batch and the same for all of its images."""
         return self._seeded(0)
+
+    def generators(self, share: Share) -> list[torch.Generator]:
+        """All that is random about single images, the same for an image on whatever rank and in whatever part it is."""
+        return [self._seeded(1 + place) for place in range(share.first, share.first + share.count)]
 
     def _seeded(self, place: int) -> torch.Generator:
         state = np.random.SeedSequence([self.seed, self.global_step, place]).generate_state(1, np.uint64)[0]

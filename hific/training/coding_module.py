@@ -74,11 +74,13 @@ class CodingModule(LightningModule, ABC):
 
     @staticmethod
     def _weight_of(batch_idx: int, loader: Any) -> int:
-        """0 for a photo that a rank has only so that all have equally many."""
+        """0 for a photo that a rank has only so that all have equally many; of others the number of ranks, since
+        Lightning divides their sum by it, in integers."""
         sampler = getattr(loader, "sampler", None)
         if not isinstance(sampler, DistributedSampler):
             return 1
-        return int(batch_idx * sampler.num_replicas + sampler.rank < len(sampler.dataset))  # type: ignore[arg-type]
+        place = batch_idx * sampler.num_replicas + sampler.rank
+        return sampler.num_replicas * int(place < len(sampler.dataset))  # type: ignore[arg-type]
 
     def log_psnr(self, reconstruction: Tensor, batch: Tensor, stage: str) -> None:
         error = (reconstruction - batch).square().mean()

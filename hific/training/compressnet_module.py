@@ -26,7 +26,7 @@ from hific.ops.images import pad_to_multiple
 from hific.training.adversarial_module import AdversarialModule, Part, Terms
 from hific.training.adversary import Adversary
 from hific.training.coding_module import to_256_levels
-from hific.training.objectives import CompressNetObjective
+from hific.training.objectives import CompressNetObjective, Share
 from hific.training.optimization import Optimization, check_finite
 from hific.training.speed import PLAIN, Speed
 
@@ -140,8 +140,8 @@ class CompressNetModule(AdversarialModule):
             self.log_dict({f"train/{name}": mean for name, mean in means.items() if name.startswith(FACTS)})
 
     def _parts(self, image: Tensor, is_logged: bool) -> Iterator[Part]:
-        for place, (some, _) in enumerate(self.parts_of(image)):
-            output: CompressNetOutput = self.model(some, self._true_switch_share(place, len(some)))
+        for some, share in self.parts_of(image):
+            output: CompressNetOutput = self.model(some, self._true_switch_share(share))
             image_view, view = self.objective.view(some, output.reconstruction, self.generator())
             terms = self.objective.terms(self.model, some, output) | self.objective.perceptual_terms(image_view, view)
             if self.adversary.active(self.progress):
@@ -155,17 +155,14 @@ class CompressNetModule(AdversarialModule):
     @torch.no_grad()
     def _view_without_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """All images and reconstructions as the adversary sees them, computed in parts."""
-        parts = enumerate(self.parts_of(image))
-        found = [
-            self.model(some, self._true_switch_share(place, len(some))).reconstruction for place, (some, _) in parts
-        ]
+        parts = self.parts_of(image)
+        found = [self.model(some, self._true_switch_share(share)).reconstruction for some, share in parts]
         return self.objective.view(image, torch.cat(found), self.generator())
 
-    def _true_switch_share(self, part: int, count: int) -> float:
-        """Of the `count` images of a part: those of the first images of all ranks' batch that take the encoder's."""
-        before = (self.global_rank * self.speed.accumulate + part) * count
-        of_all = round(self._true_switch_share_of_all() * count * self.speed.accumulate * self.trainer.world_size)
-        return min(max(of_all - before, 0), count) / count
+    def _true_switch_share(self, share: Share) -> float:
+        """The first images of the batch of all ranks are decoded with the encoder's switches."""
+        of_all = round(self._true_switch_share_of_all() * share.total)
+        return min(max(of_all - share.first, 0), share.count) / share.count
 
     def _true_switch_share_of_all(self) -> float:
         return max(0.0, 1.0 - self.progress / self.true_switches_until) if self.true_switches_until > 0 else 0.0

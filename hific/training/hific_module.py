@@ -141,11 +141,11 @@ class HificModule(AdversarialModule):
 
     def _parts(self, image: Tensor) -> Iterator[Part]:
         rate_weight = None if self.speed.accumulate == 1 else self._rate_weight(self._quantized_bpp(image))
-        for some, chance in self.parts_of(image):
-            output: HyperpriorOutput = self.model(some, chance)
+        for some, share in self.parts_of(image):
+            output: HyperpriorOutput = self.model(some, self.generators(share))
             if rate_weight is None:
                 rate_weight = self._rate_weight(output.estimated_bpp_quantized)
-            terms = self.objective.terms(output.reconstruction, some, self.model.stride, self.generator())
+            terms = self.objective.terms(output.reconstruction, some, self.model.stride, self.generator(), share)
             terms["rate"] = rate_weight * output.estimated_bpp_noisy
             if self.stage == 2 and self.adversary.enabled:
                 # The paper's beta; images in [-1, 1] for D.

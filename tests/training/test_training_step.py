@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,7 +157,9 @@ def test_each_image_has_noise_of_its_own_whatever_its_rank_and_part(
     def drawn(rank: int, count: int, parts: int = 1) -> list[float]:
         module = instantiate(composed("model=hific", "recipe.initialization=klt", f"speed.accumulate={parts}").model)
         monkeypatch.setattr(type(module), "global_rank", rank)
-        generators = [one for _, some in module.parts_of(torch.zeros(count, 3, 32, 32)) for one in some]
+        monkeypatch.setattr(type(module), "trainer", SimpleNamespace(world_size=4 // count))
+        parts = module.parts_of(torch.zeros(count, 3, 32, 32))
+        generators = [one for _, share in parts for one in module.generators(share)]
         return [float(torch.rand((), generator=one)) for one in generators]
 
     alone = drawn(0, 4)
