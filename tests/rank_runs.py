@@ -34,7 +34,7 @@ CASES = {
     **{model: [f"model={model}", *COMPRESSNET] for model in ("sae", "swwae", "sae_spn", "gc")},
     "hific": ["model=hific", *HIFIC],
     # Errors have more in common in a part than in a batch.
-    "parts": ["model=hific", *HIFIC, "speed.accumulate=2", "recipe.phase_pattern_weight=0"],
+    "parts": ["model=hific", *HIFIC, "speed.accumulate=2", "recipe.phase_pattern_weight=0", "recipe.batch_size=8"],
 }
 CASES["sae_spn"].append("model.adversary.start=0.5")
 CASES["gc"].append("~recipe.optimizer.betas")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -78,9 +79,10 @@ def test_hific_sweeps_over_rates(tmp_path: Path) -> None:
     assert len(list((tmp_path / "sweep").glob("*/stage1.ckpt"))) == 3
 
 
-@pytest.mark.parametrize("model", ["sae", "swwae", "sae_spn", "gc", "hific"])
+@pytest.mark.parametrize("model", ["swwae", "hific"])
 def test_two_processes_hold_equal_weights(model: str, tmp_path: Path) -> None:
-    """gloo on the CPU; each rank writes its weights and what coding is made of, and both must be equal to the bit."""
+    """gloo on the CPU, by Lightning's launcher; each rank writes its weights and what coding is made of, and both must be
+    equal to the bit. (tests/training/test_ranks.py compares them with one rank's.)"""
     watch = ["+callbacks.watch._target_=rank_callback.SaveRank", f"+callbacks.watch.folder={tmp_path}"]
     short = SHORT_HIFIC if model == "hific" else SHORT
     run(
@@ -117,6 +119,37 @@ def test_ranks_of_torchrun_share_the_folder_that_is_named(tmp_path: Path) -> Non
         assert ("2 ranks started by torchrun need one folder: hydra.run.dir=FOLDER" in done.stderr) == bool(status)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert '"state": "done"' in (tmp_path / "run" / "run.json").read_text()
+
+
+@pytest.mark.slow
+def test_two_nodes_with_an_agent_each_are_one_run(tmp_path: Path) -> None:
+    """As on two machines, on loopback: each agent starts the rank of its node; the first rank alone writes."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    agent = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d"]
+    agent += [f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=two", "--local-addr=127.0.0.1"]
+    nodes = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2"]
+    short = [*SHORT_HIFIC, "model=hific", "recipe.batch_size=4", *nodes, "hydra.run.dir=run", "resume=auto"]
+    watch = ["+callbacks.watch._target_=rank_callback.SaveRank", f"+callbacks.watch.folder={tmp_path}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY / "tests")}
+    arguments = [*agent, str(REPOSITORY / "train.py"), *short, *watch]
+    agents = [
+        subprocess.Popen(arguments, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    for process in agents:
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output.decode()
+    ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    for name, value in ranks[0]["weights"].items():
+        assert torch.equal(value, ranks[1]["weights"][name]), name
+    assert not torch.equal(ranks[0]["batch"], ranks[1]["batch"])
+    assert '"state": "done"' in (tmp_path / "run" / "run.json").read_text()
+    assert (
+        len(list(tmp_path.glob("run*"))) == 1 and len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) > 2
+    )
+    hific.load_codec(tmp_path / "run" / "last.ckpt")
 
 
 def test_two_processes_fit_what_one_does(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ deviation, a pattern that all errors have in common, a share of masked places) n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -25,12 +26,22 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     Its gradient is that of the own value: averaged over ranks afterwards, as gradients of weights are, that is the
     gradient of the mean.
     """
-    ranks = count_ranks()
-    if ranks == 1:
+    if count_ranks() == 1:
         return value
-    mean = value.detach().clone()
-    dist.all_reduce(mean)
-    return value + (mean / ranks - value).detach()
+    mean: Tensor = _MeanOverRanks.apply(value)
+    return mean
+
+
+class _MeanOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total / count_ranks()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
 
 
 @torch.no_grad()

@@ -77,11 +77,10 @@ def test_two_ranks_compute_what_one_does(runs: list[dict[str, Any]]) -> None:
     assert len(alone["steps"]) == len(first["steps"]) == len(alone["batches"]) > 2
     for rank in (first, second):
         for number, (due, found) in enumerate(zip(alone["steps"], rank["steps"], strict=True)):
-            assert {name for name in due if name.startswith("train/")} >= {
-                "train/loss",
-                "train/discriminator",
-            } or number < 2
-            assert found == pytest.approx(due, rel=1e-3, abs=1e-5), f"step {number}"
+            assert "train/loss" in due and ("train/discriminator" in due or number < 2)
+            norms = due.pop("train/gradient_norm"), found.pop("train/gradient_norm")
+            assert norms[1] == pytest.approx(norms[0], rel=5e-3) and found == pytest.approx(due, rel=1e-3, abs=1e-5)
+            due["train/gradient_norm"] = norms[0]
     for part in ("gradients", "weights", "controller"):
         assert first[part].keys() == alone[part].keys()
         for name, value in alone[part].items():
