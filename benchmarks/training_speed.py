@@ -39,7 +39,7 @@ ROWS = {
     "recompute": ["speed.checkpoint_synthesis=true"],
     "compile": ["speed.compile=true"],
     "two": RANKS,
-    "two_searched": [*RANKS, "trainer.strategy=ddp_find_unused_parameters_true"],
+    "searched_two": [*RANKS, "trainer.strategy=ddp_find_unused_parameters_true"],
 }
 QUIET = ["~callbacks", "trainer.enable_progress_bar=false", "logger=none", "recipe.initialization=random"]
 
