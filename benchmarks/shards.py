@@ -242,7 +242,7 @@ def on_two_ranks(work: Callable[[str], list[int]], folder: str) -> list[list[int
     ranks = [context.Process(target=_rank, args=(rank, port, work, folder, queue)) for rank in range(2)]
     for rank in ranks:
         rank.start()
-    found = dict(queue.get(timeout=300) for _ in ranks)
+    found = dict(queue.get(timeout=1800) for _ in ranks)
     for rank in ranks:
         rank.join()
     return [found[0], found[1]]
