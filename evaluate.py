@@ -137,6 +137,8 @@ def find_images(
 ) -> tuple[list[EvaluationImage], list[str]]:
     """The images to measure, and a sentence for each that is left out. OptionError where none is left."""
     files = source.files(config.split)[: config.num_images]
+    if not isinstance(files, list):
+        raise OptionError("data=shards is to train on: evaluate the photos that they were made of by data=folder")
     check = size_check([one.codec for one in codecs])
     images, left_out = evaluation_images(files, clahe=config.data.clahe, crop=config.crop, check_size=check)
     if not images:

@@ -28,8 +28,6 @@ from hific.training.coding_module import CodingModule, FittedModule, check_same_
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).parent / "conf"
-# Each backward reaches only one of the two players, so the other's parameters are unused in it.
-STRATEGY_OF_SEVERAL = "ddp_find_unused_parameters_true"
 
 
 def make_module(config: DictConfig) -> CodingModule:
@@ -56,7 +54,8 @@ def make_trainer(config: DictConfig, module: CodingModule) -> Trainer:
     options = {"max_steps": module.steps, "log_every_n_steps": logged, **parts}
     trainer: Trainer = instantiate(config.trainer, **options)
     if trainer.world_size > 1 and config.trainer.strategy == "auto":
-        trainer = instantiate(config.trainer, strategy=STRATEGY_OF_SEVERAL, **options)
+        strategy = "ddp" if module.all_weights_learn else "ddp_find_unused_parameters_true"
+        trainer = instantiate(config.trainer, strategy=strategy, **options)
     return trainer
 
 

@@ -145,12 +145,17 @@ def test_eight_devices_keep_the_papers_batch(train_file: Any) -> None:
     config = composed("experiment=hific_paper", "data.root=/clic", *cpu, "trainer.devices=8", *OFFLINE)
     _, data, trainer = made(config, train_file)
     assert trainer.world_size == 8 and data.batch_size_of_rank(8) == 1
-    assert trainer.strategy._ddp_kwargs == {"find_unused_parameters": True}
+    assert trainer.strategy._ddp_kwargs == {}
     with pytest.raises(OptionError, match=r"global_batch_size=8 .* 3 equal parts"):
         data.batch_size_of_rank(3)
     # Several devices without trainer=ddp take its strategy.
     _, _, several = made(composed("trainer.devices=2", *OFFLINE), train_file)
-    assert several.strategy._ddp_kwargs == {"find_unused_parameters": True}
+    assert type(several.strategy).__name__ == "DDPStrategy" and several.strategy._ddp_kwargs == {}
+    # Weights that are frozen on the way have no gradient there.
+    _, _, frozen = made(
+        composed("model=hific", "model.freeze_analysis=true", "trainer.devices=2", *OFFLINE), train_file
+    )
+    assert frozen.strategy._ddp_kwargs == {"find_unused_parameters": True}
 
 
 @pytest.mark.parametrize("kind", ["xgboost", "knn"])

@@ -1,4 +1,4 @@
-"""`hific compress | decompress | info | models | gallery | study`. Nothing heavy is imported before it is due."""
+"""The command `hific`. Nothing heavy is imported before it is due."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import FrameType
 
 INTERRUPTED = 130
@@ -52,26 +53,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGINT, before)
 
 
+# Each command's module and function; compress and decompress are one.
+_COMMANDS = {
+    "compress": ("convert", "run_convert"),
+    "decompress": ("convert", "run_convert"),
+    "info": ("describe", "run_info"),
+    "models": ("describe", "run_models"),
+    "gallery": ("gallery", "run_gallery"),
+    "study": ("study", "run_study"),
+    "shards": ("shards", "run_shards"),
+}
+
+
 def _run(options: argparse.Namespace) -> int:
-    if options.command == "info":
-        from hific.cli.describe import run_info
-
-        return run_info(options)
-    if options.command == "models":
-        from hific.cli.describe import run_models
-
-        return run_models(options)
-    if options.command == "gallery":
-        from hific.cli.gallery import run_gallery
-
-        return run_gallery(options)
-    if options.command == "study":
-        from hific.cli.study import run_study
-
-        return run_study(options)
-    from hific.cli.convert import run_convert
-
-    return run_convert(options)
+    module, function = _COMMANDS[options.command]
+    run: Callable[[argparse.Namespace], int] = getattr(import_module(f"hific.cli.{module}"), function)
+    return run(options)
 
 
 def _leave_output() -> None:

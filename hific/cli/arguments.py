@@ -15,7 +15,7 @@ from hific.codecs.families import FAMILIES, options_by_name
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
 
 
-COMMANDS = ("compress", "decompress", "info", "models", "gallery", "study")
+COMMANDS = ("compress", "decompress", "info", "models", "gallery", "study", "shards")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,7 +69,29 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     add_study(commands)
+    _add_shards(commands)
     return parser
+
+
+def _add_shards(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    shards = commands.add_parser("shards", help="photos to shards, for training by data=shards")
+    make = shards.add_subparsers(dest="action", required=True, metavar="make").add_parser(
+        "make",
+        help="a folder of photos to shards",
+        description="FOLDER, with train/val/test folders or flat, to DST; what is there is not made again.",
+    )
+    make.add_argument("folder", metavar="FOLDER", help="photos, at any depth")
+    make.add_argument("destination", metavar="DST", help="a folder, or a URL such as s3://bucket/name ([shards])")
+    make.add_argument("--shard-mb", type=_positive, default=512, metavar="N", help="megabytes a shard (default 512)")
+    make.add_argument(
+        "--store",
+        choices=("files", "pixels"),
+        default="files",
+        help="files as they are (default), or their pixels: several times the bytes, of which a crop reads its own",
+    )
+    make.add_argument("--no-check", action="store_true", help="read headers only; damage shows in training")
+    make.add_argument("--jobs", type=_positive, default=1, metavar="N", help="shards at a time (default 1)")
+    make.add_argument("--quiet", action="store_true", help="only errors on standard error")
 
 
 def _add_conversion(parser: argparse.ArgumentParser, default_output: str, suffix_example: str) -> None:

@@ -31,7 +31,18 @@ log = logging.getLogger(__name__)
 RUN = "run.json"
 State = Literal["running", "done", "interrupted", "failed"]
 # What is told, logged or seen on the way, and where the run lies.
-ASIDE = ("output_dir", "resume", "ckpt_path", "test", "logger", "callbacks", "trainer", "weights", "training_info")
+ASIDE = (
+    "output_dir",
+    "resume",
+    "ckpt_path",
+    "test",
+    "logger",
+    "callbacks",
+    "trainer",
+    "speed",
+    "weights",
+    "training_info",
+)
 # May grow: the run then goes on.
 STEPS = ("recipe.steps", "recipe.stage1_steps", "recipe.stage2_steps")
 _ELSEWHERE = "RUN"

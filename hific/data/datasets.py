@@ -25,12 +25,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hific.data.shards import StoredPhoto
 from hific.data.transforms import RandomCrop, center_crop, equalize_lightness
 from hific.errors import ImageError
 from hific.io.read_image import read_image
 
 # First word of a seed sequence, so that the two kinds of randomness never share a stream.
 ORDER, AUGMENTATION = 1, 2
+
+
+LARGEST_PERMUTATION = 2**20
+"""Photos whose order is drawn as a whole, 8 bytes each in every process; that of more is computed place by place."""
 
 
 @lru_cache(maxsize=2)  # a batch lies in two passes at most, unless it is larger than the set
@@ -42,7 +47,36 @@ def permutation(seed: int, pass_number: int, length: int) -> NDArray[np.int64]:
 def photo_index(seed: int, position: int, length: int) -> int:
     """Which of `length` photos stands at a position; each occurs once in every pass."""
     pass_number, place = divmod(position, length)
+    if length > LARGEST_PERMUTATION:
+        return permuted(seed, pass_number, place, length)
     return int(permutation(seed, pass_number, length)[place])
+
+
+def permuted(seed: int, pass_number: int, place: int, length: int) -> int:
+    """What a shuffle of 0 .. length - 1 has at a place, without the others: a Feistel network over the next even power
+    of two, gone through again until it falls below `length` (Black and Rogaway 2002), four times on average at most."""
+    bits = max(1, -(-(length - 1).bit_length() // 2))
+    mask, found = (1 << bits) - 1, place
+    keys = _feistel_keys(seed, pass_number)
+    while True:
+        left, right = found >> bits, found & mask
+        for key in keys:
+            left, right = right, left ^ (_mixed(right ^ key) & mask)
+        found = left << bits | right
+        if found < length:
+            return found
+
+
+@lru_cache(maxsize=2)
+def _feistel_keys(seed: int, pass_number: int) -> tuple[int, ...]:
+    return tuple(int(key) for key in np.random.SeedSequence((ORDER, seed, pass_number)).generate_state(6, np.uint64))
+
+
+def _mixed(value: int) -> int:
+    """64 bits, each depending on all: the finalizer of splitmix64 (Steele et al. 2014)."""
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+    value = (value ^ value >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+    return value ^ value >> 31
 
 
 def augmentation_generator(seed: int, position: int) -> np.random.Generator:
@@ -91,6 +125,10 @@ class PositionBatchSampler(Sampler[list[int]]):
 log = logging.getLogger(__name__)
 
 
+Photo = Path | StoredPhoto
+"""A file, or a place in a shard."""
+
+
 class PhotoReader:
     """Reads photo number i as uint8 [H, W, 3], equalized if `clahe`.
 
@@ -102,8 +140,8 @@ class PhotoReader:
     use.
     """
 
-    def __init__(self, files: Sequence[Path], *, clahe: bool = False, cache_mb: int = 0) -> None:
-        self.files = tuple(files)
+    def __init__(self, files: Sequence[Photo], *, clahe: bool = False, cache_mb: int = 0) -> None:
+        self.files = files
         self.clahe = clahe
         self._free_bytes = cache_mb * 2**20
         self._kept: dict[int, NDArray[np.uint8]] = {}
@@ -131,9 +169,10 @@ class PhotoReader:
     def _read_one(self, index: int) -> NDArray[np.uint8]:
         if index in self._kept:
             return self._kept[index]
-        image = read_image(self.files[index]).array
+        file = self.files[index]
+        image = file.read() if isinstance(file, StoredPhoto) else read_image(file).array
         image = equalize_lightness(image) if self.clahe else image
-        if image.nbytes <= self._free_bytes:
+        if image.nbytes <= self._free_bytes and not isinstance(image, np.memmap):
             self._kept[index] = image
             self._free_bytes -= image.nbytes
         return image

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from hific.cores import usable_cores
-from hific.data.datasets import PhotoReader, PositionBatchSampler, ResumableLoader, TrainingCrops, WholePhotos
-from hific.data.source import ImageSource, Split, scan_headers
+from hific.data.datasets import Photo, PhotoReader, PositionBatchSampler, ResumableLoader, TrainingCrops, WholePhotos
+from hific.data.shards import Shards, StoredPhoto, StoredPhotos
+from hific.data.source import HeaderScan, ImageSource, Split, scan_headers
 from hific.data.transforms import RandomCrop, center_crop, downscale
 from hific.errors import DataNotFoundError, OptionError
 
@@ -60,7 +61,7 @@ class ImageDataModule(LightningDataModule):
 
     def __init__(
         self,
-        source: ImageSource,
+        source: ImageSource | Shards,
         *,
         crop: int,
         global_batch_size: int,
@@ -97,7 +98,7 @@ class ImageDataModule(LightningDataModule):
         self.clahe, self.eval_crop, self.max_val_photos = clahe, eval_crop, max_val_photos
         self.num_workers = _default_workers() if num_workers is None else num_workers
         self.prefetch_batches, self.cache_mb, self.pin_memory = prefetch_batches, cache_mb, pin_memory
-        self._photos: dict[Split, tuple[Path, ...]] = {}
+        self._photos: dict[Split, Sequence[Photo]] = {}
 
     def setup(self, stage: str) -> None:
         splits: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
@@ -165,10 +166,12 @@ class ImageDataModule(LightningDataModule):
         except DataNotFoundError:
             return 0
 
-    def _usable_photos(self, split: Split) -> tuple[Path, ...]:
-        files = self.source.files(split)
-        scan = scan_headers(files, minimum_side=self.transform.crop if split == "train" else 1)
+    def _usable_photos(self, split: Split) -> Sequence[Photo]:
+        files, minimum_side = self.source.files(split), self.transform.crop if split == "train" else 1
         place = self.source.name if self.root is None else f"{self.source.name} ({self.root})"
+        scan = (
+            _scan_index(files, minimum_side) if isinstance(files, StoredPhotos) else scan_headers(files, minimum_side)
+        )
         rank_zero_info(f"{place}, {split}: {len(scan.usable)} photos")
         if scan.too_small:
             rank_zero_info(f"{place}, {split}: {len(scan.too_small)} skipped, smaller than {self.transform.crop}")
@@ -239,7 +242,12 @@ class _WholeTrainPhotos:
             yield torch.from_numpy(center_crop(scaled, self.eval_crop).copy()).permute(2, 0, 1)[None].float() / 255
 
 
-def spread_evenly(photos: Sequence[Path], most: int) -> tuple[Path, ...]:
+def _scan_index(photos: StoredPhotos, minimum_side: int) -> HeaderScan[StoredPhoto]:
+    usable, too_small = photos.by_side(minimum_side)
+    return HeaderScan(usable, too_small, ())
+
+
+def spread_evenly(photos: Sequence[Photo], most: int) -> tuple[Photo, ...]:
     """At most so many, from first to last, always the same."""
     count = min(most, len(photos))
     return tuple(photos[index * len(photos) // count] for index in range(count))

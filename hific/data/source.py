@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from textwrap import indent
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 from hific.errors import DataNotFoundError, ImageError
 from hific.io.read_image import image_size, image_suffixes
 
 Split = Literal["train", "val", "test"]
+Kind = TypeVar("Kind", covariant=True)
 
 
 class ImageSource(Protocol):
@@ -30,7 +31,7 @@ class ImageSource(Protocol):
 
     name: str
 
-    def files(self, split: Split) -> list[Path]: ...
+    def files(self, split: Split) -> Sequence[Path]: ...
 
 
 def data_not_found(problem: str, *, tree: str, origin: str) -> DataNotFoundError:
@@ -103,15 +104,15 @@ THREADS = 8
 
 
 @dataclass(frozen=True)
-class HeaderScan:
+class HeaderScan(Generic[Kind]):
     """`usable` keeps the order given; `unreadable` files have no header of a format that is read."""
 
-    usable: tuple[Path, ...]
-    too_small: tuple[Path, ...]
-    unreadable: tuple[Path, ...]
+    usable: Sequence[Kind]
+    too_small: Sequence[Kind]
+    unreadable: Sequence[Kind]
 
 
-def scan_headers(files: Sequence[Path], minimum_side: int) -> HeaderScan:
+def scan_headers(files: Sequence[Path], minimum_side: int) -> HeaderScan[Path]:
     """Sorts files by whether their shorter side, before or after rotation, is at least `minimum_side` pixels.
 
     About 0.1 ms a file on a local disk. A header says nothing on the pixels: a file cut off in its middle is found

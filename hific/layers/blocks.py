@@ -12,11 +12,13 @@ learned codecs are made of (Jia et al. 2025, DCVC-RT). It takes 4·k² multiplic
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from hific.errors import OptionError
 
@@ -142,6 +144,17 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.second(self.first(features))
+
+
+def run_blocks(blocks: Iterable[nn.Module], features: Tensor, *, recompute: bool) -> Tensor:
+    """One behind the other; with `recompute` only what goes into each is kept for the backward pass, which runs it
+    again."""
+    for block in blocks:
+        if recompute and torch.is_grad_enabled():
+            features = checkpoint(block, features, use_reentrant=False, preserve_rng_state=False)
+        else:
+            features = block(features)
+    return features
 
 
 EXPANSION = 2

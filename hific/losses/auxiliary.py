@@ -3,6 +3,8 @@ artifacts that other terms miss (one pattern over every image, color casts), of 
 
 Where a window's maximum occurs twice (nearly always: all four are zero after the ReLU), its switch is arbitrary: such
 windows count neither in the loss nor in the accuracy.
+
+In a distributed training each is of all ranks' images together (ops/ranks.py): all ranks call it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from hific.ops.ranks import count_ranks, mean_over_ranks
 
 
 def layerwise_loss(
@@ -29,9 +33,10 @@ def layerwise_loss(
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values` where `mask` is true; 0 (with zero gradients) where it is true nowhere."""
+    """Mean of `values` where `mask` is true; 0 (with zero gradients) where it is true nowhere. Ranks know of different
+    numbers of places: the mean of their results is that over all of them."""
     weights = mask.to(values.dtype)
-    return (values * weights).sum() / weights.sum().clamp(min=1)
+    return (values * weights).sum() / mean_over_ranks(weights.sum()).clamp(min=1 / count_ranks())
 
 
 def switch_prediction_loss(prediction: Tensor, switches: Tensor, tied: Tensor) -> Tensor:
@@ -65,7 +70,7 @@ def phase_pattern_loss(reconstruction: Tensor, image: Tensor, period: int) -> Te
     batch, channels, height, width = image.shape
     rows, columns = height // period, width // period
     error = (reconstruction - image).float()[..., : rows * period, : columns * period]
-    pattern = error.reshape(batch, channels, rows, period, columns, period).mean((0, 2, 4))
+    pattern = mean_over_ranks(error.reshape(batch, channels, rows, period, columns, period).mean((0, 2, 4)))
     return (pattern - pattern.mean((1, 2), keepdim=True)).square().mean()
 
 
@@ -92,5 +97,6 @@ def latent_spread_loss(latent: Tensor, levels: int = 5) -> Tensor:
     """
     latent = latent.float()
     outside = torch.relu(latent.abs() - levels // 2).square().mean()
-    deviation = (latent.var(dim=(0, 2, 3), unbiased=False) + 1e-6).sqrt()
+    mean = mean_over_ranks(latent.detach().mean((0, 2, 3), keepdim=True))
+    deviation = (mean_over_ranks((latent - mean).square().mean((0, 2, 3))) + 1e-6).sqrt()
     return outside + torch.relu(1 - deviation).square().mean()

@@ -18,7 +18,7 @@ from hific.errors import OptionError
 from hific.layers.blocks import Activation, Normalization
 from hific.networks.hific import HyperAnalysis, HyperSynthesis
 from hific.networks.transforms import MOST_CHANNELS, TRANSFORMS, Transform, make_transforms
-from hific.ops.quantize import additive_noise, round_straight_through
+from hific.ops.quantize import Chance, additive_noise, round_straight_through
 
 Quantization = Literal["ste", "noise"]
 
@@ -166,13 +166,13 @@ class HyperpriorAutoencoder(nn.Module):
         """The latent at whole distances from its means, with a straight-through gradient."""
         return round_straight_through(latent - hyperprior.means) + hyperprior.means
 
-    def forward(self, image: Tensor, generator: torch.Generator | None = None) -> HyperpriorOutput:
-        """Through quantization, without bytes. `generator`: of the noise, on the CPU."""
+    def forward(self, image: Tensor, chance: Chance = None) -> HyperpriorOutput:
+        """Through quantization, without bytes. `chance`: of the noise, on the CPU."""
         latent = self.analyze(image)
         hyperprior = self.predict(latent)
         num_pixels = image.shape[0] * image.shape[2] * image.shape[3]
-        noisy_latent = additive_noise(latent, generator)
-        noisy_bpp = estimated_bpp(self.noisy_likelihoods(noisy_latent, hyperprior, generator), num_pixels)
+        noisy_latent = additive_noise(latent, chance)
+        noisy_bpp = estimated_bpp(self.noisy_likelihoods(noisy_latent, hyperprior, chance), num_pixels)
         quantized_bpp = self.quantized_bits(latent, hyperprior) / num_pixels
         if self.quantization == "noise" and self.training:
             latent_hat = noisy_latent
@@ -183,11 +183,11 @@ class HyperpriorAutoencoder(nn.Module):
         )
 
     def noisy_likelihoods(
-        self, noisy_latent: Tensor, hyperprior: Hyperprior, generator: torch.Generator | None = None
+        self, noisy_latent: Tensor, hyperprior: Hyperprior, chance: Chance = None
     ) -> tuple[Tensor, Tensor]:
         """Of the hyper-latent with noise [B, N, h', w'], and of the latent that has some [B, C, h, w]: to train on."""
         return (
-            self.prior(additive_noise(hyperprior.hyper_latent, generator)),
+            self.prior(additive_noise(hyperprior.hyper_latent, chance)),
             gaussian_likelihoods(noisy_latent - hyperprior.means, hyperprior.scales),
         )
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hific.layers.blocks import Normalization, ResidualBlock, conv_block
+from hific.layers.blocks import Normalization, ResidualBlock, conv_block, run_blocks
 from hific.layers.resampling import Pooled, Upsampling, max_pool_with_switches, max_unpool, upsampling_layer
 
 SpnHead = Literal["logits", "paper"]
@@ -132,6 +132,9 @@ class CompressNetSynthesis(nn.Module):
     `upsampling`. Each block convolves at the low resolution, then doubles.
     """
 
+    recompute = False
+    """Whether the backward pass computes activations of blocks anew, instead of their being kept."""
+
     def __init__(
         self,
         widths: Sequence[int],
@@ -155,10 +158,10 @@ class CompressNetSynthesis(nn.Module):
 
     def forward(self, latent_hat: Tensor, switches_of: SwitchesOfScale) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The reconstruction, and the maps before their expansion, scale 1 first."""
-        features = self.blocks(self.stem(latent_hat))
+        features = run_blocks(self.blocks, self.stem(latent_hat), recompute=self.recompute)
         maps: list[Tensor] = []
         for scale in range(SCALES, 0, -1):
-            features = self.convs[str(scale)](features)
+            features = run_blocks([self.convs[str(scale)]], features, recompute=self.recompute)
             maps.append(features)
             if str(scale) in self.expansions:
                 features = self.expansions[str(scale)](features)

@@ -36,8 +36,10 @@ from hific.layers.blocks import (
     activation_layer,
     conv_block,
     normalization_layer,
+    run_blocks,
 )
 from hific.layers.fast_convolution import use_fast_convolutions
+from hific.ops.images import laid_out_as
 
 
 class HificAnalysis(nn.Module):
@@ -69,7 +71,7 @@ class HificAnalysis(nn.Module):
         self.channels_per_pixel = widths[0]
 
     def forward(self, image: Tensor) -> Tensor:
-        latent: Tensor = self.head(self.downs(self.stem(image.contiguous(memory_format=torch.channels_last))))
+        latent: Tensor = self.head(self.downs(self.stem(laid_out_as(image, self.stem[0].weight))))
         return latent
 
 
@@ -81,6 +83,8 @@ class HificSynthesis(nn.Module):
     blocks: Any
     ups: Any
     tail: Any
+    recompute = False
+    """Whether the backward pass computes activations of blocks anew, instead of their being kept."""
 
     def __init__(
         self,
@@ -123,9 +127,9 @@ class HificSynthesis(nn.Module):
         return self.head[1]
 
     def forward(self, latent_hat: Tensor) -> Tensor:
-        features = self.head(latent_hat.contiguous(memory_format=torch.channels_last))
-        features = features + self.blocks(features)
-        reconstruction: Tensor = self.tail(self.ups(features))
+        features = self.head(laid_out_as(latent_hat, self.entry.weight))
+        features = features + run_blocks(self.blocks, features, recompute=self.recompute)
+        reconstruction: Tensor = self.tail(run_blocks(self.ups, features, recompute=self.recompute))
         return reconstruction
 
     def _start_simple(self) -> None:
@@ -196,20 +200,25 @@ class HyperSynthesis(nn.Module):
     def forward(self, hyper_latent_hat: Tensor) -> Tensor:
         first, second = self._activations(hyper_latent_hat)
         if self.training:
-            self._widen(self.activation_range * self.FORGET, first, second)
+            self._widen(first, second)
         output: Tensor = self.head(second)
         return output
 
+    def forget_activation_range(self) -> None:
+        """A little, before a batch of a training."""
+        if self.training:
+            self.activation_range.mul_(self.FORGET)
+
     def widen_activation_range(self, hyper_latent_hat: Tensor) -> None:
-        """Takes the activations of one pass into `activation_range`, and forgets none."""
+        """Takes the activations of one pass into `activation_range`."""
         with torch.no_grad():
-            self._widen(self.activation_range, *self._activations(hyper_latent_hat))
+            self._widen(*self._activations(hyper_latent_hat))
 
     @torch.no_grad()
-    def _widen(self, before: Tensor, first: Tensor, second: Tensor) -> None:
+    def _widen(self, first: Tensor, second: Tensor) -> None:
         # In place: DDP and checkpoints know the buffer by its storage.
-        largest = torch.stack((first.detach().amax(), second.detach().amax())).to(before)
-        self.activation_range.copy_(torch.maximum(before, largest))
+        largest = torch.stack((first.detach().amax(), second.detach().amax())).to(self.activation_range)
+        self.activation_range.copy_(torch.maximum(self.activation_range, largest))
 
     def _activations(self, hyper_latent_hat: Tensor) -> tuple[Tensor, Tensor]:
         first = torch.relu(self.up1(hyper_latent_hat))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from hific.layers.blocks import EXPANSION, depthwise_blocks
+from hific.layers.blocks import EXPANSION, depthwise_blocks, run_blocks
 
 PATCH = 8
 
@@ -50,6 +50,9 @@ class PatchAnalysis(nn.Module):
 class PatchSynthesis(nn.Module):
     """Latent [B, C, h, w] to image [B, 3, 16h, 16w], about [0, 1]. `widths` and `blocks` as of the analysis."""
 
+    recompute = False
+    """Whether the backward pass computes activations of blocks anew, instead of their being kept."""
+
     def __init__(self, widths: Sequence[int], latent_channels: int, blocks: Sequence[int]) -> None:
         super().__init__()
         self.entry = nn.Conv2d(latent_channels, widths[1], 3, padding=1)
@@ -61,8 +64,9 @@ class PatchSynthesis(nn.Module):
         self.halo = _halo_in_latents(blocks)
 
     def forward(self, latent_hat: Tensor) -> Tensor:
-        coarse = self.coarse(self.entry(_channels_last(latent_hat)))
-        fine = self.fine(_channels_last(pixel_shuffle(self.up(coarse), 2)))
+        coarse = run_blocks(self.coarse, self.entry(_channels_last(latent_hat)), recompute=self.recompute)
+        fine = _channels_last(pixel_shuffle(self.up(coarse), 2))
+        fine = run_blocks(self.fine, fine, recompute=self.recompute)
         return pixel_shuffle(self.tail(fine), PATCH) + 0.5
 
 

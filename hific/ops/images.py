@@ -28,6 +28,12 @@ def from_unit_range(image: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
+def laid_out_as(features: Tensor, weight: Tensor) -> Tensor:
+    """Features [B, C, H, W] in the memory format of the convolution's weight [O, C, k, k] that they meet."""
+    is_last = weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    return features.contiguous(memory_format=torch.channels_last if is_last else torch.contiguous_format)
+
+
 def padded_size(length: int, multiple: int, minimum: int) -> int:
     """The smallest multiple of `multiple` that is at least `length` and at least `minimum`."""
     return -(-max(length, minimum) // multiple) * multiple

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -48,12 +49,20 @@ def round_straight_through(values: Tensor) -> Tensor:
     return values + (values.round() - values).detach()
 
 
-def additive_noise(values: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Values plus noise, uniform in [-.5, .5): what rounding looks like to a density (Ballé et al. 2017).
+Chance = torch.Generator | Sequence[torch.Generator] | None
+"""Of a batch: one generator for all of it, or one for each image; None is the global one."""
 
-    The noise is drawn on the CPU, so that `generator` gives the same on every device.
+
+def additive_noise(values: Tensor, chance: Chance = None) -> Tensor:
+    """Values [B, ...] plus noise, uniform in [-.5, .5): what rounding looks like to a density (Ballé et al. 2017).
+
+    The noise is drawn on the CPU, so that generators give the same on every device.
     """
-    noise = torch.rand(values.shape, generator=generator, dtype=torch.float32) - 0.5
+    if isinstance(chance, Sequence):
+        draws = [torch.rand(values.shape[1:], generator=one, dtype=torch.float32) for one in chance]
+        noise = torch.stack(draws) - 0.5
+    else:
+        noise = torch.rand(values.shape, generator=chance, dtype=torch.float32) - 0.5
     return values + noise.to(values.device)
 
 

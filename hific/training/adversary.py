@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hific.errors import OptionError
+from hific.ops.ranks import average_gradients
 from hific.training.optimization import OptimizerFactory, check_finite
 
 GanLoss = Literal["vanilla", "saturating", "lsgan"]
@@ -92,8 +93,8 @@ class Adversary(nn.Module):
         """Whether it plays at this share of the training."""
         return self.enabled and progress >= self.start
 
-    def make_optimizer(self) -> Optimizer:
-        return self.optimizer_factory(self.parameters())
+    def make_optimizer(self, **arguments: Any) -> Optimizer:
+        return self.optimizer_factory(self.parameters(), **arguments)
 
     def step(
         self,
@@ -104,15 +105,23 @@ class Adversary(nn.Module):
         optimizer: Optimizer,
         backward: Callable[[Tensor], None],
         batch_number: int,
+        parts: int = 1,
     ) -> dict[str, Tensor]:
-        """D learns to tell images from reconstructions, both [B, 3, H, W] in [-1, 1]. Returns what to log; raises
-        NonFiniteError, naming `batch_number`, before a bad value reaches the weights."""
-        loss, logs = self.discriminator_terms(image, reconstruction, latent_hat)
-        check_finite({"discriminator": loss}, batch_number)
+        """D learns to tell images from reconstructions, both [B, 3, H, W] in [-1, 1]. Returns what to log, of all
+        ranks; raises NonFiniteError, naming `batch_number`, before a bad value reaches the weights.
+
+        Gradients are averaged over ranks here: `backward` leaves them as they are. `parts`: equal ones of the batch,
+        computed one after another."""
         optimizer.zero_grad()
-        backward(loss)
+        means: list[dict[str, Tensor]] = []
+        latents = [None] * parts if latent_hat is None else latent_hat.chunk(parts)
+        for some in zip(image.chunk(parts), reconstruction.chunk(parts), latents, strict=True):
+            loss, logs = self.discriminator_terms(*some)
+            means.append(check_finite({"discriminator": loss, **logs}, batch_number))
+            backward(loss / parts)
+        average_gradients(self.parameters())
         optimizer.step()
-        return {"discriminator": loss.detach(), **logs}
+        return {name: torch.stack([one[name] for one in means]).mean() for name in means[0]}
 
     def discriminator_terms(
         self, image: Tensor, reconstruction: Tensor, latent_hat: Tensor | None = None

@@ -15,6 +15,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.utils.data import DistributedSampler
 
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import checkpoint_entry, load_codec
@@ -39,6 +40,7 @@ class CodingModule(LightningModule, ABC):
         self.name = name
         self.fitting = fitting
         self.training_info = dict(training_info or {})
+        self._photo_weight = 1
 
     @abstractmethod
     def reconstruct(self, batch: Tensor) -> Tensor:
@@ -53,16 +55,37 @@ class CodingModule(LightningModule, ABC):
     def measure(self, batch: Tensor, stage: str) -> None:
         """Logs what a whole photo [1, 3, H, W] says of the model."""
 
+    @property
+    def all_weights_learn(self) -> bool:
+        """In every batch, but for the adversary's: DDP then need not search each graph for those that do not."""
+        return True
+
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        self._photo_weight = self._weight_of(batch_idx, self.trainer.val_dataloaders)
         self.measure(batch, "val")
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
+        self._photo_weight = self._weight_of(batch_idx, self.trainer.test_dataloaders)
         self.measure(batch, "test")
+
+    def log_photo(self, name: str, value: Tensor, *, prog_bar: bool = False) -> None:
+        """What is measured on one photo, for the mean over all photos of all ranks, each once."""
+        self.log(name, value, prog_bar=prog_bar, sync_dist=True, batch_size=self._photo_weight)
+
+    @staticmethod
+    def _weight_of(batch_idx: int, loader: Any) -> int:
+        """0 for a photo that a rank has only so that all have equally many; of others the number of ranks, since
+        Lightning divides their sum by it, in integers."""
+        sampler = getattr(loader, "sampler", None)
+        if not isinstance(sampler, DistributedSampler):
+            return 1
+        place = batch_idx * sampler.num_replicas + sampler.rank
+        return sampler.num_replicas * int(place < len(sampler.dataset))  # type: ignore[arg-type]
 
     def log_psnr(self, reconstruction: Tensor, batch: Tensor, stage: str) -> None:
         error = (reconstruction - batch).square().mean()
         psnr = -10 * torch.log10(error.clamp(min=1e-10))
-        self.log(f"{stage}/psnr", psnr, prog_bar=True, sync_dist=True, batch_size=1)
+        self.log_photo(f"{stage}/psnr", psnr, prog_bar=True)
 
 
 class FittedModule(CodingModule):

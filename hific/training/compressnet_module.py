@@ -8,7 +8,7 @@ that change shape break resuming), but is stored in the checkpoint beside the we
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,12 @@ from hific.fitting.coding import Fitting, Photos, fit_channel_tables, fit_over
 from hific.losses.auxiliary import switch_accuracy
 from hific.models.compressnet import CompressNet, CompressNetOutput
 from hific.ops.images import pad_to_multiple
-from hific.training.adversarial_module import AdversarialModule
+from hific.training.adversarial_module import AdversarialModule, Part, Terms
 from hific.training.adversary import Adversary
 from hific.training.coding_module import to_256_levels
-from hific.training.objectives import CompressNetObjective
+from hific.training.objectives import CompressNetObjective, Share
 from hific.training.optimization import Optimization, check_finite
+from hific.training.speed import PLAIN, Speed
 
 Latent = npt.NDArray[np.int8]
 """Symbols of one image, [C, h, w]."""
@@ -76,6 +77,7 @@ def count_switches(switches: Tensor) -> Tensor:
     return torch.stack([(switches == place).sum(dim=(0, 2, 3)) for place in range(4)], dim=1)
 
 
+FACTS = LEVEL, ACCURACY = "level_", "switch_accuracy"
 SWITCH_COUNT_INTERVAL = 16  # counting millions of switches is slow, and one batch in sixteen tells the same
 
 
@@ -105,6 +107,7 @@ class CompressNetModule(AdversarialModule):
         true_switches_until: float = 0.0,
         init_from: str | None = None,
         seed: int = 0,
+        speed: Speed = PLAIN,
         history_capacity: int = 1024,
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
@@ -120,47 +123,67 @@ class CompressNetModule(AdversarialModule):
             fitting=fitting,
             init_from=init_from,
             seed=seed,
+            speed=speed,
             training_info=training_info,
         )
         self.true_switches_until = true_switches_until
         self.history = SymbolHistory(history_capacity)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        image = (2 * batch - 1).contiguous(memory_format=torch.channels_last)
+        image = self.speed.laid_out(2 * batch - 1)
         self.optimization.set_learning_rates(self.raw_optimizers(), self.progress)
-        output: CompressNetOutput = self.model(image, self._true_switch_share())
-        image_view, view = self.objective.view(image, output.reconstruction, self.generator())
-        terms = self.objective.terms(self.model, image, output) | self.objective.perceptual_terms(image_view, view)
-        check_finite(terms, self.global_step)
-        if self.adversary.active(self.progress):
-            self.step_adversary(image_view, view)
-            terms |= self._adversarial_terms(image_view, view)
-        self.step_autoencoder(terms)
-        self._remember(output)
+        if self.adversary.active(self.progress) and self.speed.accumulate > 1:
+            self.step_adversary(*self._view_without_gradient(image))
+        is_logged = self.global_step % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        means = self.step_autoencoder(self._parts(image, is_logged))
+        if is_logged:
+            self.log_dict({f"train/{name}": mean for name, mean in means.items() if name.startswith(FACTS)})
 
-    def _true_switch_share(self) -> float:
+    def _parts(self, image: Tensor, is_logged: bool) -> Iterator[Part]:
+        for some, share in self.parts_of(image):
+            output: CompressNetOutput = self.model(some, self._true_switch_share(share))
+            image_view, view = self.objective.view(some, output.reconstruction, self.generator())
+            terms = self.objective.terms(self.model, some, output) | self.objective.perceptual_terms(image_view, view)
+            if self.adversary.active(self.progress):
+                if self.speed.accumulate == 1:
+                    check_finite(terms, self.global_step)
+                    self.step_adversary(image_view, view)
+                terms |= self.adversary.generator_terms(image_view, view)
+            self._remember(output)
+            yield terms, self._facts(output) if is_logged else {}
+
+    @torch.no_grad()
+    def _view_without_gradient(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """All images and reconstructions as the adversary sees them, computed in parts."""
+        parts = self.parts_of(image)
+        found = [self.model(some, self._true_switch_share(share)).reconstruction for some, share in parts]
+        return self.objective.view(image, torch.cat(found), self.generator())
+
+    def _true_switch_share(self, share: Share) -> float:
+        """The first images of the batch of all ranks are decoded with the encoder's switches."""
+        of_all = round(self._true_switch_share_of_all() * share.total)
+        return min(max(of_all - share.first, 0), share.count) / share.count
+
+    def _true_switch_share_of_all(self) -> float:
         return max(0.0, 1.0 - self.progress / self.true_switches_until) if self.true_switches_until > 0 else 0.0
-
-    def _adversarial_terms(self, image: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
-        terms = self.adversary.generator_terms(image, reconstruction)
-        check_finite(terms, self.global_step)
-        return terms
 
     @torch.no_grad()
     def _remember(self, output: CompressNetOutput) -> None:
-        """Keeps what the coding tables are fitted on, the same on all ranks, and logs how it looks."""
+        """Keeps what the coding tables are fitted on, the same on all ranks."""
         self.history.append(self.of_all_ranks(output.quantized.symbols.to(torch.uint8)).flatten(0, 1))
         if self.model.switches == "transmitted" and self.global_step % SWITCH_COUNT_INTERVAL == 1:
             counts = [self.of_all_ranks(count_switches(switches)) for switches in output.analysis.switches]
             self.history.add_switch_counts([count.sum(0) for count in counts])
-        if self.global_step % self.trainer.log_every_n_steps != 0:  # type: ignore[attr-defined]
-            return
+
+    @torch.no_grad()
+    def _facts(self, output: CompressNetOutput) -> Terms:
+        """How symbols and switches look."""
         levels = torch.bincount(output.quantized.symbols.flatten(), minlength=self.model.levels).float()
-        self.log_dict({f"train/level_{index}": share for index, share in enumerate(levels / levels.sum())})
+        facts = {f"{LEVEL}{index}": share for index, share in enumerate(levels / levels.sum())}
         predicted = output.synthesis.predicted_switches
         if predicted is not None:
-            accuracy = switch_accuracy(predicted, output.analysis.switches[0], output.analysis.tied[0])
-            self.log("train/switch_accuracy", accuracy)
+            facts[ACCURACY] = switch_accuracy(predicted, output.analysis.switches[0], output.analysis.tied[0])
+        return facts
 
     @torch.no_grad()
     def reconstruct(self, batch: Tensor) -> Tensor:

@@ -21,12 +21,16 @@ from hific.fitting.coding import Fitting, Photos, fit_activation_ranges, fit_ove
 from hific.losses.rate_target import RateTarget
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder, HyperpriorOutput
 from hific.ops.images import pad_to_multiple
-from hific.training.adversarial_module import AdversarialModule
+from hific.ops.ranks import mean_over_ranks
+from hific.training.adversarial_module import AdversarialModule, Part
 from hific.training.adversary import Adversary
 from hific.training.beginnings import Initialization
 from hific.training.coding_module import to_256_levels
 from hific.training.objectives import HificDistortion
-from hific.training.optimization import ExponentialAverage, Optimization, Stages, check_finite
+from hific.training.optimization import ExponentialAverage, Optimization, Stages
+from hific.training.speed import PLAIN, Speed
+
+ERROR, NOISY_BPP = "squared_error", "estimated_bpp_noisy"
 
 
 class HificModule(AdversarialModule):
@@ -39,10 +43,10 @@ class HificModule(AdversarialModule):
         initialization: of the untrained networks.
         freeze_analysis: in stage 2 only the synthesis and D learn: files keep the stream they had after stage 1.
         ema_decay: of an average of the synthesis's weights, which then is what files are decoded with; 0 for none.
-        compile: analysis and synthesis by torch.compile.
 
     Schedules, warm-up and fresh optimizers are a matter of a stage's own progress, counted in batches. From stage 2 on
-    batches hold twice as many images: the second half is the discriminator's own.
+    batches hold twice as many images: every second one is the discriminator's own, so that ranks part a batch as one
+    rank does.
     """
 
     model: HyperpriorAutoencoder
@@ -63,8 +67,8 @@ class HificModule(AdversarialModule):
         init_from: str | None = None,
         freeze_analysis: bool = False,
         ema_decay: float = 0.0,
-        compile: bool = False,
         seed: int = 0,
+        speed: Speed = PLAIN,
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
         initialization.prepare(model)
@@ -78,15 +82,17 @@ class HificModule(AdversarialModule):
             fitting=fitting,
             init_from=init_from,
             seed=seed,
+            speed=speed,
             training_info=training_info,
         )
         self.rate_target = rate_target
         self.stages, self.initialization = stages, initialization
         self.freeze_analysis = freeze_analysis
         self.ema = ExponentialAverage(self.model.synthesis, ema_decay) if ema_decay else None
-        if compile:
-            self.model.analysis.compile()
-            self.model.synthesis.compile()
+
+    @property
+    def all_weights_learn(self) -> bool:
+        return not self.freeze_analysis
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self.model.parameter_groups(self.optimization.hyperprior_lr_factor)
@@ -117,23 +123,41 @@ class HificModule(AdversarialModule):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         self._begin_batch()
-        generator = self.generator()
-        image, image_of_d = self._split(batch.contiguous(memory_format=torch.channels_last))
+        image, image_of_d = (None if some is None else self.speed.laid_out(some) for some in self._split(batch))
         if image_of_d is not None and self.adversary.enabled:
             self._step_adversary_on(image_of_d)
-        output: HyperpriorOutput = self.model(image, generator)
-        terms = self._distortion_terms(image, output, generator) | self._rate_term(output)
-        if self.stage == 2 and self.adversary.enabled:
-            # The paper's beta; images in [-1, 1] for D.
-            terms |= self.adversary.generator_terms(2 * image - 1, 2 * output.reconstruction - 1, output.latent_hat)
-        check_finite(terms, self.global_step)
-        self.step_autoencoder(terms)
+        assert image is not None
+        means = self.step_autoencoder(self._parts(image))
+        self.log("train/psnr", -10 * torch.log10(means[ERROR].clamp(min=1e-10)))
+        self.log("train/estimated_bpp_noisy", means[NOISY_BPP])
         self._end_batch()
 
     def _begin_batch(self) -> None:
         if self.global_step == self.stages.stage1_steps:
             self._begin_stage2()
         self.optimization.set_learning_rates(self.raw_optimizers(), self.stage_progress)
+        for network in (self.model.mean_synthesis, self.model.scale_synthesis):
+            network.forget_activation_range()
+
+    def _parts(self, image: Tensor) -> Iterator[Part]:
+        rate_weight = None if self.speed.accumulate == 1 else self._rate_weight(self._quantized_bpp(image))
+        for some, share in self.parts_of(image):
+            output: HyperpriorOutput = self.model(some, self.generators(share))
+            if rate_weight is None:
+                rate_weight = self._rate_weight(output.estimated_bpp_quantized)
+            terms = self.objective.terms(output.reconstruction, some, self.model.stride, self.generator(), share)
+            terms["rate"] = rate_weight * output.estimated_bpp_noisy
+            if self.stage == 2 and self.adversary.enabled:
+                # The paper's beta; images in [-1, 1] for D.
+                terms |= self.adversary.generator_terms(2 * some - 1, 2 * output.reconstruction - 1, output.latent_hat)
+            error = (output.reconstruction.detach() - some).square().mean()
+            yield terms, {ERROR: error, NOISY_BPP: output.estimated_bpp_noisy}
+
+    def _quantized_bpp(self, image: Tensor) -> Tensor:
+        """Of all parts, before the first of them is trained on: the rate's weight is one for all."""
+        with self._eval_mode():
+            bits = [self.model.quantized_bits(self.model.analyze(some)) for some, _ in self.parts_of(image)]
+        return torch.stack(bits).sum() / (image.shape[0] * image.shape[2] * image.shape[3])
 
     def _begin_stage2(self) -> None:
         """Forgets stage 1's optimizer moments and learning rates."""
@@ -148,8 +172,7 @@ class HificModule(AdversarialModule):
         """The auto-encoder's images, and from stage 2 on as many for the discriminator alone."""
         if self.stage == 1:
             return image, None
-        half, other = image.chunk(2)
-        return half, other
+        return image[0::2], image[1::2]
 
     def _end_batch(self) -> None:
         """Averages of the weights, and the largest activations of all ranks, so that each would save the same."""
@@ -200,22 +223,13 @@ class HificModule(AdversarialModule):
             self.model.train(was_training)
             self._keep_frozen_in_eval_mode()
 
-    def _distortion_terms(
-        self, image: Tensor, output: HyperpriorOutput, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        error = (output.reconstruction.detach() - image).square().mean()
-        self.log("train/psnr", -10 * torch.log10(error.clamp(min=1e-10)))
-        return self.objective.terms(output.reconstruction, image, self.model.stride, generator)
-
-    def _rate_term(self, output: HyperpriorOutput) -> dict[str, Tensor]:
-        """lambda' times the noisy rate; lambda' goes by the quantized rate of all ranks' images."""
-        quantized_bpp = self.trainer.strategy.reduce(output.estimated_bpp_quantized, reduce_op="mean")
-        assert isinstance(quantized_bpp, Tensor)
+    def _rate_weight(self, quantized_bpp: Tensor) -> Tensor:
+        """lambda' of the noisy rate, by the quantized rate of all ranks' images."""
+        quantized_bpp = mean_over_ranks(quantized_bpp)
         rate_weight = self.rate_target.weight(quantized_bpp, self.stage_progress)
         self.log("train/estimated_bpp_quantized", quantized_bpp, prog_bar=True)
-        self.log("train/estimated_bpp_noisy", output.estimated_bpp_noisy.detach())
         self.log("train/rate_weight", rate_weight)
-        return {"rate": rate_weight * output.estimated_bpp_noisy}
+        return rate_weight
 
     @torch.no_grad()
     def measure(self, batch: Tensor, stage: str, weighted_rate: float | Tensor = 0.0) -> None:
@@ -223,7 +237,7 @@ class HificModule(AdversarialModule):
         bits = self.model.quantized_bits(self.model.analyze(padded))  # over the unpadded pixels:
         rate = bits / (batch.shape[0] * batch.shape[-2] * batch.shape[-1])
         super().measure(batch, stage, weighted_rate + self.rate_target.lambda_a * rate)
-        self.log(f"{stage}/estimated_bpp", rate, prog_bar=True, sync_dist=True, batch_size=1)
+        self.log_photo(f"{stage}/estimated_bpp", rate, prog_bar=True)
 
     @torch.no_grad()
     def reconstruct(self, batch: Tensor) -> Tensor:

@@ -158,11 +158,26 @@ class DistortionWeights:
         }
 
 
+@dataclass(frozen=True)
+class Share:
+    """The `count` images from the one at `first` on, of the `total` that a batch has on all ranks."""
+
+    first: int
+    count: int
+    total: int
+
+    def spread(self, samples: int | None) -> list[int]:
+        """Places inside the share of those of `samples` images, spread over the whole batch, that are in it."""
+        chosen = range(self.total) if samples is None else [n * self.total // samples for n in range(samples)]
+        return sorted({place - self.first for place in chosen if self.first <= place < self.first + self.count})
+
+
 class HificDistortion(Objective):
     """k_M MSE + k_P LPIPS of reconstructions, all images [B, 3, H, W] in [0, 1].
 
     Args, besides those of `Objective`:
-        perceptual_samples: images of each batch that the perceptual term looks at; None for all.
+        perceptual_samples: images of each batch of all ranks that the perceptual term looks at, spread over it; None
+            for all.
     """
 
     def __init__(
@@ -178,13 +193,30 @@ class HificDistortion(Objective):
         self.perceptual_samples = perceptual_samples
 
     def terms(
-        self, reconstruction: Tensor, image: Tensor, stride: int, generator: torch.Generator
+        self,
+        reconstruction: Tensor,
+        image: Tensor,
+        stride: int,
+        generator: torch.Generator,
+        share: Share | None = None,
     ) -> dict[str, Tensor]:
-        """Of a training batch; `generator` moves the view."""
+        """Of a training batch, or of the `share` of it that is at hand; `generator` moves the view."""
         terms = {"mse": self.weights.of_mse((reconstruction - image).square().mean())}
         terms |= self.weights.artifact_penalties(reconstruction, image, stride)
         if self.perceptual is not None and self.weights.perceptual > 0:
-            some = slice(self.perceptual_samples)
-            x_hat, x = shifted_crop((reconstruction[some], image[some]), self.view_shift, generator)
-            terms["perceptual"] = self.weights.perceptual * self.perceptual(2 * x_hat - 1, 2 * x - 1)
+            share = share or Share(0, len(image), len(image))
+            x_hat, x = shifted_crop((reconstruction, image), self.view_shift, generator)
+            terms["perceptual"] = self.weights.perceptual * self._perceptual(2 * x_hat - 1, 2 * x - 1, share)
         return terms
+
+    def _perceptual(self, x_hat: Tensor, x: Tensor, share: Share) -> Tensor:
+        """So that the mean over all shares is that over the images that are looked at; 0 where none is in this one."""
+        assert self.perceptual is not None
+        places = share.spread(self.perceptual_samples)
+        if not places:
+            return x_hat.new_zeros(())
+        looked_at = share.total if self.perceptual_samples is None else min(self.perceptual_samples, share.total)
+        if len(places) < len(x):
+            x_hat, x = x_hat[places], x[places]
+        distance: Tensor = self.perceptual(x_hat, x)
+        return distance * (len(places) * share.total / (share.count * looked_at))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hific.errors import NonFiniteError, OptionError
+from hific.ops.ranks import mean_over_ranks
 
 
 class Schedule(Protocol):
@@ -54,7 +55,8 @@ class StepSchedule:
         return self.factor if progress >= self.at else 1.0
 
 
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+OptimizerFactory = Callable[..., Optimizer]
+"""Parameters, or groups of them, and arguments by name -> optimizer."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,19 @@ class Optimization:
         """Clips the gradients in place; returns their norm before that."""
         return torch.nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
 
-    def make(self, groups: list[dict[str, Any]]) -> Optimizer:
-        """The optimizer of the auto-encoder."""
-        return self.optimizer(groups)  # type: ignore[arg-type]
+    def make(self, groups: list[dict[str, Any]], **arguments: Any) -> Optimizer:
+        """The optimizer of the auto-encoder; `arguments` of its constructor besides those it comes with."""
+        return self.optimizer(groups, **arguments)
 
 
-def check_finite(terms: Mapping[str, Tensor], step: int) -> None:
-    """Raises before an optimizer can spread a bad value into the weights. One synchronization for all terms."""
-    values = torch.stack([term.detach().float() for term in terms.values()])
+def check_finite(terms: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
+    """The terms' means over ranks, without gradient; one synchronization for all of them.
+
+    Raises NonFiniteError, on all ranks where one has a bad value, before an optimizer can spread it into the weights.
+    """
+    if not terms:
+        return {}
+    values = mean_over_ranks(torch.stack([term.detach().float() for term in terms.values()]))
     finite = torch.isfinite(values).tolist()
     if not all(finite):
         bad = [f"{name} = {value}" for name, value, ok in zip(terms, values.tolist(), finite, strict=True) if not ok]
@@ -107,6 +114,7 @@ def check_finite(terms: Mapping[str, Tensor], step: int) -> None:
             f"at step {step}: {', '.join(bad)}. The weights are still those of the last good step; the last checkpoint "
             "is usable. A lower recipe.learning_rate or recipe.gradient_clip usually helps."
         )
+    return dict(zip(terms, values, strict=True))
 
 
 class ExponentialAverage(nn.Module):

@@ -13,6 +13,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 from torch import Tensor
 
 from hific.data.image_datamodule import ImageDataModule
+from hific.data.make_shards import ShardOptions, make_shards
+from hific.data.shards import Shards
 from hific.data.source import ImageFolder
 
 WritePhotos = Callable[..., list[Path]]
@@ -54,10 +56,17 @@ def folder(write_photos: WritePhotos, tmp_path: Path) -> Path:
 
 
 def fit(
-    folder: Path, workers: int, *, ckpt_path: Path | None = None, fail_at: int = -1, batch_size: int = 3, **options: Any
+    folder: Path,
+    workers: int,
+    *,
+    ckpt_path: Path | None = None,
+    fail_at: int = -1,
+    batch_size: int = 3,
+    source: Shards | None = None,
+    **options: Any,
 ) -> tuple[Trainer, BatchLog]:
     data = ImageDataModule(
-        ImageFolder(folder),
+        source or ImageFolder(folder),
         crop=16,
         global_batch_size=batch_size,
         seed=5,
@@ -95,6 +104,18 @@ def test_a_run_stopped_after_any_step_goes_on_as_if_it_were_not(workers: int, fo
         resumed, after = fit(folder, workers, ckpt_path=tmp_path / "stopped.ckpt")
         assert without_epoch(before.seen + after.seen) == without_epoch(unbroken.seen), f"stopped after {stop}"
         assert resumed.global_step == STEPS
+
+
+def test_a_run_over_shards_goes_on_to_the_sample(folder: Path, tmp_path: Path) -> None:
+    """In the middle of an epoch, with other numbers of workers before and after, and as a run over the folder."""
+    make_shards(ImageFolder(folder), str(tmp_path / "shards"), ShardOptions())
+    source = Shards(tmp_path / "shards")
+    _, unbroken = fit(folder, workers=0)
+    for stop, workers in ((3, 2), (7, 0)):
+        trainer, before = fit(folder, workers, source=source, max_steps=stop)
+        trainer.save_checkpoint(tmp_path / "stopped.ckpt")
+        _, after = fit(folder, 2 - workers, source=source, ckpt_path=tmp_path / "stopped.ckpt")
+        assert without_epoch(before.seen + after.seen) == without_epoch(unbroken.seen), f"stopped after {stop}"
 
 
 @pytest.mark.parametrize("workers", [0, 2])

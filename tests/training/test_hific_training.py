@@ -258,20 +258,11 @@ def test_the_controller_goes_by_all_ranks_images(
 ) -> None:
     module = instantiate(composed("model=hific", "rate=low", "recipe.rate_integral=0").model)
     logged: dict[str, Any] = {}
-    asked: list[tuple[float, str]] = []
-
-    def reduce(value: torch.Tensor, reduce_op: str) -> torch.Tensor:
-        asked.append((float(value), reduce_op))
-        return torch.tensor(of_all_ranks)
-
-    trainer = SimpleNamespace(strategy=SimpleNamespace(reduce=reduce))
-    monkeypatch.setattr(type(module), "trainer", trainer)
+    monkeypatch.setattr("hific.training.hific_module.mean_over_ranks", lambda _: torch.tensor(of_all_ranks))
     monkeypatch.setattr(type(module), "stage_progress", 0.5)
     monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value}))
-    monkeypatch.setattr(module, "log_dict", lambda values, **_: logged.update(values))
-    output = SimpleNamespace(estimated_bpp_quantized=torch.tensor(local), estimated_bpp_noisy=torch.tensor(0.3))
-    assert module._rate_term(output)["rate"] == pytest.approx(weight * 0.3)
-    assert asked == [(pytest.approx(local), "mean")] and logged["train/rate_weight"] == weight
+    assert module._rate_weight(torch.tensor(local)) == weight == logged["train/rate_weight"]
+    assert logged["train/estimated_bpp_quantized"] == pytest.approx(of_all_ranks)
 
 
 def test_the_best_checkpoint_is_of_the_last_stage(composed: Composed, train: Train, tmp_path: Path) -> None:

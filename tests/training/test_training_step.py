@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 from torch import Tensor, nn
-from training.watching import BATCHES, WATCHING, generator_of
+from training.watching import BATCHES, WATCHING, generator_of, generators_of
 
 from hific.errors import NonFiniteError
 from hific.losses.perceptual import LPIPSLoss
@@ -57,15 +58,15 @@ def test_hific_stage_1(composed: Composed, train: Train, random_weights_dir: Pat
     seen = [f"recipe.view_shift={SHIFT}", f"recipe.crop={CROP}"]
     train(composed(*HIFIC, *STAGE_1, *PAPERS_RATE, *weighted, *perceptual, *seen))
     (batch,) = BATCHES
-    generator, image = generator_of(0), batch.images
+    image = batch.images
     with torch.no_grad():
-        output = batch.model.train()(image, generator)
+        output = batch.model.train()(image, generators_of(0, 2))
         error = output.reconstruction - image
         mse = 0.075 * 2**-5 * 255**2 * error.square().mean()
         color = 0.5 * 255**2 * F.avg_pool2d(error, 16).square().mean()
         pattern = error.unflatten(3, (-1, 16)).unflatten(2, (-1, 16)).mean((0, 2, 4))
         phases = 0.25 * 255**2 * (pattern - pattern.mean((1, 2), keepdim=True)).square().mean()
-        cut = view(image, generator)
+        cut = view(image, generator_of(0))
         first_two = [2 * cut(one)[:1] - 1 for one in (output.reconstruction, image)]
         lpips = 3 * LPIPSLoss("alex", random_weights_dir)(*first_two)
     above = output.estimated_bpp_quantized > 0.14 * 1.43
@@ -79,10 +80,10 @@ def test_hific_stage_1(composed: Composed, train: Train, random_weights_dir: Pat
 def test_hific_stage_2(composed: Composed, train: Train) -> None:
     train(composed(*HIFIC, *STAGE_2, *PAPERS_RATE))
     (batch,) = BATCHES
-    own, other = batch.images.chunk(2)
+    own, other = batch.images[0::2], batch.images[1::2]
     assert len(own) == len(other) == 2
     with torch.no_grad():
-        output = batch.model.train()(own, generator_of(0))
+        output = batch.model.train()(own, generators_of(0, 2))
     mse = 0.075 * 2**-5 * 255**2 * (output.reconstruction - own).square().mean()
     rate = batch.metrics["train/rate_weight"] * output.estimated_bpp_noisy
     # beta softplus(-D), and D's own: softplus(-D(x)) + softplus(D(x_hat)), with logits near 0 before it learns.
@@ -94,14 +95,14 @@ def test_hific_stage_2(composed: Composed, train: Train) -> None:
 
 @pytest.mark.parametrize("normalization", ["none", "batch"])
 def test_d_learns_on_other_images_than_the_generator(normalization: str, composed: Composed, train: Train) -> None:
-    """The second half of a batch, coded as in use; the generator is judged on the first; each beside its own latent,
+    """Every second one of a batch, coded as in use; the generator is judged on the others; each beside its own latent,
     all in [-1, 1]."""
     as_made = ["recipe.normalization=batch", "recipe.initialization=random"] if normalization == "batch" else []
     train(composed(*HIFIC, *STAGE_2, *as_made))
     (batch,) = BATCHES
-    own, other = batch.images.chunk(2)
+    own, other = batch.images[0::2], batch.images[1::2]
     with torch.no_grad():
-        of_d, of_generator = batch.model.eval()(other), batch.model.train()(own, generator_of(0))
+        of_d, of_generator = batch.model.eval()(other), batch.model.train()(own, generators_of(0, 2))
     expected = [
         (2 * other - 1, of_d.latent_hat),
         (2 * of_d.reconstruction - 1, of_d.latent_hat),
@@ -145,18 +146,25 @@ def test_each_batch_has_noise_of_its_own(composed: Composed, train: Train) -> No
     for number, batch in enumerate(BATCHES):
         with torch.no_grad():
             bpp, other = (
-                batch.model(batch.images, generator_of(one)).estimated_bpp_noisy for one in (number, 1 - number)
+                batch.model(batch.images, generators_of(one, 2)).estimated_bpp_noisy for one in (number, 1 - number)
             )
         assert batch.metrics["train/estimated_bpp_noisy"] == pytest.approx(bpp.item(), rel=1e-5) != other.item()
 
 
-def test_each_rank_has_noise_of_its_own(composed: Composed, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = instantiate(composed("model=hific", "recipe.initialization=klt").model)
-    drawn = []
-    for rank in (0, 0, 1):
+def test_each_image_has_noise_of_its_own_whatever_its_rank_and_part(
+    composed: Composed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(rank: int, count: int, parts: int = 1) -> list[float]:
+        module = instantiate(composed("model=hific", "recipe.initialization=klt", f"speed.accumulate={parts}").model)
         monkeypatch.setattr(type(module), "global_rank", rank)
-        drawn.append(torch.rand(4, generator=module.generator()).tolist())
-    assert drawn[0] == drawn[1] != drawn[2]
+        monkeypatch.setattr(type(module), "trainer", SimpleNamespace(world_size=4 // count))
+        parts = module.parts_of(torch.zeros(count, 3, 32, 32))
+        generators = [one for _, share in parts for one in module.generators(share)]
+        return [float(torch.rand((), generator=one)) for one in generators]
+
+    alone = drawn(0, 4)
+    assert len(set(alone)) == 4
+    assert drawn(0, 2) + drawn(1, 2) == alone == drawn(0, 4, parts=2)
 
 
 def test_a_bad_gradient_never_reaches_the_weights(composed: Composed, train: Train) -> None:

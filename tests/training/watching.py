@@ -105,7 +105,12 @@ def _unwatched(part: nn.Module | None) -> nn.Module | None:
     return copied
 
 
-def generator_of(batch_number: int) -> torch.Generator:
-    """(seed 1, batch, rank 0), as the modules draw it."""
-    state = np.random.SeedSequence([1, batch_number, 0]).generate_state(1, np.uint64)[0]
+def generator_of(batch_number: int, place: int = 0) -> torch.Generator:
+    """(seed 1, batch, 0 for what is of all images), as the modules draw it."""
+    state = np.random.SeedSequence([1, batch_number, place]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) >> 1)
+
+
+def generators_of(batch_number: int, count: int) -> list[torch.Generator]:
+    """Of the first images of a batch: (seed 1, batch, 1 and on)."""
+    return [generator_of(batch_number, 1 + place) for place in range(count)]
