@@ -41,6 +41,7 @@ from hific.evaluation.request import (
     check_known,
     check_output,
     check_positive,
+    check_scale,
     label_codecs,
     size_check,
     weights_warnings,
@@ -116,6 +117,7 @@ def check_request(config: DictConfig) -> None:
     check_output("output_dir", config.output_dir)
     if config.cache:
         check_output("cache", config.cache)
+    check_scale(config.scale)
     check_positive("crop", config.crop)
     check_positive("num_images", config.num_images)
     check_positive("page.max_bytes", config.page.max_bytes)
@@ -136,7 +138,9 @@ def find_images(
     """The images to measure, and a sentence for each that is left out. OptionError where none is left."""
     files = source.files(config.split)[: config.num_images]
     check = size_check([one.codec for one in codecs])
-    images, left_out = evaluation_images(files, clahe=config.data.clahe, crop=config.crop, check_size=check)
+    images, left_out = evaluation_images(
+        files, clahe=config.data.clahe, scale=config.scale, crop=config.crop, check_size=check
+    )
     if not images:
         reasons = "".join(f"\n{reason}" for reason in left_out)
         raise OptionError(f"{source.name} has no images to measure in its split {config.split!r}{reasons}")
@@ -166,7 +170,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _facts(config: DictConfig, data: str) -> str:
     """What identifies the measurement, without the paths of this machine."""
-    names = ("split", "num_images", "crop", "match_to", "max_pixels", "workers")
+    names = ("split", "num_images", "scale", "crop", "match_to", "max_pixels", "workers")
     return json.dumps({"data": data, "clahe": config.data.clahe, **{name: config[name] for name in names}})
 
 

@@ -18,6 +18,7 @@ from experiments.runner import run_study, show_commands
 from experiments.study import read_study
 from hific.cli import INTERRUPTED
 from hific.errors import OptionError, exit_on_user_error
+from hific.zoo import MODELS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +52,7 @@ def _request(overrides: Sequence[str], evaluate: Sequence[str], use: Sequence[st
     pairs = [one.partition("=") for one in use]
     if wrong := [variant for variant, equals, path in pairs if not (equals and path)]:
         raise OptionError(f"--use {wrong[0]}: VARIANT=CHECKPOINT is due")
-    given = {variant: Path(path).expanduser().resolve() for variant, _, path in pairs}
+    given = {variant: Path(path) if path in MODELS else Path(path).expanduser().resolve() for variant, _, path in pairs}
     return Request(sizes[-1] if sizes else "smoke", output, train, tuple(evaluate), given)
 
 
@@ -62,7 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("overrides", nargs="*", metavar="NAME [OVERRIDE]", help="experiment, overrides of train.py")
     parser.add_argument("--evaluate", nargs="*", default=[], metavar="OVERRIDE", help="overrides of evaluate.py alone")
     parser.add_argument(
-        "--use", nargs="+", default=[], metavar="VARIANT=FILE", help="checkpoints to take in place of trainings"
+        "--use",
+        nargs="+",
+        default=[],
+        metavar="VARIANT=FILE",
+        help="checkpoints or shipped models in place of trainings",
     )
     output = ROOT / "outputs" / "experiments"
     parser.add_argument("--output", type=Path, default=output, help="folder for checkpoints and results")

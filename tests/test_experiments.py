@@ -17,7 +17,7 @@ from experiments.demo.__main__ import demonstrate
 from experiments.study import read_sizes, read_study, study_names
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-QUICK = "ablation_context_location"
+QUICK = "ablation_location"
 REPORT = ("report.html", "report.md", "table.md", "table.tex", "measurements.parquet", "measurements.csv", "panel.png")
 
 
