@@ -23,13 +23,15 @@ OWN_OPTIONS = ("ckpt_path", "checkpoint", "names", "output_dir", "hydra.run.dir"
 
 @dataclass(frozen=True)
 class Request:
-    """What was typed. use: checkpoints that are trained already, by their variant, or shipped models' names."""
+    """What was typed. use: checkpoints that are trained already, by their variant, or shipped models' names. seeds: in
+    place of the study's."""
 
     size: str
     output: Path
     train: Overrides = ()
     evaluate: Overrides = ()
     use: Mapping[str, Path] = field(default_factory=dict)
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from hific.zoo import MODELS
 FOLDER = Path(__file__).parent
 LAST = "last.ckpt"
 BEGINNINGS = ("init_from", "base_checkpoint")
-TABLE_KINDS = ("context_ablation", "bytes_by_image", "quality")
+TABLE_KINDS = ("context_ablation", "bytes_by_image", "quality", "by_epoch")
 Overrides = tuple[str, ...]
 
 
