@@ -118,6 +118,7 @@ def test_a_size_that_there_is_not_is_told(tmp_path: Path) -> None:
         (["hific_small", "colour=1"], "variant medium: train.py: Could not override 'colour'"),
         (["hific_small", "ckpt_path=a"], "ckpt_path is the experiment's own"),
         (["hific_small", "--use", "medium"], "--use medium: VARIANT=CHECKPOINT is due"),
+        (["hific_small", "seeds=1"], r"seeds=1: whole numbers as in seeds=\[1,2,3\] are due"),
         (["hific_small", "--use", "huge=a.ckpt"], "hific_small has medium, low, high"),
         (["hific_small", "--use", "low=absent.ckpt"], "there is no such checkpoint"),
     ],
