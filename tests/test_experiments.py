@@ -23,7 +23,11 @@ REPORT = ("report.html", "report.md", "table.md", "table.tex", "measurements.par
 
 @pytest.fixture(scope="session")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("experiments")
+    """One for all workers of pytest-xdist: the runner waits where another trains the same."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "experiments"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def run(arguments: Sequence[str]) -> str:
