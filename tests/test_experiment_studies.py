@@ -36,7 +36,7 @@ def test_every_study_composes_at_every_size(name: str, size: str, tmp_path: Path
     assert list(trainings) == list(study.variants)
     # Smoke does without pretrained weights in every variant, and the paper has one learning rate.
     if size in ("tiny", "small"):
-        assert len({one.folder for one in trainings.values()}) == len(trainings), "two variants are the same training"
+        assert len({one.identity for one in trainings.values()}) == len(trainings), "two variants are the same training"
     for of_one, checkpoints in evaluations_wanted(study).items():
         evaluation = plan_evaluation(study, request, of_one, checkpoints, trainings)
         assert evaluation.overrides[1] == f"names=[{','.join(checkpoints)}]"
