@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hific.errors import in_a_line
+from hific.errors import OptionError, in_a_line
 
 SECONDS = 600
 
@@ -22,6 +22,14 @@ class ProgramError(ValueError):
 def find_program(name: str) -> str | None:
     """On PATH."""
     return shutil.which(name)
+
+
+def find_programs(*names: str, otherwise: str) -> tuple[str, ...]:
+    """All of them. OptionError, which says `otherwise`, where one is not there."""
+    found = tuple(path for path in map(find_program, names) if path is not None)
+    if len(found) < len(names):
+        raise OptionError(otherwise)
+    return found
 
 
 def ffmpeg_programs() -> list[str]:

@@ -13,13 +13,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hific"
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "ops": set(),
-    "coding": set(),
+    "cores": set(),
+    "coding": {"cores"},
     "zoo": set(),
     "programs": set(),
     "io": {"ops", "zoo"},
     "weights": {"ops"},
     "layers": {"ops", "io"},
-    "data": {"ops", "io"},
+    "data": {"cores", "ops", "io"},
     "metrics": {"ops", "programs", "weights"},
     "networks": {"layers", "ops"},
     "context": {"coding"},
@@ -32,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"zoo"},
     "fitting": {"codecs", "models", "entropy", "latent_coders", "context", "postfilter", "coding", "data", "ops"},
     "training": {"models", "losses", "fitting", "metrics", "codecs", "data", "io", "ops", "weights"},
-    "evaluation": {"codecs", "coding", "metrics", "data", "io", "ops", "programs", "weights"},
+    "evaluation": {"cores", "codecs", "coding", "metrics", "data", "io", "ops", "programs", "weights"},
 }
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from experiments.campaign.crops import HIGHEST_SCALE, LOWEST_SCALE
+from experiments.campaign.crops import training_size
 from experiments.campaign.development import split
 from experiments.campaign.export import load
 from hific import zoo
@@ -66,8 +66,7 @@ def photos(roots: Sequence[str], draw: np.random.Generator) -> Iterator[Pixels]:
     """Squares of `SIDE`, of each training photo at a random scale."""
     for path in split(roots).files("train"):
         photo = Image.open(path).convert("RGB")
-        scale = max(draw.uniform(LOWEST_SCALE, HIGHEST_SCALE), (SIDE + 1) / min(photo.size))
-        width, height = round(photo.width * scale), round(photo.height * scale)
+        width, height = training_size(photo, draw.random(), SIDE + 1)
         left, top = (int(draw.integers(side - SIDE + 1)) for side in (width, height))
         resized = photo.resize((width, height), Image.Resampling.LANCZOS)
         yield np.asarray(resized.crop((left, top, left + SIDE, top + SIDE)))

@@ -22,7 +22,7 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from experiments.campaign.crops import HIGHEST_SCALE, LOWEST_SCALE
+from experiments.campaign.crops import training_size
 from experiments.campaign.development import Pixels, split
 from experiments.campaign.export import PHOTOS_FOR_RANGES, checkpoint, load
 from hific.codecs.families import load_family
@@ -43,12 +43,11 @@ SMALLEST = 64
 
 
 def training_photos(roots: Sequence[str], count: int, seed: int = 3) -> Iterator[Pixels]:
-    """Whole, downscaled as the training's crops are: another scale each."""
+    """Whole, each at a scale of its own, as the training's crops are."""
     files, draw = split(roots).files("train"), np.random.default_rng(seed)
     for path in np.array(files, object)[draw.permutation(len(files))[:count]]:
         photo = Image.open(path).convert("RGB")
-        scale = max(draw.uniform(LOWEST_SCALE, HIGHEST_SCALE), SMALLEST / min(photo.size))
-        size = (round(photo.width * scale), round(photo.height * scale))
+        size = training_size(photo, draw.random(), SMALLEST)
         yield np.asarray(photo.resize(size, Image.Resampling.LANCZOS))
 
 

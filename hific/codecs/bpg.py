@@ -10,9 +10,8 @@ from typing import Literal, get_args
 from PIL import Image
 
 from hific.codecs.base import ImageLike, as_rgb8
-from hific.codecs.jxl import as_png
-from hific.errors import OptionError
-from hific.programs import convert_file, find_program, version_of
+from hific.codecs.pillow_codecs import as_png
+from hific.programs import convert_file, find_programs, version_of
 
 Chroma = Literal["420", "422", "444"]
 LARGEST_QP = 51
@@ -20,12 +19,10 @@ LEVEL = "9"
 """The slowest of its encoder."""
 
 
-def find_programs() -> tuple[str, str]:
-    """Encoder and decoder. OptionError where they are not there."""
-    encoder, decoder = find_program("bpgenc"), find_program("bpgdec")
-    if encoder is None or decoder is None:
-        raise OptionError("codec bpg needs bpgenc and bpgdec (libbpg) on PATH: take hevc for it, or leave it out")
-    return encoder, decoder
+def encoder_and_decoder() -> tuple[str, ...]:
+    """OptionError where they are not there."""
+    needed = "codec bpg needs bpgenc and bpgdec (libbpg) on PATH: take hevc for it, or leave it out"
+    return find_programs("bpgenc", "bpgdec", otherwise=needed)
 
 
 @dataclass(frozen=True)
@@ -50,12 +47,12 @@ class BpgCodec:
     def compress(self, image: ImageLike) -> bytes:
         pixels = as_rgb8(image)
         options = ["-m", LEVEL, "-f", self.chroma, "-q", str(self.qp)]
-        command = [find_programs()[0], *options, "-o", "image.bpg", "image.png"]
+        command = [encoder_and_decoder()[0], *options, "-o", "image.bpg", "image.png"]
         return convert_file(command, as_png(Image.fromarray(pixels)), "image.png", "image.bpg")
 
     def decompress(self, data: bytes) -> Image.Image:
         """Raises ValueError on what is no such file."""
-        command = [find_programs()[1], "-o", "image.png", "image.bpg"]
+        command = [encoder_and_decoder()[1], "-o", "image.png", "image.bpg"]
         return Image.open(BytesIO(convert_file(command, data, "image.bpg", "image.png"))).convert("RGB")
 
 
@@ -74,7 +71,7 @@ class BpgFamily:
 
     @property
     def version(self) -> str:
-        return f"bpgenc {version_of(find_programs()[0], '-h')}"
+        return f"bpgenc {version_of(encoder_and_decoder()[0], '-h')}"
 
     def codec(self, setting: int, scale: int) -> BpgCodec:
         return BpgCodec(setting, scale, self.chroma)

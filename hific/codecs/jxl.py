@@ -15,9 +15,8 @@ import numpy as np
 from PIL import Image
 
 from hific.codecs.base import ImageLike, as_rgb8
-from hific.codecs.pillow_codecs import SCALES, downscale, upscale
-from hific.errors import OptionError
-from hific.programs import convert_file, find_program, version_of
+from hific.codecs.pillow_codecs import SCALES, as_png, downscale, upscale
+from hific.programs import convert_file, find_programs, version_of
 
 STEPS = 128
 COARSEST, FINEST = 25.0, 0.1
@@ -39,12 +38,10 @@ def find_library() -> ModuleType | None:
     return imagecodecs if imagecodecs.JPEGXL.available else None
 
 
-def find_programs() -> tuple[str, str]:
-    """Encoder and decoder. OptionError where they are not there."""
-    encoder, decoder = find_program("cjxl"), find_program("djxl")
-    if encoder is None or decoder is None:
-        raise OptionError("codec jxl needs pip install 'hific[jxl]', or cjxl and djxl on PATH; or leave it out")
-    return encoder, decoder
+def encoder_and_decoder() -> tuple[str, ...]:
+    """OptionError where they are not there."""
+    needed = "codec jxl needs pip install 'hific[jxl]', or cjxl and djxl on PATH; or leave it out"
+    return find_programs("cjxl", "djxl", otherwise=needed)
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class JxlCodec:
             options = {"distance": distance, "effort": self.effort, "usecontainer": False, "numthreads": 1}
             return bytes(library.jpegxl_encode(np.asarray(small), **options)) + size_byte
         options_of_program = ["-d", str(distance), "-e", str(self.effort), "--num_threads=0", "--container=0"]
-        command = [find_programs()[0], "image.png", "image.jxl", *options_of_program, "--quiet"]
+        command = [encoder_and_decoder()[0], "image.png", "image.jxl", *options_of_program, "--quiet"]
         return convert_file(command, as_png(small), "image.png", "image.jxl") + size_byte
 
     def decompress(self, data: bytes) -> Image.Image:
@@ -85,15 +82,9 @@ class JxlCodec:
         if library is not None:
             small = Image.fromarray(library.jpegxl_decode(body, numthreads=1)).convert("RGB")
         else:
-            command = [find_programs()[1], "image.jxl", "image.png"]
+            command = [encoder_and_decoder()[1], "image.jxl", "image.png"]
             small = Image.open(BytesIO(convert_file(command, body, "image.jxl", "image.png"))).convert("RGB")
         return small if self.scale == 1 else upscale(small, self.scale, data[-1])
-
-
-def as_png(image: Image.Image) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,7 @@ class JxlFamily:
         library = find_library()
         if library is not None:
             return f"{library.jpegxl_version()}, imagecodecs {library.__version__}"
-        return f"cjxl {version_of(find_programs()[0], '--version')}"
+        return f"cjxl {version_of(encoder_and_decoder()[0], '--version')}"
 
     def codec(self, setting: int, scale: int) -> JxlCodec:
         return JxlCodec(setting, scale, self.effort)

@@ -136,6 +136,13 @@ def downscale(image: Image.Image, scale: int) -> tuple[Image.Image, bytes]:
     return image.resize((width, height), Image.Resampling.LANCZOS), bytes([lost_width * 16 + lost_height])
 
 
+def as_png(image: Image.Image) -> bytes:
+    """For programs that read no other: large, and at once."""
+    buffer = BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
 def upscale(small: Image.Image, scale: int, size_byte: int) -> Image.Image:
     """To the size of the original."""
     size = (small.width * scale - size_byte // 16, small.height * scale - size_byte % 16)

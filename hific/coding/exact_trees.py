@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hific.coding.frequency_table import LOGIT_LIMIT, LOGIT_UNIT
 from hific.coding.tree_document import check_trees
+from hific.cores import usable_cores
 from hific.errors import CheckpointError
 
 # Of the examples that tell whether the library does here what it did where the trees were grown.
@@ -163,5 +164,5 @@ def _round(value: Any) -> float:
 def _num_threads() -> int:
     """As many as the rest of the coder may use."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = usable_cores()
     return min(int(limit), available) if limit.isdigit() and int(limit) > 0 else available

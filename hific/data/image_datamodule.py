@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
+from hific.cores import usable_cores
 from hific.data.datasets import PhotoReader, PositionBatchSampler, ResumableLoader, TrainingCrops, WholePhotos
 from hific.data.source import ImageSource, Split, scan_headers
 from hific.data.transforms import RandomCrop, center_crop, downscale
@@ -253,5 +253,4 @@ def _check_counts(**options: tuple[int | None, int]) -> None:
 
 
 def _default_workers() -> int:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_WORKERS, available)
+    return min(MOST_WORKERS, usable_cores())

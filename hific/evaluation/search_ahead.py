@@ -9,7 +9,6 @@ Threads do: encoders run outside of Python's lock, or in programs of their own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from threading import Event
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
     from hific.evaluation.evaluate import EvaluationImage
 
 SpecOf = Callable[[], EncodeSpec]
-
-
-def usable_cores() -> int:
-    """Of this process, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class SearchAhead:

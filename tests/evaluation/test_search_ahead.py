@@ -14,13 +14,13 @@ import pytest
 
 from hific.codecs.base import ImageLike
 from hific.codecs.pillow_codecs import PillowFamily
+from hific.cores import usable_cores
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder, read_rows
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.rate_search import CodecFamily, Made, ScaledCodec, make
 from hific.evaluation.run import PARTIAL, measure_all
-from hific.evaluation.search_ahead import usable_cores
 from hific.metrics.fidelity import PSNR
 
 FAMILIES = [PillowFamily("jpeg"), PillowFamily("webp"), PillowFamily("jpeg2000")]
