@@ -42,6 +42,7 @@ from hific.evaluation.request import (
     check_known,
     check_output,
     check_positive,
+    check_scale,
     label_codecs,
     size_check,
     weights_warnings,
@@ -118,6 +119,7 @@ def check_request(config: DictConfig) -> None:
     check_output("output_dir", config.output_dir)
     if config.cache:
         check_output("cache", config.cache)
+    check_scale(config.scale)
     check_positive("crop", config.crop)
     check_positive("num_images", config.num_images)
     check_positive("page.max_bytes", config.page.max_bytes)
@@ -140,7 +142,9 @@ def find_images(
     if not isinstance(files, list):
         raise OptionError("data=shards is to train on: evaluate the photos that they were made of by data=folder")
     check = size_check([one.codec for one in codecs])
-    images, left_out = evaluation_images(files, clahe=config.data.clahe, crop=config.crop, check_size=check)
+    images, left_out = evaluation_images(
+        files, clahe=config.data.clahe, scale=config.scale, crop=config.crop, check_size=check
+    )
     if not images:
         reasons = "".join(f"\n{reason}" for reason in left_out)
         raise OptionError(f"{source.name} has no images to measure in its split {config.split!r}{reasons}")
@@ -170,7 +174,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _facts(config: DictConfig, data: str) -> str:
     """What identifies the measurement, without the paths of this machine."""
-    names = ("split", "num_images", "crop", "match_to", "max_pixels", "workers")
+    names = ("split", "num_images", "scale", "crop", "match_to", "max_pixels", "workers")
     return json.dumps({"data": data, "clahe": config.data.clahe, **{name: config[name] for name in names}})
 
 

@@ -1,14 +1,17 @@
 """python -m experiments NAME size=smoke|small|paper [overrides of train.py] [--evaluate overrides of evaluate.py]
 
-size= is smoke where it is left out. data=, data.root and weights.dir count for evaluate.py too, unless --evaluate has
-others. What was made before of the same options, photos and code is taken, what was stopped goes on.
+size= is smoke where it is left out; seeds=[1,2,3] trains each variant so often. data=, data.root and weights.dir count
+for evaluate.py too, unless --evaluate has others. What was made before of the same options, photos and code is taken,
+what was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from experiments.listing import list_studies
@@ -18,6 +21,7 @@ from experiments.runner import run_study, show_commands
 from experiments.study import read_study
 from hific.cli import INTERRUPTED
 from hific.errors import OptionError, exit_on_user_error
+from hific.zoo import MODELS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,8 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if not options.overrides:
             raise OptionError("which experiment? python -m experiments --list shows all")
-        study = read_study(options.overrides[0])
         request = _request(options.overrides[1:], options.evaluate, options.use, output)
+        study = read_study(options.overrides[0])
+        if request.seeds is not None:
+            study = replace(study, seeds=request.seeds)
         if options.dry_run:
             show_commands(study, request)
             return 0
@@ -47,12 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _request(overrides: Sequence[str], evaluate: Sequence[str], use: Sequence[str], output: Path) -> Request:
     sizes = [one.removeprefix("size=") for one in overrides if one.startswith("size=")]
-    train = tuple(one for one in overrides if not one.startswith("size="))
+    seeds = [one.removeprefix("seeds=") for one in overrides if one.startswith("seeds=")]
+    train = tuple(one for one in overrides if not one.startswith(("size=", "seeds=")))
     pairs = [one.partition("=") for one in use]
     if wrong := [variant for variant, equals, path in pairs if not (equals and path)]:
         raise OptionError(f"--use {wrong[0]}: VARIANT=CHECKPOINT is due")
-    given = {variant: Path(path).expanduser().resolve() for variant, _, path in pairs}
-    return Request(sizes[-1] if sizes else "smoke", output, train, tuple(evaluate), given)
+    given = {variant: Path(path) if path in MODELS else Path(path).expanduser().resolve() for variant, _, path in pairs}
+    chosen = _seeds(seeds[-1]) if seeds else None
+    return Request(sizes[-1] if sizes else "smoke", output, train, tuple(evaluate), given, chosen)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    inside = re.fullmatch(r"\[\s*(\d+(?:\s*,\s*\d+)*)\s*\]", text)
+    if inside is None:
+        raise OptionError(f"seeds={text}: whole numbers as in seeds=[1,2,3] are due")
+    return tuple(int(one) for one in inside[1].split(","))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,7 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("overrides", nargs="*", metavar="NAME [OVERRIDE]", help="experiment, overrides of train.py")
     parser.add_argument("--evaluate", nargs="*", default=[], metavar="OVERRIDE", help="overrides of evaluate.py alone")
     parser.add_argument(
-        "--use", nargs="+", default=[], metavar="VARIANT=FILE", help="checkpoints to take in place of trainings"
+        "--use",
+        nargs="+",
+        default=[],
+        metavar="VARIANT=FILE",
+        help="checkpoints or shipped models in place of trainings",
     )
     output = ROOT / "outputs" / "experiments"
     parser.add_argument("--output", type=Path, default=output, help="folder for checkpoints and results")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from experiments.content import Content, evaluation_content, file_id, training_content
 from experiments.study import LAST, CheckpointOf, Overrides, SizeOptions, Study, Variant, read_sizes
+from hific import zoo
 from hific.cli.train_options import SET_STEPS
 from hific.errors import OptionError
 
@@ -22,19 +23,22 @@ OWN_OPTIONS = ("ckpt_path", "checkpoint", "names", "output_dir", "hydra.run.dir"
 
 @dataclass(frozen=True)
 class Request:
-    """What was typed. use: checkpoints that are trained already, by their variant."""
+    """What was typed. use: checkpoints that are trained already, by their variant, or shipped models' names. seeds: in
+    place of the study's."""
 
     size: str
     output: Path
     train: Overrides = ()
     evaluate: Overrides = ()
     use: Mapping[str, Path] = field(default_factory=dict)
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Training:
     """label: the variant, with its seed where there are several. overrides: of train.py, all but where it runs.
-    needs: the label that is trained before. given: a checkpoint that is taken in place of a training."""
+    needs: the label that is trained before. given: a checkpoint, or a shipped model's name, that is taken in place of a
+    training."""
 
     label: str
     folder: Path
@@ -74,9 +78,10 @@ def plan_trainings(study: Study, request: Request) -> dict[str, Training]:
     for seed in study.seeds or (None,):
         for name, variant in study.variants.items():
             label = _label(study, name, seed)
-            if name in request.use:
-                path = request.use[name]
-                trainings[label] = Training(label, path.parent, f"given {file_id(path)}", given=path)
+            given = request.use.get(name) or variant.shipped.get(request.size)
+            if given is not None:
+                path = Path(given)
+                trainings[label] = Training(label, path.parent, f"given {_given_id(path)}", given=path)
             else:
                 before = (
                     None if variant.after is None else trainings[_label(study, variant.after.checkpoint.variant, seed)]
@@ -159,7 +164,8 @@ def _options_at(study: Study, size: str) -> tuple[SizeOptions, SizeOptions]:
 
 def _check(study: Study, request: Request) -> None:
     sizes = read_sizes(study.family)
-    named = [*study.sizes, *(size for variant in study.variants.values() for size in variant.sizes), request.size]
+    of_variants = (size for one in study.variants.values() for size in (*one.sizes, *one.shipped))
+    named = [*study.sizes, *of_variants, request.size]
     if unknown := [size for size in named if size not in sizes]:
         raise OptionError(f"{study.name}: size={unknown[0]} is none of {', '.join(sizes)}")
     for override in (*request.train, *request.evaluate):
@@ -168,8 +174,12 @@ def _check(study: Study, request: Request) -> None:
     for name, path in request.use.items():
         if name not in study.variants:
             raise OptionError(f"--use {name}={path}: {study.name} has {', '.join(study.variants)}")
-        if not path.is_file():
+        if not path.is_file() and str(path) not in zoo.MODELS:
             raise OptionError(f"--use {name}={path}: there is no such checkpoint")
+
+
+def _given_id(path: Path) -> str:
+    return file_id(path) if path.is_file() else zoo.describe(str(path)).fingerprint
 
 
 def _label(study: Study, name: str, seed: int | None) -> str:

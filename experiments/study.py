@@ -8,8 +8,9 @@
     sizes             {SIZE: {train, evaluate}}: more of them at that size
     seeds             each variant is trained once a seed; absent: once, with the configuration's own
     codecs            classical codecs, matched in bytes to the first variant; absent: as the size has it
-    variants          {NAME: [overrides of train.py]}, or {NAME: {train, sizes: {SIZE: [...]}, after}}
+    variants          {NAME: [overrides of train.py]}, or {NAME: {train, sizes: {SIZE: [...]}, shipped, after}}
       after           {init_from: VARIANT/FILE} or {base_checkpoint: VARIANT}: that variant, listed above, comes first
+      shipped         {SIZE: MODEL}: at that size a model of the package (hific/zoo) in place of a training
     measure           {NAME: {LABEL: VARIANT/FILE}}: an evaluation each; absent: one, of all variants
     tables            {FILE: {kind, groups, systems, metrics}}: drawn from the rows (experiments/tables.py)
 
@@ -29,11 +30,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from hific.errors import OptionError
+from hific.zoo import MODELS
 
 FOLDER = Path(__file__).parent
 LAST = "last.ckpt"
 BEGINNINGS = ("init_from", "base_checkpoint")
-TABLE_KINDS = ("context_ablation", "bytes_by_image", "quality")
+TABLE_KINDS = ("context_ablation", "bytes_by_image", "quality", "by_epoch")
 Overrides = tuple[str, ...]
 
 
@@ -63,6 +65,7 @@ class SizeOptions:
 class Variant:
     train: Overrides = ()
     sizes: Mapping[str, Overrides] = field(default_factory=dict)
+    shipped: Mapping[str, str] = field(default_factory=dict)
     after: After | None = None
 
 
@@ -177,7 +180,10 @@ def _variant(entry: Any, where: str) -> Variant:
             raise OptionError(f"{where}.after: one of {', '.join(BEGINNINGS)} is due")
         ((beginning, checkpoint),) = beginnings.items()
         after = After(beginning, _checkpoint(checkpoint))
-    return Variant(_strings(given.get("train", []), f"{where}.train"), sizes, after)
+    shipped = {size: str(name) for size, name in _items(given, "shipped", where)}
+    if unknown := [name for name in shipped.values() if name not in MODELS]:
+        raise OptionError(f"{where}.shipped: {', '.join(unknown)} is none of {', '.join(MODELS)}")
+    return Variant(_strings(given.get("train", []), f"{where}.train"), sizes, shipped, after)
 
 
 def _table(entry: Any, where: str) -> TableOf:

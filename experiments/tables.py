@@ -1,5 +1,5 @@
-"""Tables of studies, drawn from rows: nothing is measured here. A new kind is a function, a line in _KINDS and a name
-in study.TABLE_KINDS."""
+"""Tables of studies, drawn from rows, and a figure of those by epoch: nothing is measured here. A new kind is a
+function, a line in _KINDS and a name in study.TABLE_KINDS."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from experiments.curves import curve_figure, curve_table, read_curves
 from experiments.study import TableOf
 from hific.errors import OptionError
 from hific.evaluation.columns import metric_column
 from hific.evaluation.folder import read_rows
 from hific.evaluation.means import SystemSummary, summarize
 from hific.evaluation.measurement import Measurement
+from hific.evaluation.plots import save_figure
 from hific.evaluation.tables import Table, mean_table, number_cell
 from hific.io.checkpoint_file import read_checkpoint
 from hific.io.write_whole import write_whole
@@ -42,6 +44,8 @@ def write_tables(tables: Mapping[str, TableOf], folder: Path, checkpoints: Mappi
         drawn = found[name] = _KINDS[table.kind](rows, table, checkpoints)
         write_whole(folder / f"{name}.md", drawn.to_markdown())
         write_whole(folder / f"{name}.csv", drawn.to_csv())
+        if table.kind == "by_epoch":
+            save_figure(curve_figure(read_curves(checkpoints), table.metrics), folder / name)
         print(f"\n{drawn.to_markdown()}\n{folder / name}.md and .csv", flush=True)
     return found
 
@@ -173,4 +177,5 @@ _KINDS: dict[str, Callable[[Rows, TableOf, Mapping[str, Path]], Table]] = {
     ),
     "bytes_by_image": lambda rows, table, _: bytes_table(rows, table),
     "quality": lambda rows, table, _: quality_table(rows, table),
+    "by_epoch": lambda _, table, paths: curve_table(read_curves(paths), table.metrics),
 }

@@ -154,6 +154,18 @@ def test_a_given_checkpoint_stands_for_a_training(commands: Commands, request_: 
     assert plan_trainings(STUDY, replace(request_, use={"base": given}))["fitted"].folder != before
 
 
+def test_a_shipped_model_stands_for_a_training_at_its_size(commands: Commands, request_: Request) -> None:
+    base = replace(STUDY.variants["base"], shipped={"small": "hific-low"})
+    study = replace(STUDY, variants={**STUDY.variants, "base": base})
+    assert run_study(study, replace(request_, size="small"), commands) == {}
+    assert any(one == "base_checkpoint=hific-low" for one in commands.calls[0])
+    assert commands.calls[-1][1].startswith("checkpoint=[hific-low,") and len(commands.scripts) == 3
+    assert run_study(study, request_, commands) == {} and commands.scripts == [*THREE, "evaluate.py"]
+    named = {"base": Path("hific-medium")}
+    other = plan_trainings(study, replace(request_, size="small", use=named))["fitted"]
+    assert other.folder != plan_trainings(study, replace(request_, size="small"))["fitted"].folder
+
+
 def test_each_seed_is_a_training_of_its_own(commands: Commands, request_: Request) -> None:
     run_study(replace(STUDY, seeds=(1, 2)), request_, commands)
     labels = "base_seed1,base_seed2,fitted_seed1,fitted_seed2,other_seed1,other_seed2"
@@ -255,6 +267,10 @@ def test_overrides_may_stand_on_both_sides_of_an_option(monkeypatch: pytest.Monk
         ["hific_small", "size=small", "--use", f"low={base}", "--evaluate", "crop=64", "--output", str(tmp_path)]
     )
     assert asked == [Request("small", tmp_path, (), ("crop=64",), {"low": base})]
+    studies: list[Study] = []
+    monkeypatch.setattr(command, "run_study", lambda study, request: studies.append(study) or {})
+    command.main(["hific_small", "seeds=[1, 2,3]", "--use", "low=hific-low", "--output", str(tmp_path)])
+    assert studies[0].seeds == (1, 2, 3)
 
 
 def test_a_dry_run_shows_commands_and_makes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_every_study_composes_at_every_size(name: str, size: str, tmp_path: Path
     assert list(trainings) == list(study.variants)
     # Smoke does without pretrained weights in every variant, and the paper has one learning rate.
     if size in ("tiny", "small"):
-        assert len({one.folder for one in trainings.values()}) == len(trainings), "two variants are the same training"
+        assert len({one.identity for one in trainings.values()}) == len(trainings), "two variants are the same training"
     for of_one, checkpoints in evaluations_wanted(study).items():
         evaluation = plan_evaluation(study, request, of_one, checkpoints, trainings)
         assert evaluation.overrides[1] == f"names=[{','.join(checkpoints)}]"
@@ -85,9 +85,10 @@ def test_what_a_study_says_is_read() -> None:
         ({"title": None}, "x: title is missing"),
         ({"variants": {"a": "model=hific"}}, "x: variants.a: names with values are due, not 'model=hific'"),
         ({"variants": {"a": [1]}}, r"x: variants.a: a list of texts is due, not \[1\]"),
-        ({"variants": {"a": {"trian": []}}}, "x: variants.a: unknown trian; known are train, sizes, after"),
+        ({"variants": {"a": {"trian": []}}}, "x: variants.a: unknown trian; known are train, sizes, shipped"),
         ({"variants": {"a": {"after": {"init_from": "b"}}}}, "x: variants.a is after b, which is not listed above it"),
         ({"variants": {"a": {"after": {"resume": "b"}}}}, "x: variants.a.after: unknown resume; known are init_from"),
+        ({"variants": {"a": {"shipped": {"small": "b"}}}}, "x: variants.a.shipped: b is none of hific-low"),
         ({"measure": {"m": {"l": "c"}}}, "x: measure names c; variants are a, b"),
         ({"sizes": {"small": {"trian": []}}}, "x: sizes.small: unknown trian; known are train, evaluate"),
         ({"seeds": ["one"]}, "x: seeds=.*: a list of whole numbers is due"),
@@ -112,11 +113,12 @@ def test_a_size_that_there_is_not_is_told(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         ([], "which experiment"),
-        (["nothing"], "nothing is no experiment; there are ablation_context_location"),
+        (["nothing"], "nothing is no experiment; there are ablation_context_model"),
         (["hific_small", "size=huge"], "size=huge is none of smoke"),
         (["hific_small", "colour=1"], "variant medium: train.py: Could not override 'colour'"),
         (["hific_small", "ckpt_path=a"], "ckpt_path is the experiment's own"),
         (["hific_small", "--use", "medium"], "--use medium: VARIANT=CHECKPOINT is due"),
+        (["hific_small", "seeds=1"], r"seeds=1: whole numbers as in seeds=\[1,2,3\] are due"),
         (["hific_small", "--use", "huge=a.ckpt"], "hific_small has medium, low, high"),
         (["hific_small", "--use", "low=absent.ckpt"], "there is no such checkpoint"),
     ],

@@ -15,8 +15,9 @@ from hific.evaluation.measurement import WHOLE_SET, Measurement
 
 MakeCheckpoint = Callable[..., Path]
 RATES = ("low", "medium", "high")
-TABLES = read_study("hific_xgboost_tables").tables
-BYTES, QUALITY = TABLES["table1_bytes"], TABLES["table3_quality"]
+BYTES = read_study("table1_file_size").tables["table1"]
+FILTERED = {"HiFiC + XGBoost, filtered": "hific_xgboost_{group}, last"}
+QUALITY = TableOf("quality", RATES, {**BYTES.systems, **FILTERED}, ("mse", "psnr", "fid", "kid"))
 
 
 def row(system: str, num_bytes: int, image: str = "a", psnr: float = 20.0, **metrics: float) -> Measurement:

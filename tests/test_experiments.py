@@ -17,13 +17,17 @@ from experiments.demo.__main__ import demonstrate
 from experiments.study import read_sizes, read_study, study_names
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-QUICK = "ablation_context_location"
+QUICK = "ablation_location"
 REPORT = ("report.html", "report.md", "table.md", "table.tex", "measurements.parquet", "measurements.csv", "panel.png")
 
 
 @pytest.fixture(scope="session")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("experiments")
+    """One for all workers of pytest-xdist: the runner waits where another trains the same."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "experiments"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def run(arguments: Sequence[str]) -> str:

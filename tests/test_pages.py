@@ -31,7 +31,7 @@ WITHOUT_ROWS = {
     "experiments/campaign/README.md": 7,
     "experiments/compressnet_small/README.md": 2,
     "experiments/hific_small/README.md": 3,
-    "experiments/hific_xgboost_tables/README.md": 2,
+    "experiments/table1_file_size/README.md": 2,
 }
 
 

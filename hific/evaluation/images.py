@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from hific.data.datasets import PhotoReader
-from hific.data.transforms import center_crop
+from hific.data.transforms import center_crop, downscale
 from hific.errors import TooLargeError
 from hific.evaluation.codecs_under_test import Pixels
 from hific.evaluation.evaluate import EvaluationImage
@@ -19,20 +19,22 @@ def evaluation_images(
     files: Sequence[Path],
     *,
     clahe: bool = False,
+    scale: float = 1.0,
     crop: int | None = None,
     check_size: Callable[[int, int], object] | None = None,
 ) -> tuple[list[EvaluationImage], list[str]]:
     """The images that can be measured, and a sentence for each that cannot be decoded or is too large: it is missing
     from every mean.
 
-    `clahe`: equalize lightness, as the paper does; the result is the reference. `crop`: only the center, at most so
-    many pixels a side. `check_size`: of width and height; raises TooLargeError where a codec does not take them. Images
-    are read when they are needed, not kept.
+    `clahe`: equalize lightness, as the paper does; the result is the reference. `scale`: downscaled by it, in (0, 1].
+    `crop`: only the center, at most so many pixels a side. `check_size`: of width and height; raises TooLargeError
+    where a codec does not take them. Images are read when they are needed, not kept.
     """
     images, warnings = [], []
-    preprocessing = ", ".join(filter(None, ("CLAHE" if clahe else "", f"center crop of {crop}" if crop else "")))
+    scaled, cropped = f"scale {scale:g}" if scale < 1 else "", f"center crop of {crop}" if crop else ""
+    preprocessing = ", ".join(filter(None, ("CLAHE" if clahe else "", scaled, cropped)))
     for path, name in zip(files, _unique_names(files), strict=True):
-        read = partial(_read, path, clahe, crop)
+        read = partial(_read, path, clahe, scale, crop)
         try:
             height, width = read().shape[:2]
         except ValueError as error:
@@ -50,8 +52,8 @@ def evaluation_images(
     return images, warnings
 
 
-def _read(path: Path, clahe: bool, crop: int | None) -> Pixels:
-    return center_crop(PhotoReader([path], clahe=clahe).read(0), crop)
+def _read(path: Path, clahe: bool, scale: float, crop: int | None) -> Pixels:
+    return center_crop(downscale(PhotoReader([path], clahe=clahe).read(0), scale), crop)
 
 
 def _unique_names(files: Sequence[Path]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -62,6 +62,21 @@ def metric_bars(rows: Sequence[Measurement], metrics: Sequence[str]) -> Figure:
         axis.set(xlabel=metric_column(name).heading)
         axis.set_yticks(range(len(summaries)), [f"{one.system}  {_mean_bpp(one):.4f} bpp" for one in summaries])
     figure.axes[0].invert_yaxis()
+    return figure
+
+
+def metric_by_epoch(
+    series: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], metrics: Sequence[str]
+) -> Figure:
+    """An axis a metric: epochs to the right, a line for each system that has points (epochs, value) of it."""
+    figure = Figure(figsize=(5.2 * len(metrics), 4.2), layout="constrained")
+    for axis, name in zip(_axes(figure, len(metrics)), metrics, strict=True):
+        for number, (system, of_metric) in enumerate(series.items()):
+            points = of_metric.get(name, ())
+            x, y = [point[0] for point in points], [point[1] for point in points]
+            axis.plot(x, y, marker=MARKERS[number % len(MARKERS)], color=_color(number), label=system)
+        axis.set(xlabel="epochs", ylabel=metric_column(name).heading)
+    _legend_below(figure, figure.axes[0])
     return figure
 
 

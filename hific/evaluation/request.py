@@ -58,6 +58,12 @@ def check_positive(option: str, value: int | None) -> None:
         raise OptionError(f"{option}={value} is a whole number above 0, or null")
 
 
+def check_scale(value: float) -> None:
+    """OptionError unless it lies in (0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise OptionError(f"scale={value} lies above 0 and is at most 1")
+
+
 def byte_limits_wanted(
     match_to: str | int, references: Sequence[str], images: Sequence[str]
 ) -> Mapping[str, int] | Sequence[str]:

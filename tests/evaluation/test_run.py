@@ -126,6 +126,8 @@ def test_images_are_read_named_and_prepared(tmp_path: Path, picture: np.ndarray)
     assert "b.png cannot be read" in warning and str(tmp_path) not in warning
     np.testing.assert_array_equal(images[0].read(), picture[10:50, 25:65])
     assert images[0].preprocessing == "center crop of 40"
+    (scaled, *_), _ = evaluation_images(paths, scale=0.5, crop=40)
+    assert scaled.preprocessing == "scale 0.5, center crop of 40" and scaled.read().shape == (30, 40, 3)
 
 
 def test_equalized_images_are_the_reference_and_say_so(tmp_path: Path, picture: np.ndarray) -> None:
