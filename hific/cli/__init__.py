@@ -1,4 +1,4 @@
-"""`hific compress | decompress | info | models | gallery | study`. Nothing heavy is imported before it is due."""
+"""`hific compress | decompress | info | models | gallery | study | corpus`. Nothing heavy is imported before it is due."""
 
 from __future__ import annotations
 
@@ -69,6 +69,10 @@ def _run(options: argparse.Namespace) -> int:
         from hific.cli.study import run_study
 
         return run_study(options)
+    if options.command == "corpus":
+        from hific.cli.corpus import run_corpus
+
+        return run_corpus(options)
     from hific.cli.convert import run_convert
 
     return run_convert(options)
