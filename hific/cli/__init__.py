@@ -1,4 +1,4 @@
-"""`hific compress | decompress | info | models | gallery | study | corpus`. Nothing heavy is imported before it is due."""
+"""`hific compress | decompress | info | models | gallery | study | corpus`. Nothing heavy is imported early."""
 
 from __future__ import annotations
 

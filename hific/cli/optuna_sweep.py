@@ -36,7 +36,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import one_line
-from hific.cli.run_folder import ASIDE, STEPS, Run, read_run
+from hific.cli.run_folder import ASIDE, STEPS, Run, read_run, record_failure
 from hific.cli.search_space import SearchSpace
 from hific.cli.study_options import StudyOptions
 from hific.cli.sweep import STUDY
@@ -166,7 +166,11 @@ class OptunaSweep:
             raise KeyboardInterrupt from stop
         except Exception as error:  # of the launcher's library
             problem = f"{problem}: {in_a_line(error)}"
-        return self._values(trial, read_run(self._sweep / folder), problem)
+        run = read_run(self._sweep / folder)
+        if run is None or run.state == "running":  # so that it is listed, if it is not tried again
+            log.error("%s: %s", folder, problem)
+            record_failure(self._sweep / folder, overrides, problem)
+        return self._values(trial, run, problem)
 
     def _launcher(self) -> Launcher:
         return Plugins.instance().instantiate_launcher(
@@ -175,7 +179,6 @@ class OptunaSweep:
 
     def _values(self, trial: optuna.Trial, run: Run | None, problem: str) -> Sequence[float]:
         if run is None or run.state in ("running", "interrupted"):
-            log.warning("trial %d: %s", trial.number, problem)
             self._again(trial, retries=self._options.retries)
             raise _NotDoneError(problem)
         if run.state == "pruned":
