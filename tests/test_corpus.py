@@ -271,8 +271,8 @@ def count_rows(target: Path) -> int:
 def test_an_image_that_kills_its_workers_is_listed(tmp_path: Path) -> None:
     source, target = tmp_path / "src", tmp_path / "dst"
     names = save_corpus(source, 3)
-    save_noise(source / "huge.png", (1600, 1600), 0)
-    process = start(source, target, "--to", "files", "--workers", 1, effort=100)  # minutes
+    save_noise(source / "zz_huge.png", (1600, 1600), 0)  # the last in order
+    process = start(source, target, "--to", "files", "--workers", 1, effort=60)  # minutes
     wait_until(lambda: len(files_in(target)) == len(names))
     killed = 0
     while process.poll() is None:
@@ -285,6 +285,6 @@ def test_an_image_that_kills_its_workers_is_listed(tmp_path: Path) -> None:
             except psutil.Error:
                 continue
     assert process.stderr is not None
-    assert f"huge.png: its worker died {TRIES} times" in process.stderr.read()
+    assert f"zz_huge.png: its worker died {TRIES} times" in process.stderr.read()
     assert process.returncode == 1 and killed >= TRIES
     assert len(files_in(target)) == len(names)
