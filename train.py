@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.cli.run_folder import Outcome, run_in_folder
-from hific.cli.sweep import Sweep
+from hific.cli.sweep import Sweep, callbacks_of_trial
 from hific.cli.train_options import with_choices_of_base
 from hific.codecs.memory import keep_freed_memory
 from hific.data.image_datamodule import ImageDataModule
@@ -48,6 +48,7 @@ def make_module(config: DictConfig) -> CodingModule:
 
 def make_trainer(config: DictConfig, module: CodingModule) -> Trainer:
     parts = {name: list(instantiate(config.get(name) or {}).values()) for name in ("logger", "callbacks")}
+    parts["callbacks"] += callbacks_of_trial()
     parts["plugins"] = [WholeCheckpointIO()]
     # A run that is shorter than the interval has numbers too.
     logged = min(config.trainer.log_every_n_steps, max(1, module.steps))

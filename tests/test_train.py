@@ -43,7 +43,7 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
 
 def run(*arguments: str, cwd: Path, status: int = 0) -> str:
     process = start(*arguments, cwd=cwd)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == status, output
     return output
 
@@ -163,8 +163,18 @@ def test_two_processes_fit_what_one_does(tmp_path: Path) -> None:
     assert one.training["rate"] == "high"
 
 
+@pytest.mark.slow
+def test_what_two_processes_cannot_fit_is_one_line(tmp_path: Path) -> None:
+    few = ["context_model=linear", "context_model.num_photos=1", "recipe.batch_size=4", "test=false"]
+    output = run(*SHORT, *few, *CPU_DDP, "hydra.run.dir=run", cwd=tmp_path, status=1)
+    assert output.count("context_model is fitted to two training photos or more, not 1") == 1
+    assert "Traceback" not in output
+    assert hific.load_codec(tmp_path / "run" / "last.ckpt").training["rate"] == "low"
+
+
 def test_ctrl_c_leaves_a_checkpoint_that_codes_and_resumes(tmp_path: Path) -> None:
     long = [*SHORT, "hydra.run.dir=run", "recipe.steps=100000", "callbacks.last.every_n_steps=20"]
+    long += ["recipe.val_check_interval=100000"]
     process = start(*long, cwd=tmp_path)
     checkpoint = tmp_path / "run" / "last.ckpt"
     deadline = time.monotonic() + 120
@@ -179,6 +189,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_codes_and_resumes(tmp_path: Path) -> No
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert codec.decompress(codec.compress(image)).size == (64, 64)
     metrics = (tmp_path / "run" / "metrics.csv").read_text()
+    assert "train/loss" in metrics and "val/" not in metrics  # it stopped without a validation first
     more = ["hydra.run.dir=run", f"recipe.steps={steps + 1}", f"ckpt_path={checkpoint}", "test=false"]
     run(*SHORT, *more, cwd=tmp_path)
     assert torch.load(checkpoint, weights_only=True)["global_step"] == steps + 1

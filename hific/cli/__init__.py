@@ -62,6 +62,7 @@ _COMMANDS = {
     "gallery": ("gallery", "run_gallery"),
     "study": ("study", "run_study"),
     "shards": ("shards", "run_shards"),
+    "corpus": ("corpus", "run_corpus"),
 }
 
 

@@ -15,7 +15,7 @@ from hific.codecs.families import FAMILIES, options_by_name
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
 
 
-COMMANDS = ("compress", "decompress", "info", "models", "gallery", "study", "shards")
+COMMANDS = ("compress", "decompress", "info", "models", "gallery", "study", "shards", "corpus")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,12 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_conversion(compress, "a.hfc beside a.png", "a.png.hfc and a.jpg.hfc, not a.hfc twice")
     _add_limits(compress)
     _add_codec_options(compress)
-    compress.add_argument(
-        "--alpha",
-        choices=("composite", "refuse"),
-        default="composite",
-        help="transparent pixels: composite on white (default), or refuse the image",
-    )
+    _add_alpha(compress)
 
     decompress = commands.add_parser("decompress", help=".hfc files to PNG", description="a.hfc -> a.png")
     _add_conversion(decompress, "a.png beside a.hfc", "a.jpg.hfc to a.jpg.hfc.png")
@@ -70,6 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_study(commands)
     _add_shards(commands)
+    corpus = commands.add_parser("corpus", help="collections of images, on the cores and machines of a Ray cluster")
+    _add_corpus(corpus)
     return parser
 
 
@@ -94,6 +91,43 @@ def _add_shards(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     make.add_argument("--quiet", action="store_true", help="only errors on standard error")
 
 
+def _add_corpus(corpus: argparse.ArgumentParser) -> None:
+    actions = corpus.add_subparsers(dest="action", required=True, metavar="compress")
+    compress = actions.add_parser(
+        "compress",
+        help="all images of a folder or URL",
+        description="All images below SRC. The same command again does what is missing: new images, changed ones, and "
+        "those that failed.",
+    )
+    compress.add_argument("source", metavar="SRC", help="a folder, or a URL that fsspec opens, such as s3://BUCKET/A")
+    compress.add_argument("target", metavar="DST", help="a folder")
+    compress.add_argument(
+        "--to",
+        choices=("parquet", "files"),
+        default="parquet",
+        help="parquet: DST/rows, a row an image with its bytes, sizes and digests (default); files: SRC/a/b.png to "
+        "DST/a/b.hfc",
+    )
+    compress.add_argument("--workers", type=_positive, metavar="N", help="processes (default: as the CPUs allow)")
+    compress.add_argument("--cpus-per-worker", type=_positive, default=1, metavar="N", help="default 1")
+    compress.add_argument(
+        "--gpus-per-worker", type=_share, metavar="X", help="default 1 with --device cuda; .25: four workers share one"
+    )
+    compress.add_argument(
+        "--address",
+        default="local",
+        metavar="ADDRESS",
+        help="of a Ray cluster: local starts one on this machine (default), auto finds the one of this machine, "
+        "HOST:PORT. Its machines need this package, and the checkpoint and SRC under the same names",
+    )
+    _add_model(compress)
+    _add_limits(compress)
+    _add_codec_options(compress)
+    _add_alpha(compress)
+    compress.add_argument("--force", action="store_true", help="replace a corpus of other options, and others' files")
+    _add_told(compress, "a.png.hfc and a.jpg.hfc, not a.hfc twice (--to files)")
+
+
 def _add_conversion(parser: argparse.ArgumentParser, default_output: str, suffix_example: str) -> None:
     parser.add_argument("inputs", nargs="+", metavar="input", help=INPUTS_HELP)
     parser.add_argument(
@@ -102,6 +136,17 @@ def _add_conversion(parser: argparse.ArgumentParser, default_output: str, suffix
         metavar="PATH",
         help=f"a folder, a file (for one input), or - for standard output; default: {default_output}",
     )
+    _add_model(parser)
+    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="images at a time (default 1)")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--force", action="store_true", help="overwrite existing files")
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="leave inputs whose output exists, without an error"
+    )
+    _add_told(parser, suffix_example)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         action="append",
@@ -112,12 +157,18 @@ def _add_conversion(parser: argparse.ArgumentParser, default_output: str, suffix
         f"{zoo.DEFAULT} compresses where there is no limit",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the networks run (default cpu)")
-    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="images at a time (default 1)")
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--force", action="store_true", help="overwrite existing files")
-    existing.add_argument(
-        "--skip-existing", action="store_true", help="leave inputs whose output exists, without an error"
+
+
+def _add_alpha(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--alpha",
+        choices=("composite", "refuse"),
+        default="composite",
+        help="transparent pixels: composite on white (default), or refuse the image",
     )
+
+
+def _add_told(parser: argparse.ArgumentParser, suffix_example: str) -> None:
     parser.add_argument(
         "--keep-suffix",
         action="store_true",
@@ -160,6 +211,13 @@ def _positive(text: str) -> int:
     value = int(text) if text.isdecimal() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text) if re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", text) else -1.0
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
     return value
 
 

@@ -42,7 +42,7 @@ class Models:
 def load_from_options(options: argparse.Namespace, tasks: Sequence[Task]) -> Models:
     """Of the checkpoints that are named, or else those of the shipped models that the tasks need. Raises UsageError
     where a named one cannot be used, or the options do not suit them."""
-    paths = _named_paths(options) or _shipped(options, tasks)
+    paths = model_names(options, tasks)
     import torch
 
     from hific.codecs.codec_set import CodecSet
@@ -64,6 +64,11 @@ def load_from_options(options: argparse.Namespace, tasks: Sequence[Task]) -> Mod
     except CheckpointError as error:
         raise UsageError(str(error)) from error
     return Models(paths, CodecSet(codecs))
+
+
+def model_names(options: argparse.Namespace, tasks: Sequence[Task]) -> list[str]:
+    """The checkpoints, and names of shipped models, that `load_from_options` loads. Raises UsageError likewise."""
+    return _named_paths(options) or _shipped(options, tasks)
 
 
 def _as_written(error: OptionError) -> str:

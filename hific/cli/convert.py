@@ -86,8 +86,12 @@ class BatchReport:
             self.note(f"{self.successes} done, {self.failures} failed")
 
     def done(self, text: str) -> None:
-        self.successes += 1
         self.note(text)
+        self.advance()
+
+    def advance(self) -> None:
+        """One more without a word."""
+        self.successes += 1
         self._progress.advance(self._files)
 
     def failed(self, text: str) -> None:

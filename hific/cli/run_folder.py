@@ -1,6 +1,6 @@
 """One run, one folder: what it is made of and how far it came, so that the same command again does what is missing.
 
-    run.json, beside last.ckpt: state (running, done, interrupted, failed), options, metrics, seconds, problem
+    run.json, beside last.ckpt: state (running, done, pruned, interrupted, failed), options, metrics, seconds, problem
 
 With `resume=auto`, and in a sweep always, a folder whose run is done is left as it is, and one whose run was stopped or
 killed goes on from its last.ckpt. What fails in a sweep does not end it.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,10 +26,11 @@ from hific.cli.train_options import check_options
 from hific.errors import HificError, OptionError, in_a_line
 from hific.io.write_whole import write_whole
 from hific.training.beginnings import checkpoint_to_resume
+from hific.training.pruning import PrunedError
 
 log = logging.getLogger(__name__)
 RUN = "run.json"
-State = Literal["running", "done", "interrupted", "failed"]
+State = Literal["running", "done", "pruned", "interrupted", "failed"]
 # What is told, logged or seen on the way, and where the run lies.
 ASIDE = (
     "output_dir",
@@ -84,10 +85,14 @@ def run_in_folder(config: DictConfig, train: Callable[[DictConfig], Outcome]) ->
     except Exception as error:
         log.exception("failed:")
         problem = in_a_line(error)
-    folder = Path(config.output_dir)
-    before = read_run(folder) or Run("failed", {}, _overrides())
-    _write(folder, replace(before, state="failed", problem=problem))
+    record_failure(Path(config.output_dir), _overrides(), problem)
     return Outcome({})
+
+
+@rank_zero_only
+def record_failure(folder: Path, overrides: Sequence[str], problem: str) -> None:
+    before = read_run(folder) or Run("failed", {}, tuple(overrides))
+    _write(folder, replace(before, state="failed", problem=problem))
 
 
 def read_run(folder: Path) -> Run | None:
@@ -137,6 +142,9 @@ def _recorded(
     try:
         outcome = train(config)
         state = "interrupted" if outcome.interrupted else "done"
+    except PrunedError as stop:
+        log.info("%s", stop)
+        state, outcome = "pruned", Outcome(stop.metrics)
     except Exception as error:
         problem = in_a_line(error)
         raise

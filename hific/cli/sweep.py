@@ -1,10 +1,14 @@
 """A sweep of train.py: folders named by what is swept, and at its end a table of all points, the failed ones too.
 
 SWEEP/model=sae,rate=low/run.json ...  ->  SWEEP/sweep.csv, sweep.md, sweep.png
+
+`launcher=` says where points run, `sweep=optuna` who chooses them (conf/hydra): both are Hydra's groups under shorter
+names.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning import Callback
 
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import parsed_overrides
@@ -22,8 +30,16 @@ from hific.io.write_whole import write_whole
 
 _FLAGS = ("-m", "--multirun")
 _FOLDER, _EXCLUDED = "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys"
-# The extra `sweeps` has what they need.
-_PLUGINS = {"processes": "joblib", "slurm": "submitit", "local": "submitit"}
+STUDY = "study.json"
+# The module that each needs, and the extra that brings it.
+_NEEDS = {
+    "hydra/launcher=processes": ("hydra_plugins.hydra_joblib_launcher", "sweeps"),
+    "hydra/launcher=slurm": ("hydra_plugins.hydra_submitit_launcher", "sweeps"),
+    "hydra/launcher=local": ("hydra_plugins.hydra_submitit_launcher", "sweeps"),
+    "hydra/launcher=ray": ("ray", "ray"),
+    "hydra/sweeper=optuna": ("optuna", "optuna"),
+}
+_GROUPS = {"launcher": "hydra/launcher", "sweep": "hydra/sweeper"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +51,18 @@ class Sweep:
 
     @classmethod
     def of(cls, arguments: Sequence[str]) -> Sweep | None:
-        """Of train.py's arguments; None where they are of one run. OptionError where a launcher is not installed."""
+        """Of train.py's arguments; None where they are of one run. OptionError where what they name is not
+        installed."""
+        of_sweeps = [one for one in arguments if one.partition("=")[0] in _GROUPS]
         if not any(flag in arguments for flag in _FLAGS):
+            if of_sweeps:
+                raise OptionError(f"{of_sweeps[0]} is of a sweep: put -m before the options")
             return None
-        named = [f"hydra/{one}" if one.startswith("launcher=") else one for one in arguments]
-        _check_launcher([one.partition("=")[2] for one in named if one.startswith("hydra/launcher=")])
+        named = [_as_hydra_has_it(one) for one in arguments]
+        for one, asked in zip(named, arguments, strict=True):
+            module, extra = _NEEDS.get(one, ("", ""))
+            if module and not _is_installed(module):
+                raise OptionError(f"{asked} needs what pip install 'hific[{extra}]' brings")
         given = [one.partition("=")[2] for one in named if one.startswith(f"{_FOLDER}=")]
         folder = given[-1] if given else f"outputs/sweep/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
         fixed = ",".join(f"'{one.key_or_group}'" for one in parsed_overrides(named) if not one.is_sweep_override())
@@ -57,10 +80,9 @@ class Sweep:
                 print(f"to do what is missing: the same command with {_FOLDER}={self.folder}", file=sys.stderr)
             raise
         if failed := summarize(self.folder):
-            sys.exit(
-                f"error: {failed} of the sweep's points failed; the same command with {_FOLDER}={self.folder} tries "
-                "them again"
-            )
+            again = f"the same command with {_FOLDER}={self.folder} tries them again"
+            chosen = (self.folder / STUDY).is_file()  # which has its points, these among them
+            sys.exit(f"error: {failed} of the sweep's points failed{'' if chosen else f'; {again}'}")
 
 
 def summarize(folder: Path) -> int:
@@ -69,16 +91,28 @@ def summarize(folder: Path) -> int:
     runs = {path.parent.relative_to(folder).as_posix(): run for path in found if (run := read_run(path.parent))}
     if not runs:
         return 0
-    table = _table(runs)
+    best = _best(folder)
+    table = _table(runs, best)
     write_whole(folder / "sweep.csv", table.to_csv())
     write_whole(folder / "sweep.md", table.to_markdown())
     print(table.to_markdown(), flush=True)
     if any(run.metrics for run in runs.values()):
         from hific.cli.sweep_plot import draw
 
-        write_whole(folder / "sweep.png", draw(runs))
+        write_whole(folder / "sweep.png", draw(runs, best or ()))
     print(f"{folder}/sweep.csv, .md", flush=True)
     return sum(run.state == "failed" for run in runs.values())
+
+
+def callbacks_of_trial() -> list[Callback]:
+    """What a run that Optuna chose tells it on the way; none elsewhere."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return []
+    if not str(HydraConfig.get().sweeper["_target_"]).endswith("OptunaSweeper"):
+        return []
+    from hific.cli.optuna_sweep import trial_callbacks
+
+    return trial_callbacks()
 
 
 def swept(runs: Mapping[str, Run]) -> dict[str, dict[str, str]]:
@@ -89,21 +123,38 @@ def swept(runs: Mapping[str, Run]) -> dict[str, dict[str, str]]:
     return {name: {key: options.get(key, "") for key in different} for name, options in by_point.items()}
 
 
-def _table(runs: Mapping[str, Run]) -> Table:
+def _best(folder: Path) -> list[str] | None:
+    """Points that no other beats in every metric of the study; None where nobody asked for any."""
+    try:
+        found: list[str] = json.loads((folder / STUDY).read_text())["best"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return found
+
+
+def _table(runs: Mapping[str, Run], best: Sequence[str] | None) -> Table:
+    """best: marked, where a study has any."""
     options = swept(runs)
     metrics = list(dict.fromkeys(name for run in runs.values() for name in run.metrics))
     metrics = [name for name in metrics if name.startswith(("val/", "test/"))] or metrics
     names = list(next(iter(options.values())))
-    header = (*names, "state", "seconds", *metrics, "problem")
+    marks = ("best",) if best is not None else ()
+    header = (*names, *marks, "state", "seconds", *metrics, "problem")
     lines = []
     for point, run in runs.items():
         values = [f"{run.metrics[name]:.5g}" if name in run.metrics else "" for name in metrics]
-        lines.append((*options[point].values(), run.state, f"{run.seconds:.0f}", *values, run.problem))
+        mark = ("*" if point in (best or ()) else "",) if marks else ()
+        lines.append((*options[point].values(), *mark, run.state, f"{run.seconds:.0f}", *values, run.problem))
     return Table(header, tuple(lines))
 
 
-def _check_launcher(chosen: Sequence[str]) -> None:
-    for name in chosen:
-        plugin = _PLUGINS.get(name)
-        if plugin is not None and find_spec(f"hydra_plugins.hydra_{plugin}_launcher") is None:
-            raise OptionError(f"launcher={name} needs what pip install 'hific[sweeps]' brings")
+def _as_hydra_has_it(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return f"{_GROUPS[name]}{equals}{value}" if name in _GROUPS else argument
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
@@ -14,22 +14,25 @@ from hific.cli.sweep import swept
 _MOST_METRICS = 6
 
 
-def draw(runs: Mapping[str, Run]) -> bytes:
-    """PNG. The line's color is its place on the last axis; points without metrics are left out."""
+def draw(runs: Mapping[str, Run], best: Collection[str]) -> bytes:
+    """PNG. The line's color is its place on the last axis; those of `best` are thick; points without metrics are left
+    out."""
     done = {name: run for name, run in runs.items() if run.metrics}
     options = swept(done)
     axes: dict[str, list[str | float]] = {}
     for name in next(iter(options.values())):
-        axes[name] = [options[point][name] for point in done]
+        axes[name] = _values([options[point][name] for point in done])
     for name in _metrics(list(done.values())):
         axes[name] = [run.metrics[name] for run in done.values()]
     figure = Figure(figsize=(max(4.0, 1.7 * len(axes)), 4.2), layout="constrained")
     drawing = figure.subplots()
     heights = {name: _heights(values) for name, values in axes.items()}
     last = list(heights.values())[-1]
-    for point in range(len(done)):
-        line = [values[point] for values in heights.values()]
-        drawing.plot(range(len(axes)), line, color=colormaps["viridis"](0.9 * last[point]), linewidth=1.6, alpha=0.85)
+    for place, point in enumerate(done):
+        line = [values[place] for values in heights.values()]
+        width = 3.2 if point in best else 1.6
+        color = colormaps["viridis"](0.9 * last[place])
+        drawing.plot(range(len(axes)), line, color=color, linewidth=width, alpha=0.85)
     for place, (name, values) in enumerate(axes.items()):
         drawing.axvline(place, color="0.75", linewidth=0.8, zorder=0)
         for height, text in dict(zip(heights[name], map(_text, values), strict=True)).items():
@@ -46,10 +49,19 @@ def draw(runs: Mapping[str, Run]) -> bytes:
 
 
 def _metrics(runs: Sequence[Run]) -> list[str]:
-    """What every point has, of the test images first."""
+    """What every point has, of the test images first; of training, where there is nothing else."""
     shared = [name for name in runs[0].metrics if all(name in run.metrics for run in runs)]
+    shared = [name for name in shared if name.startswith(("val/", "test/"))] or shared
     ordered = sorted(shared, key=lambda name: (not name.startswith("test/"), not name.startswith("val/")))
     return ordered[:_MOST_METRICS]
+
+
+def _values(texts: Sequence[str]) -> list[str | float]:
+    """Numbers, where all are some."""
+    try:
+        return [float(one) for one in texts]
+    except ValueError:
+        return list(texts)
 
 
 def _heights(values: Sequence[str | float]) -> list[float]:

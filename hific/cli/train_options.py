@@ -123,7 +123,7 @@ def check_config(config: DictConfig, options: type) -> None:
     top level's plain values."""
     hints = get_type_hints(options)
     for name, hint in hints.items():
-        _check_value(name, config[name], hint)
+        check_value(name, config[name], hint)
     for key in map(str, config):
         if key not in hints and key != "hydra":
             _check_node(key, config[key])
@@ -153,7 +153,7 @@ def _check_call(name: str, node: DictConfig) -> None:
         if key not in parameters and not takes_all:
             raise OptionError(f"{name}.{key}: no such option; there are {', '.join(one for one in parameters)}")
         if key in hints:
-            _check_value(_name_of(node, name, key), node[key], hints[key])
+            check_value(_name_of(node, name, key), node[key], hints[key])
 
 
 def _hints(called: Callable[..., Any]) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _name_of(node: DictConfig, name: str, key: str) -> str:
     return option
 
 
-def _check_value(name: str, value: Any, hint: Any) -> None:
+def check_value(name: str, value: Any, hint: Any) -> None:
     plain = OmegaConf.to_container(value, resolve=True) if isinstance(value, (DictConfig, ListConfig)) else value
     if not fits(plain, hint):
         said = "null" if plain is None else str(plain).lower() if isinstance(plain, bool) else plain

@@ -141,26 +141,38 @@ def _pixels(photos: Iterable[Tensor]) -> Iterable[Pixels]:
 
 def fit_to_all(option: str, fit: Callable[[Sequence[Item]], Fitted], items: Sequence[Item]) -> Fitted | None:
     """`fit` of the `items` of all ranks, one a photo; None on other ranks than the first. OptionError where they are
-    fewer than two.
+    fewer than two; other ranks then leave without a word.
     """
     gathered = _in_turn(_of_all_ranks(list(items)))
-    fitted = None
+    fitted, problem = None, None
     if not dist.is_initialized() or dist.get_rank() == 0:
-        if len(gathered) < 2:
-            raise OptionError(
-                f"{option} is fitted to two training photos or more, not {len(gathered)}: "
-                f"{option}.num_photos or data.root has too few"
-            )
         try:
-            fitted = fit(gathered)
-        except (ValueError, ImportError) as error:
-            raise OptionError(
-                f"{option} could not be fitted ({error}): last.ckpt has the trained model, over which "
-                "base_checkpoint=RUN/last.ckpt fits it again"
-            ) from error
+            fitted = _fitted(option, fit, gathered)
+        except OptionError as error:
+            problem = error
     if dist.is_initialized():
-        dist.barrier()
+        failed = [problem is not None]
+        dist.broadcast_object_list(failed, src=0)
+        if failed[0] and problem is None:
+            raise SystemExit(0)  # or it would wait for a rank that has left, which ends in a traceback of gloo's
+    if problem is not None:
+        raise problem
     return fitted
+
+
+def _fitted(option: str, fit: Callable[[Sequence[Item]], Fitted], items: Sequence[Item]) -> Fitted:
+    if len(items) < 2:
+        raise OptionError(
+            f"{option} is fitted to two training photos or more, not {len(items)}: "
+            f"{option}.num_photos or data.root has too few"
+        )
+    try:
+        return fit(items)
+    except (ValueError, ImportError) as error:
+        raise OptionError(
+            f"{option} could not be fitted ({error}): last.ckpt has the trained model, over which "
+            "base_checkpoint=RUN/last.ckpt fits it again"
+        ) from error
 
 
 def share_of_rank(items: Iterable[Item]) -> Iterable[Item]:
