@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "docs" / "zensical.toml"
+DRAWINGS = ROOT / "docs" / "drawings.py"
 API = Path("docs/api")
 # What the configuration names besides pages.
 LOOK = (Path("docs/site/site.css"), Path("docs/site/iframe-worker.js"))
@@ -52,9 +53,10 @@ def build(output: Path) -> None:
     shutil.rmtree(output, ignore_errors=True)
     stage(output / "source")
     text = CONFIG.read_text().replace('paths = [".."]', f'paths = ["{ROOT.as_posix()}"]')
-    (output / "zensical.toml").write_text(text)
+    (output / CONFIG.name).write_text(text)
+    shutil.copyfile(DRAWINGS, output / DRAWINGS.name)
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    subprocess.run([*command, "--config-file", str(output / "zensical.toml")], cwd=output, check=True)
+    subprocess.run([*command, "--config-file", CONFIG.name], cwd=output, check=True)
 
 
 def stage(folder: Path) -> None:
@@ -135,8 +137,11 @@ def api_page(package: str) -> str:
         modules = sorted(path.relative_to(ROOT).with_suffix("") for path in place.rglob("*.py"))
     else:
         modules = [place.relative_to(ROOT)]
-    names = [".".join(path.parts).removesuffix(".__init__") for path in modules if path.name != "__main__"]
-    return f"# hific.{package}\n\n" + "\n".join(f"::: {name}\n" for name in names)
+    names = [".".join(path.parts) for path in modules if path.name not in ("__main__", "__init__")]
+    own = f"# hific.{package}\n\n"
+    if place.is_dir():
+        own += f"::: hific.{package}\n    options:\n      show_root_heading: false\n      members: false\n\n"
+    return own + "\n".join(f"::: {name}\n" for name in names)
 
 
 if __name__ == "__main__":

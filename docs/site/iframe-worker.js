@@ -10,9 +10,12 @@ if (location.protocol === "file:") {
       document.body.append(this.frame);
       this.inside = this.frame.contentWindow;
       this.inside.postMessage = (data) => {
-        const event = new MessageEvent("message", { data });
-        if (this.onmessage) this.onmessage(event);
-        this.dispatchEvent(event);
+        // As of a worker: copied, and later.
+        const event = new MessageEvent("message", { data: structuredClone(data) });
+        setTimeout(() => {
+          if (this.onmessage) this.onmessage(event);
+          this.dispatchEvent(event);
+        });
       };
       const script = this.inside.document.createElement("script");
       script.src = new URL(url, location.href).href;
@@ -27,11 +30,15 @@ if (location.protocol === "file:") {
 
     postMessage(data) {
       if (this.waiting) this.waiting.push(data);
-      else this.inside.dispatchEvent(new this.inside.MessageEvent("message", { data }));
+      else {
+        const event = new this.inside.MessageEvent("message", { data: structuredClone(data) });
+        setTimeout(() => this.inside && this.inside.dispatchEvent(event));
+      }
     }
 
     terminate() {
       this.frame.remove();
+      this.inside = null;
     }
   };
 }

@@ -73,5 +73,5 @@ _INTRODUCTION = """\
 
 Written by `python -m experiments.pages`: of each study what it asks, and of its page the sentences that rows carry, or
 else its answers to the papers. Numbers in brackets are 95 % intervals over photos, of one training each.
-[Claims](claims.md) has what the papers say, one by one; [reproduce](../experiments/README.md) how a study is run, and how
-one is added."""
+[Claims](claims.md) has what the papers say, one by one; [reproduce](../experiments/README.md) how a study is run, and
+how one is added."""
