@@ -1,5 +1,5 @@
-"""Writes docs/options.md from conf/: what train.py and evaluate.py can be told, with defaults and comments as they stand
-there.
+"""Writes docs/options.md from conf/: what train.py and evaluate.py can be told, with defaults and comments as they
+stand there.
 
     python docs/write_options.py
 

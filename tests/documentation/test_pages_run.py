@@ -115,7 +115,7 @@ def newcomer(tmp_path: Path) -> Path:
     smaller = Path(__file__).with_name("smaller.py")
     for name, command in (
         ("python", f'"{sys.executable}" "{smaller}"'),
-        ("hific", f'"{sys.executable}" -m hific.cli'),
+        ("hific", f'"{sys.executable}" "{smaller}" -m hific.cli'),
         ("make", f'"{shutil.which("make")}" --dry-run'),
     ):
         (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
