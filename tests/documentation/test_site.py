@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation.test_page_in_browser import chromium, requests, resize
+from browser import open_chromium, requests, resize
 
 from docs.build import API, build, pages
 from experiments.pages.site import ROOT
 
-__all__ = ["chromium"]
 pytestmark = pytest.mark.slow
 # What a browser would fetch by itself: not the targets of links.
 LOADED = re.compile(
@@ -27,6 +27,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     build(folder)
     return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    yield from open_chromium(tmp_path_factory.mktemp("profile"))
 
 
 def test_every_page_of_the_navigation_is_there(site: Path) -> None:
