@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, MissingMandatoryValue, OmegaConf
 
 from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.codecs.load import load_codec
+from hific.cores import usable_cores
 from hific.data.source import ImageSource, Split
 from hific.errors import OptionError
 from hific.evaluation.cached_files import CachedMake
@@ -47,7 +48,6 @@ from hific.evaluation.request import (
 )
 from hific.evaluation.round_trip import KeptTrips
 from hific.evaluation.run import PARTIAL, PanelOptions, matched_names, measure_all, write_results
-from hific.evaluation.search_ahead import usable_cores
 from hific.evaluation.tables import print_means
 from hific.metrics.default import default_image_metrics, default_set_metrics
 
