@@ -103,7 +103,7 @@ def newcomer(tmp_path: Path) -> Path:
     for split in ("train", "val", "test"):
         (tmp_path / "photos" / split).mkdir(parents=True)
         for place in range(1 + 3 * (split == "train")):
-            Image.fromarray(photo(176, 144, seed=place)).save(tmp_path / "photos" / split / f"{place}.png")
+            Image.fromarray(photo(288, 272, seed=place)).save(tmp_path / "photos" / split / f"{place}.png")
     (tmp_path / "kodak").mkdir()
     for number in range(1, 25):
         Image.fromarray(photo(80, 64, seed=number)).save(tmp_path / "kodak" / f"kodim{number:02d}.png")
