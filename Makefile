@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test test-all mutants fuzz lint install clean
+.PHONY: demo test test-all docs mutants fuzz lint install clean
 
 install: $(STAMP)
 
@@ -27,6 +27,10 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The documentation site, without a network: outputs/docs/site/index.html. A broken link ends it.
+docs: $(STAMP)
+	$(BIN)/python docs/build.py
 
 # Faults put into a copy, one at a time, each of which a test must notice (docs/mutants.md).
 mutants: $(STAMP)

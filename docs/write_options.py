@@ -1,4 +1,5 @@
-"""Writes docs/options.md from conf/: what train.py can be told, with defaults and comments as they stand there.
+"""Writes docs/options.md from conf/: what train.py and evaluate.py can be told, with defaults and comments as they
+stand there.
 
     python docs/write_options.py
 
@@ -35,9 +36,10 @@ NOT_OPTIONS = ("defaults", "hydra", "fitting", "training_info")
 SECTION = re.compile(r"^(Photos|Networks|Optimization|Distortion|Rate|Losses)\b( \([^)]*\))?\.?")
 LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w.]+):(?: (?P<value>[^#]*?))?(?: *# (?P<comment>.*))?$")
 INTRODUCTION = """\
-# Options of train.py
+# Options
 
-Generated from `conf/` by `python docs/write_options.py`; a test keeps it so. `python train.py --help` is shorter.
+Of `train.py`, and [of `evaluate.py`](#evaluatepy). Generated from `conf/` by `python docs/write_options.py`; a test
+keeps it so. `python train.py --help` is shorter.
 
 `GROUP=CHOICE` chooses a file, `OPTION=VALUE` sets any value below. A value like `${recipe.crop}` is taken from there:
 set it at its source (`recipe.crop=128`), which all that use it see.
@@ -139,6 +141,7 @@ def text() -> str:
     for name in VALUES:
         group = name.split("/")[0]
         parts += [f"### conf/{name}\n", table_of_values(CONF / name, f"{group}.")]
+    parts += ["## evaluate.py\n", table_of_values(CONF / "evaluate.yaml", "")]
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""The house's directions: which package may import which (README, section Layout)."""
+"""The house's directions: which package may import which (docs/architecture.md)."""
 
 from __future__ import annotations
 

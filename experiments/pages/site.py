@@ -14,6 +14,7 @@ from experiments.pages.claims import Claim, claims_of, problems_of, unbacked
 from experiments.pages.drawing import draw
 from experiments.pages.evidence import EXPERIMENTS
 from experiments.pages.papers import PaperClaim, claims_page, paper_claims_of, paper_csv, plain_table
+from experiments.pages.studies import studies_page
 from experiments.study import study_names
 from hific.evaluation.equal_bytes import equal_bytes_table
 from hific.evaluation.folder import read_rows
@@ -23,12 +24,16 @@ FOLDER = Path(__file__).parent
 KODAK = EXPERIMENTS / "campaign" / "results"
 # Pages whose prose is searched for numbers that nothing backs; of the others only tables are.
 TABLES_ALONE = ("benchmarks/README.md", "docs/mutants.md", "docs/reliability.md")
+# Pages of docs/ whose numbers are checked elsewhere: generated ones, and the format, which its own test reads.
+CHECKED_ELSEWHERE = ("docs/claims.md", "docs/file_format.md", "docs/options.md", "docs/studies.md")
 
 
 def prose_pages() -> list[str]:
     """As paths from the repository's root."""
-    studies = sorted(path.relative_to(ROOT).as_posix() for path in EXPERIMENTS.glob("*/README.md"))
-    return ["README.md", "experiments/README.md", *studies]
+    found = [ROOT / "README.md", ROOT / "experiments" / "README.md", *EXPERIMENTS.glob("*/README.md")]
+    found += (ROOT / "docs").glob("*.md")
+    pages = sorted(path.relative_to(ROOT).as_posix() for path in found)
+    return [page for page in pages if page not in (*TABLES_ALONE, *CHECKED_ELSEWHERE)]
 
 
 def declared(name: str) -> dict[str, Any]:
@@ -54,6 +59,7 @@ def _claims_files() -> dict[Path, str]:
         docs / "claims.md": claims_page(claims, papers["introduction"], commands),
         docs / "claims.csv": plain_table(claims, commands).to_csv(),
         docs / "claims.tex": plain_table(claims).to_latex(),
+        docs / "studies.md": studies_page(page_claims(), claims, commands),
     }
     by_study: dict[str, list[PaperClaim]] = {}
     for claim in claims:
