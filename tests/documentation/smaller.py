@@ -18,7 +18,7 @@ def smaller(words: list[str]) -> list[str]:
         said = [word for word in words if not word.startswith("size=")]
         overrides = read_sizes(family)["smoke"].train
         if any(word.startswith("base_checkpoint=") for word in words):  # whose recipe is what it was trained with
-            overrides = tuple(one for one in overrides if not one.startswith("recipe."))
+            overrides = tuple(one for one in overrides if not one.startswith(("recipe.", "size=")))
         return [*said, *_unsaid(said, overrides)]
     if words[:1] == ["evaluate.py"]:
         return [*words, *_unsaid(words, read_sizes("hific")["smoke"].evaluate)]
