@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, MissingMandatoryValue, OmegaConf
 
 from hific.cli.hydra_app import exit_on_wrong_option, run_app
 from hific.codecs.load import load_codec
+from hific.cores import usable_cores
 from hific.data.source import ImageSource, Split
 from hific.errors import OptionError
 from hific.evaluation.cached_files import CachedMake
@@ -48,7 +49,6 @@ from hific.evaluation.request import (
 )
 from hific.evaluation.round_trip import KeptTrips
 from hific.evaluation.run import PARTIAL, PanelOptions, matched_names, measure_all, write_results
-from hific.evaluation.search_ahead import usable_cores
 from hific.evaluation.tables import print_means
 from hific.metrics.default import default_image_metrics, default_set_metrics
 
@@ -76,7 +76,8 @@ def evaluate(config: DictConfig) -> list[Measurement]:
     warnings = [*training_warnings(training), *left_out, *weights_warnings(config.weights.dir)]
     for warning in warnings:
         log.warning(warning)
-    folder = EvaluationFolder(Path(config.output_dir), keep=set(panel.images))
+    kept = [image.name for image in images] if config.reconstructions == "all" else panel.images
+    folder = EvaluationFolder(Path(config.output_dir), keep=set(kept))
     cache = open_cache(config.cache)
     metrics = make_metrics(config, cache)
     provenance = find_provenance(device=config.device, config=_facts(config, source.name))
@@ -111,6 +112,7 @@ def check_request(config: DictConfig) -> None:
         raise OptionError("this data set needs its folder: data.root=FOLDER")
     check_known("split", [config.split], get_args(Split))
     check_coders(_listed(config.coders))
+    check_known("reconstructions", [config.reconstructions], ["panel", "all"])
     check_known("classical", _listed(config.classical), list(config.codec))
     check_folder("weights.dir", config.weights.dir)
     check_file("weights.inception", config.weights.inception)

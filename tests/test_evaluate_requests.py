@@ -16,6 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
+from hific import cli
 from hific.codecs.load import checkpoint_entry
 from hific.evaluation import run
 from hific.evaluation.measurement import Measurement
@@ -84,6 +85,7 @@ def evaluate(script: ModuleType, photos: Path, checkpoint: Path, tmp_path: Path)
         ("coders=[context_coded]", r"coders=\['context_coded'\]: sae has fixed_length, tables"),
         ("classical=[foo]", "classical: there is no foo; there is: jpeg, jpeg2000, webp, avif"),
         ("panel.images=[nope]", "panel.images: there is no nope; there is: face, suit"),
+        ("reconstructions=some", "reconstructions: there is no some; there is: panel, all"),
         ("panel.systems=[nope]", "panel.systems: there is no nope; there is: sae, fixed_length"),
         ("device=gpu", "device=gpu cannot be used here"),
         ("weights.dir=/nonexist", "weights.dir=/nonexist: there is no such folder"),
@@ -108,6 +110,17 @@ def test_a_device_that_is_not_there_is_refused(evaluate: Evaluate, script: Modul
 def test_one_name_does_for_a_list(evaluate: Evaluate) -> None:
     rows = evaluate("coders=tables", "classical=webp", "panel.images=suit", 'panel.systems="sae, tables"')
     assert list(dict.fromkeys(row.system for row in rows)) == ["sae, tables", "webp"]
+
+
+@pytest.mark.parametrize(("kept", "num_photos"), [("panel", 1), ("all", 2)])
+def test_a_gallery_has_the_photos_whose_reconstructions_are_kept(
+    evaluate: Evaluate, tmp_path: Path, kept: str, num_photos: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate("classical=webp", f"reconstructions={kept}")
+    capsys.readouterr()
+    assert cli.main(["gallery", str(tmp_path / "out")]) == 0
+    assert f": {num_photos} photo" in capsys.readouterr().out
+    assert len(list((tmp_path / "out" / "gallery" / "thumbnails").iterdir())) == num_photos
 
 
 def test_a_photo_above_the_limit_is_left_out_and_said_to_be(

@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"zoo"},
     "fitting": {"codecs", "models", "entropy", "latent_coders", "context", "postfilter", "coding", "data", "ops"},
     "training": {"models", "losses", "fitting", "metrics", "codecs", "data", "io", "ops", "weights"},
+    "study": {"evaluation", "io"},
     "evaluation": {"cores", "codecs", "coding", "metrics", "data", "io", "ops", "programs", "weights"},
 }
 
@@ -85,6 +86,7 @@ def test_only_the_entry_points_know_hydra(part: str) -> None:
         "hific.latent_coders.context_coded",
         "hific.fitting.context_model",
         "hific.codecs.base",
+        "hific.study.serve",
     ],
 )
 def test_starts_without_torch(module: str) -> None:

@@ -1,4 +1,4 @@
-"""`hific compress | decompress | info | models`. Nothing heavy is imported before it is known that it is needed."""
+"""`hific compress | decompress | info | models | gallery | study`. Nothing heavy is imported before it is due."""
 
 from __future__ import annotations
 
@@ -61,6 +61,14 @@ def _run(options: argparse.Namespace) -> int:
         from hific.cli.describe import run_models
 
         return run_models(options)
+    if options.command == "gallery":
+        from hific.cli.gallery import run_gallery
+
+        return run_gallery(options)
+    if options.command == "study":
+        from hific.cli.study import run_study
+
+        return run_study(options)
     from hific.cli.convert import run_convert
 
     return run_convert(options)

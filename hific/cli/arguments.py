@@ -6,11 +6,16 @@ import argparse
 import os
 import re
 from fractions import Fraction
+from pathlib import Path
 
 from hific import __version__, zoo
+from hific.cli.study import add_study
 from hific.codecs.families import FAMILIES, options_by_name
 
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
+
+
+COMMANDS = ("compress", "decompress", "info", "models", "gallery", "study")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -20,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 all done, 1 some inputs failed (the rest is done), 2 wrong usage, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"hific {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="compress | decompress | info | models")
+    commands = parser.add_subparsers(dest="command", required=True, metavar=" | ".join(COMMANDS))
 
     compress = commands.add_parser("compress", help="images to .hfc files", description="a.png -> a.hfc")
     _add_conversion(compress, "a.hfc beside a.png", "a.png.hfc and a.jpg.hfc, not a.hfc twice")
@@ -43,6 +48,27 @@ def build_parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="the trained models of this package", description="NAME: its card")
     models.add_argument("name", nargs="?", choices=zoo.MODELS, metavar="NAME", help=", ".join(zoo.MODELS))
+
+    gallery = commands.add_parser(
+        "gallery",
+        help="a page on which the pictures of an evaluation are looked at side by side",
+        description="One folder, which opens from disk and needs no server: photos by systems under one zoom, with a "
+        "slider, differences and the numbers under each.",
+    )
+    gallery.add_argument("evaluation", type=Path, metavar="EVALUATION", help="a folder that evaluate.py wrote")
+    gallery.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="default: gallery in EVALUATION; a gallery is replaced"
+    )
+    gallery.add_argument("--title", help="in place of the evaluation's")
+    gallery.add_argument(
+        "--max-megabytes",
+        type=_rate,
+        default=Fraction(250),
+        metavar="N",
+        help="of all pictures: beyond, they are kept in AVIF of high quality, then left out (default 250)",
+    )
+
+    add_study(commands)
     return parser
 
 

@@ -7,7 +7,8 @@ section 3.3). The hyper-latent stays, and with it the means and scales; a decode
     q = floor(r) or floor(r) + 1, a soft choice that hardens; r = latent - means
     minimized: k_M MSE + perception lost + RATE_SHARE x rate weight x bits per pixel, of synthesis(q + means)
     perception lost: MS_SSIM_WEIGHT (1 - MS-SSIM) + COARSE_WEIGHT (1 - SSIM of the luma at 1/8)
-                     + LPIPS_WEIGHT and CONV4_WEIGHT times what stands for these two (networks/perceptual_features.py)
+                     + rate weight x (LPIPS_SHARE LPIPS + CONV4_SHARE conv4), both a student's
+                     (networks/perceptual_features.py)
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ MSE_WEIGHT = 0.075 / 32  # k_M, of errors on [0, 255]: that a checkpoint's rate_
 # Squared error alone smoothes: LPIPS, conv4 and SSIMULACRA2 then lose what PSNR gains. Measured on photos apart from
 # training and test, experiments/campaign/README.md.
 MS_SSIM_WEIGHT, COARSE_WEIGHT = 2.0, 8.0
-LPIPS_WEIGHT, CONV4_WEIGHT = 0.15, 0.01
+# Beside the rate weight: at more than that PSNR pays for features that are good already (experiments/campaign).
+LPIPS_SHARE, CONV4_SHARE = 0.03, 0.002
 STRUCTURE_MINIMUM = 161  # pixels a side, of the five scales of MS-SSIM
 PERCEPTION_EVERY = 2  # steps: it takes as long as the synthesis
 # Below 1, for the search saves bits where a network that trained for perception had spent them.
@@ -78,7 +80,7 @@ class Search:
     def __call__(self, model: HyperpriorAutoencoder, scene: Scene) -> Tensor:
         """Whole symbols of the inner part, [1, C, h', w']: the rounded ones that came in where no better were found."""
         generator = torch.Generator().manual_seed(self.seed)
-        perception = Perception.of(scene.image)
+        perception = Perception.of(scene.image, self.rate_weight)
         rounded = scene.inner(scene.symbols).round()
         searched = scene.inner(scene.symbols).clone().requires_grad_(True)
         optimizer = torch.optim.Adam([searched], lr=LEARNING_RATE)
@@ -127,17 +129,18 @@ class Perception:
     too small for is left out."""
 
     image: Tensor
+    rate_weight: float
     features: PerceptualFeatures
     target: tuple[Tensor, ...] | None
 
     @classmethod
-    def of(cls, image: Tensor) -> Perception:
+    def of(cls, image: Tensor, rate_weight: float) -> Perception:
         """CheckpointError where the features that the package brings are missing or damaged."""
         features, smallest = _shipped_features().to(image.device), min(image.shape[-2:])
         if smallest < SMALLEST_SIDE:
-            return cls(image, features, None)
+            return cls(image, rate_weight, features, None)
         with torch.no_grad(), _fast_precision(image.device):
-            return cls(image, features, features(image))
+            return cls(image, rate_weight, features, features(image))
 
     def __call__(self, reconstruction: Tensor) -> Tensor:
         lost = reconstruction.new_zeros(())
@@ -147,7 +150,7 @@ class Perception:
             with _fast_precision(reconstruction.device):
                 found = self.features(reconstruction)
             lpips, conv4 = distances(found, self.target)
-            lost = lost + LPIPS_WEIGHT * lpips + CONV4_WEIGHT * conv4
+            lost = lost + self.rate_weight * (LPIPS_SHARE * lpips + CONV4_SHARE * conv4)
         return lost
 
 

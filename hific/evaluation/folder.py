@@ -21,6 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from PIL import Image
 
+from hific.errors import DAMAGED_FILE, ImageError, in_a_line
 from hific.evaluation.codecs_under_test import Pixels
 from hific.evaluation.measurement import Measurement, Provenance
 from hific.io.write_whole import write_whole
@@ -34,7 +35,11 @@ _FIXED = {**_OWN, "bpp": pa.float64(), **_PROVENANCE}
 
 def write_rows(rows: Sequence[Measurement], path: str | Path) -> tuple[Path, Path]:
     """Writes `path` with the suffixes .parquet and .csv, each whole or not at all; returns both paths."""
-    table = to_table(rows)
+    return write_table(to_table(rows), path)
+
+
+def write_table(table: pa.Table, path: str | Path) -> tuple[Path, Path]:
+    """The same of any table."""
     parquet, csv = Path(path).with_suffix(".parquet"), Path(path).with_suffix(".csv")
     sink = pa.BufferOutputStream()
     pyarrow.parquet.write_table(table, sink)
@@ -122,6 +127,10 @@ class EvaluationFolder:
         return self.root / "reconstructions" / slug(system) / f"{image}.png"
 
     def read_reconstruction(self, system: str, image: str) -> Pixels:
-        """`system` may be ORIGINAL."""
-        with Image.open(self.reconstruction_path(system, image)) as opened:
-            return np.asarray(opened.convert("RGB"))
+        """`system` may be ORIGINAL. ImageError for a file that is no picture."""
+        path = self.reconstruction_path(system, image)
+        try:
+            with Image.open(path) as opened:
+                return np.asarray(opened.convert("RGB"))
+        except (*DAMAGED_FILE, SyntaxError, Image.DecompressionBombError) as error:
+            raise ImageError(f"{path} cannot be read ({in_a_line(error)})") from error

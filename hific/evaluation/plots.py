@@ -27,12 +27,12 @@ def rate_metric_curves(rows: Sequence[Measurement], metrics: Sequence[str]) -> F
     summaries = [one for one in summarize(rows) if one.rows]
     rates = [_mean_bpp(one) for one in summaries]
     figure = Figure(figsize=(4.2 * len(metrics), 4.2), layout="constrained")
-    for axis, name in zip(_axes(figure, len(metrics)), metrics, strict=True):
+    for axis, name in zip(plain_axes(figure, len(metrics)), metrics, strict=True):
         for number, series in enumerate(dict.fromkeys(map(series_of, summaries))):
             points = _points([one for one in summaries if series_of(one) == series], name)
             marker = MARKERS[number // len(COLORS) % len(MARKERS)]
             x, y = [point[0] for point in points], [point[1] for point in points]
-            axis.plot(x, y, marker=marker, color=_color(number), label=series)
+            axis.plot(x, y, marker=marker, color=color_of(number), label=series)
         axis.set(xlabel="bpp", ylabel=metric_column(name).heading)
         if rates and max(rates) > WIDE_RANGE * min(rates):
             axis.set_xscale("log")  # transmitted switches cost hundreds of times the latent
@@ -45,10 +45,10 @@ def metric_bars(rows: Sequence[Measurement], metrics: Sequence[str]) -> Figure:
     summaries = [one for one in summarize(rows) if one.rows]
     codecs = list(dict.fromkeys(one.rows[0].codec for one in summaries))
     figure = Figure(figsize=(4.4 * len(metrics), 0.34 * len(summaries) + 1.3), layout="constrained")
-    for axis, name in zip(_axes(figure, len(metrics), sharey=True), metrics, strict=True):
+    for axis, name in zip(plain_axes(figure, len(metrics), sharey=True), metrics, strict=True):
         for place, one in enumerate(summaries):
             value = one.metric(name).value
-            color = _color(codecs.index(one.rows[0].codec))
+            color = color_of(codecs.index(one.rows[0].codec))
             axis.barh(place, value or 0.0, color=color, alpha=0.4 if one.notes else 1.0)
             digits = metric_column(name).digits
             axis.annotate(
@@ -92,7 +92,8 @@ def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
     return written
 
 
-def _axes(figure: Figure, count: int, *, sharey: bool = False) -> list[Axes]:
+def plain_axes(figure: Figure, count: int, *, sharey: bool = False) -> list[Axes]:
+    """In a row, with a pale grid and without a frame."""
     axes: list[Axes] = list(figure.subplots(1, count, squeeze=False, sharey=sharey)[0])
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
@@ -115,5 +116,5 @@ def _legend_below(figure: Figure, axis: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, max(1, len(labels))), frameon=False)
 
 
-def _color(number: int) -> str:
+def color_of(number: int) -> str:
     return COLORS[number % len(COLORS)]

@@ -1,11 +1,12 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -57,6 +58,39 @@ def write_whole_by(path: Path, write: Callable[[BinaryIO], object], *, force: bo
         partial.unlink(missing_ok=True)
 
 
+def write_folder_whole(path: Path, files: Mapping[str, bytes], *, check: Callable[[Path], object]) -> None:
+    """A folder of `files`, by their relative paths, in place of what is at `path`: `check` raises where that must stay.
+
+    Written beside it, to disk, then renamed: after a crash there is the old folder, the new one, or for the moment
+    between two renames the old one under a name of ours.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target.parent)
+    partial, old = (
+        target.with_name(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}") for _ in ("partial", "old")
+    )
+    try:
+        for name, content in files.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            with open(partial / name, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        check(path)
+        if target.exists():
+            os.replace(target, old)
+        try:
+            os.replace(partial, target)
+        except OSError:
+            if old.exists():
+                os.replace(old, target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 @cache
 def _remove_abandoned(folder: Path) -> None:
     """Partial files of killed processes: old ones, since another machine's may be at work there. Once a folder."""
@@ -65,4 +99,7 @@ def _remove_abandoned(folder: Path) -> None:
             if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
                 with suppress(OSError):
                     if time.time() - entry.stat().st_mtime > ABANDONED:
-                        os.unlink(entry.path)
+                        if entry.is_dir(follow_symlinks=False):
+                            shutil.rmtree(entry.path)
+                        else:
+                            os.unlink(entry.path)

@@ -112,7 +112,7 @@ def test_no_symbol_of_the_halo_is_touched(shipped: LearnedCodec, picture: Pixels
     scene = Scene(
         to_unit_range(picture, torch.device("cpu")), symbols, means, torch.ones_like(means), slice(2, 5), slice(3, 9)
     )
-    search, perception = Search(1.4, 3), Perception.of(scene.image)
+    search, perception = Search(1.4, 3), Perception.of(scene.image, 1.4)
     found = search(shipped.model, scene)
     assert found.shape == (1, means.shape[1], 3, 6) and torch.equal(found, found.round())
     assert torch.equal(symbols, kept)
@@ -120,6 +120,14 @@ def test_no_symbol_of_the_halo_is_touched(shipped: LearnedCodec, picture: Pixels
     assert search.cost(shipped.model, scene, found, perception) <= search.cost(
         shipped.model, scene, rounded, perception
     )
+
+
+def test_features_weigh_beside_the_rate(picture: Pixels) -> None:
+    image = to_unit_range(picture, torch.device("cpu"))
+    lossy = (image.round(decimals=1) + 0.01).clamp(0, 1)
+    lost = [float(Perception.of(image, weight)(lossy)) for weight in (0.0, 1.0, 3.0)]
+    assert lost[1] > lost[0]
+    assert lost[2] - lost[0] == pytest.approx(3 * (lost[1] - lost[0]), rel=1e-3)
 
 
 def test_a_search_that_finds_nothing_better_gives_what_came_in(

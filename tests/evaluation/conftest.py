@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from browser import open_chromium
 
 from hific.evaluation.equal_bytes import NEXT_SIZE
 from hific.evaluation.measurement import Measurement
@@ -57,3 +58,8 @@ def rows(make_row: MakeRow) -> list[Measurement]:
             found.append(make_row(codec, image, 900, metrics=below, **known))
             found.append(make_row(f"{codec}{NEXT_SIZE}", image, 1100, metrics=above, **known))
     return sorted(found, key=lambda row: row.system != "sae, tables")
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    yield from open_chromium(tmp_path_factory.mktemp("profile"))

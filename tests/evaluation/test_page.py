@@ -24,9 +24,10 @@ from hific.evaluation.equal_bytes import NEXT_SIZE
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder, write_rows
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import Measurement
+from hific.evaluation.page.assets import legible
 from hific.evaluation.page.curves import Scale, curves
 from hific.evaluation.page.data import as_json
-from hific.evaluation.page.document import legible, render_page
+from hific.evaluation.page.document import render_page
 from hific.evaluation.page.pictures import embed_pictures
 from hific.evaluation.page.redraw import add_to_page, read_context, write_page
 from hific.evaluation.page.series import chart_series
@@ -182,6 +183,7 @@ def test_a_page_keeps_below_its_size_and_says_what_it_left_out(
     for image, (original, decoded) in (("a", noise[:2]), ("b", noise[2:])):
         folder.put_reconstruction(ORIGINAL, image, original)
         folder.put_reconstruction("sae, tables", image, decoded)
+        folder.reconstruction_path("jpeg", image).unlink()
     bare = len(render_page(rows, ReportContext("T")).encode())
     sizes = {}
     for room in (200_000, 100_000, 45_000, 1_000):
@@ -264,7 +266,7 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colors_can_be_told_from_what_is_behind_them(scheme: str) -> None:
     """As WCAG 2.2, AA: 4.5 for text, 3 for marks, lines and frames of controls."""
-    style = resources.files("hific.evaluation.page").joinpath("report.css").read_text()
+    style = resources.files("hific.evaluation.page").joinpath("base.css").read_text()
     roots = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", roots[scheme == "dark"]))
     text = [(ink, paper) for ink in ("ink", "soft", "accent") for paper in ("paper", "surface")]

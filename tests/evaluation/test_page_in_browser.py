@@ -3,9 +3,7 @@ fits a phone, and asks no network for anything."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
+from browser import choose, find, press, requests, resize, scroll_to, texts
 
 from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
 from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec
@@ -24,23 +23,8 @@ from hific.evaluation.report import ReportContext
 from hific.evaluation.run import measure_all
 from hific.metrics.fidelity import MSE, PSNR
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--force-prefers-reduced-motion",  # a click must not wait for scrolling to end
-    "--window-size=1280,1000",
-)
-SENT = "Network.requestWillBeSent"
 ODD = "<b>face & 'suit\"</b>"
 SYSTEMS = ["j2k low", "j2k high", "jpeg <= j2k low", "webp <= j2k low", "jpeg <= j2k high", "webp <= j2k high"]
-Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -61,23 +45,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(rows, context, folder.root)[0]
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install 'hific[dev]'")
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if browser is None or driver is None:
-        pytest.skip("no Chromium with its driver: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()
-
-
 @pytest.fixture
 def opened(chromium: Any, page: Path) -> Iterator[Any]:
     """The page anew, in a window of 1280; after each test nothing was complained of and nothing was asked for."""
@@ -88,59 +55,6 @@ def opened(chromium: Any, page: Path) -> Iterator[Any]:
     yield chromium
     assert [entry["message"] for entry in chromium.get_log("browser")] == []
     assert requests(chromium) == {page.as_uri()}
-
-
-def requests(driver: Any) -> set[str]:
-    """Addresses that the browser asked for since the log was read last: not what stands in the page itself, nor what
-    its policy stopped, which would be a complaint in the other log."""
-    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    asked = {one["params"]["requestId"]: one["params"] for one in messages if one["method"] == SENT}
-    failed = [one["params"] for one in messages if one["method"] == "Network.loadingFailed"]
-    stopped = {one["requestId"] for one in failed if one.get("blockedReason") == "csp"}
-    addresses = {one["request"]["url"] for key, one in asked.items() if key not in stopped}
-    return {address for address in addresses if not address.startswith("data:")}
-
-
-def resize(driver: Any, width: int) -> None:
-    """To a desktop's window or a phone's."""
-    if width == 1280:
-        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    else:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 2, "mobile": True}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-
-def find(driver: Any, selector: str) -> Any:
-    return driver.find_element("css selector", selector)
-
-
-def choose(driver: Any, selector: str, text: str) -> None:
-    from selenium.webdriver.support.select import Select
-
-    Select(find(driver, selector)).select_by_visible_text(text)
-
-
-def press(driver: Any, selector: str, *keys: str) -> None:
-    """With the keyboard on that element."""
-    driver.execute_script("arguments[0].focus()", find(driver, selector))
-    driver.switch_to.active_element.send_keys(*keys)
-
-
-def scroll_to(driver: Any, selector: str) -> None:
-    """And past the event that tells the page of it, which hides tooltips."""
-    driver.execute_async_script(
-        "arguments[0].scrollIntoView(); requestAnimationFrame(() => requestAnimationFrame(() => arguments[1]()))",
-        find(driver, selector),
-    )
-
-
-def texts(driver: Any, selector: str) -> list[str]:
-    found: list[str] = driver.execute_script(
-        "return [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility())"
-        ".map((one) => one.textContent.trim())",
-        selector,
-    )
-    return found
 
 
 def test_curves_have_every_system(opened: Any) -> None:

@@ -82,6 +82,6 @@ def test_it_orders_photos_and_qualities_as_its_teacher(features: PerceptualFeatu
 def test_its_gradient_reaches_the_reconstruction() -> None:
     image = image_of("rocket")
     reconstruction = as_jpeg(image, 10).requires_grad_(True)
-    Perception.of(image)(reconstruction).backward()
+    Perception.of(image, 1.4)(reconstruction).backward()
     assert reconstruction.grad is not None and torch.isfinite(reconstruction.grad).all()
     assert float(reconstruction.grad.abs().max()) > 0

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import re
 import sys
 from collections.abc import Callable, Sequence
-from functools import cache
-from hashlib import sha256
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from hific.evaluation.bd_rate import bd_rate_table
@@ -19,6 +13,7 @@ from hific.evaluation.columns import metric_column, metric_names
 from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import Measurement
+from hific.evaluation.page.assets import joined, legible, policy_source, template
 from hific.evaluation.page.bars import bar_chart
 from hific.evaluation.page.comparisons import rate_groups, references
 from hific.evaluation.page.curves import COLORS, curves, marker
@@ -29,8 +24,6 @@ from hific.evaluation.page.tables import main_table, shown_metrics
 from hific.evaluation.report import ReportContext, absent_table, protocol, provenance_facts, training_table, warnings_of
 from hific.evaluation.tables import Table, mean_table, time_table
 
-# What HTML has no characters for: controls, and halves of a pair, as Python reads a file's name that is no UTF-8.
-_ILLEGIBLE = re.compile("[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f]")
 PicturesWithin = Callable[[int], Pictures]
 
 
@@ -88,24 +81,19 @@ class _Page:
         }
 
     def render(self, pictures: Pictures, *, with_rows: bool) -> str:
-        style, script = _resource("report.css"), _resource("report.js")
+        style, script = joined("base.css", "report.css"), joined("page.js", "report.js")
         data = page_data(self.rows, self.series, self.metrics, pictures, self.first_shown, with_rows=with_rows)
-        text = _template().render(
+        text = template("report.html").render(
             **self.parts,
             pictures=pictures,
             with_rows=with_rows,
             style=Markup(style),
             script=Markup(script),
-            policy=f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-            "base-uri 'none'; form-action 'none'",
+            policy=f"default-src 'none'; img-src data:; style-src {policy_source(style)}; "
+            f"script-src {policy_source(script)}; base-uri 'none'; form-action 'none'",
             data=as_json(data),
         )
         return legible(text)
-
-
-def legible(text: str) -> str:
-    """With a sign in place of every character that HTML has not."""
-    return _ILLEGIBLE.sub("\ufffd", text)
 
 
 def _legend(series: Series) -> dict[str, Any]:
@@ -120,18 +108,3 @@ def _legend(series: Series) -> dict[str, Any]:
 
 def _filled(table: Table | None) -> Table | None:
     return table if table is not None and table.body else None
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}"
-
-
-@cache
-def _resource(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_resource("report.html"))

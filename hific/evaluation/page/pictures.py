@@ -12,6 +12,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from hific.errors import ImageError
 from hific.evaluation.codecs_under_test import Pixels
 from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder
@@ -83,7 +84,11 @@ def _embed(kept: Sequence[tuple[str, list[str]]], folder: EvaluationFolder, max_
         size = (0, 0)
         for system in shown:
             pixels = folder.read_reconstruction(system, name)
-            size = (pixels.shape[1], pixels.shape[0])
+            own_size = (pixels.shape[1], pixels.shape[0])
+            if system != ORIGINAL and own_size != size:
+                path = folder.reconstruction_path(system, name)
+                raise ImageError("{} is {}x{}, its original {}x{}".format(path, *own_size, *size))
+            size = own_size
             digest = places[system] = sha256(pixels.tobytes() + repr(pixels.shape).encode()).digest()
             if digest not in encoded and digest not in own:
                 own[digest] = encode(pixels)

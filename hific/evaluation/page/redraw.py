@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hific.errors import OptionError
+from hific.errors import OptionError, in_a_line
 from hific.evaluation.folder import EvaluationFolder, read_rows
 from hific.evaluation.measurement import Measurement
-from hific.evaluation.page.document import legible, render_page
+from hific.evaluation.page.assets import legible
+from hific.evaluation.page.document import render_page
 from hific.evaluation.page.pictures import embed_pictures
 from hific.evaluation.report import ReportContext
 from hific.evaluation.tables import Table
@@ -30,17 +31,23 @@ def write_page(rows: Sequence[Measurement], context: ReportContext, root: Path) 
 
 
 def redraw_page(source: Path, output: Path | None = None, **changes: Any) -> Path:
-    """Of a folder, or of a file with rows, beside which pictures and report.json may be. `changes`: of the
-    ReportContext. OptionError where there are no rows."""
+    """`source` as `read_evaluation` takes it. `changes`: of the ReportContext."""
+    rows, context, root = read_evaluation(source)
+    context = replace(context, **changes)
+    target = output or root / PAGE
+    write_whole(target, _drawn(rows, context, root))
+    return target
+
+
+def read_evaluation(source: Path) -> tuple[list[Measurement], ReportContext, Path]:
+    """Rows, what they do not say, and the folder in which pictures may be; of a folder or of its file of rows.
+    OptionError where there are no rows."""
     file = source / ROWS if source.is_dir() else source
     try:
         rows = read_rows(file)
     except (OSError, ValueError) as error:
-        raise OptionError(f"{file} holds no measurements ({error})") from error
-    context = replace(read_context(file.with_name(CONTEXT)), **changes)
-    target = output or file.with_name(PAGE)
-    write_whole(target, _drawn(rows, context, file.parent))
-    return target
+        raise OptionError(f"{file} holds no measurements ({in_a_line(error)})") from error
+    return rows, read_context(file.with_name(CONTEXT)), file.parent
 
 
 def add_to_page(root: Path, *, question: str, tables: Mapping[str, Table]) -> Path:
