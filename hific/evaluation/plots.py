@@ -70,11 +70,11 @@ def metric_by_epoch(
 ) -> Figure:
     """An axis a metric: epochs to the right, a line for each system that has points (epochs, value) of it."""
     figure = Figure(figsize=(5.2 * len(metrics), 4.2), layout="constrained")
-    for axis, name in zip(_axes(figure, len(metrics)), metrics, strict=True):
+    for axis, name in zip(plain_axes(figure, len(metrics)), metrics, strict=True):
         for number, (system, of_metric) in enumerate(series.items()):
             points = of_metric.get(name, ())
             x, y = [point[0] for point in points], [point[1] for point in points]
-            axis.plot(x, y, marker=MARKERS[number % len(MARKERS)], color=_color(number), label=system)
+            axis.plot(x, y, marker=MARKERS[number % len(MARKERS)], color=color_of(number), label=system)
         axis.set(xlabel="epochs", ylabel=metric_column(name).heading)
     _legend_below(figure, figure.axes[0])
     return figure
