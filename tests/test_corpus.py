@@ -194,7 +194,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return found
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 300) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 900) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -271,8 +271,8 @@ def count_rows(target: Path) -> int:
 def test_an_image_that_kills_its_workers_is_listed(tmp_path: Path) -> None:
     source, target = tmp_path / "src", tmp_path / "dst"
     names = save_corpus(source, 3)
-    save_noise(source / "zz_huge.png", (1600, 1600), 0)  # the last in order
-    process = start(source, target, "--to", "files", "--workers", 1, effort=60)  # minutes
+    save_noise(source / "zz_huge.png", (3000, 3000), 0)  # the last in order
+    process = start(source, target, "--to", "files", "--workers", 1, effort=10)  # minutes
     wait_until(lambda: len(files_in(target)) == len(names))
     killed = 0
     while process.poll() is None:
