@@ -168,7 +168,8 @@ def _answers(
         num_cpus=options.cpus_per_worker,
         num_gpus=gpus,
     )
-    for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
+    # Without reading ahead: an answer would wait for the next one.
+    for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         assert isinstance(batch, pa.Table)
         for answer in batch.to_pylist():
             if answer["fatal"] is not None:
