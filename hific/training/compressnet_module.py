@@ -171,7 +171,7 @@ class CompressNetModule(AdversarialModule):
     def _remember(self, output: CompressNetOutput) -> None:
         """Keeps what the coding tables are fitted on, the same on all ranks."""
         self.history.append(self.of_all_ranks(output.quantized.symbols.to(torch.uint8)).flatten(0, 1))
-        if self.model.switches == "transmitted" and self.global_step % SWITCH_COUNT_INTERVAL == 1:
+        if self.model.switches == "transmitted" and self.global_step % SWITCH_COUNT_INTERVAL == 0:
             counts = [self.of_all_ranks(count_switches(switches)) for switches in output.analysis.switches]
             self.history.add_switch_counts([count.sum(0) for count in counts])
 
