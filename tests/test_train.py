@@ -60,7 +60,7 @@ def test_a_run_leaves_checkpoints_metrics_and_pictures(tmp_path: Path) -> None:
     assert list((folder / "reconstructions").glob("*.png"))
     assert list((folder / "tensorboard").rglob("events*"))
     header = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
-    assert {"val/psnr", "test/psnr"} <= set(header)
+    assert {"val/psnr", "test/psnr", "train/level_0", "train/switch_accuracy"} <= set(header)
 
 
 def test_a_sweep_makes_a_folder_a_job(tmp_path: Path) -> None:

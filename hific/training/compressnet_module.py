@@ -134,7 +134,7 @@ class CompressNetModule(AdversarialModule):
         self.optimization.set_learning_rates(self.raw_optimizers(), self.progress)
         if self.adversary.active(self.progress) and self.speed.accumulate > 1:
             self.step_adversary(*self._view_without_gradient(image))
-        is_logged = self.global_step % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        is_logged = (self.global_step + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
         means = self.step_autoencoder(self._parts(image, is_logged))
         if is_logged:
             self.log_dict({f"train/{name}": mean for name, mean in means.items() if name.startswith(FACTS)})

@@ -148,8 +148,8 @@ CHOSEN = (
     Mutation(
         "switches are counted too late",
         "hific/training/compressnet_module.py",
-        "SWITCH_COUNT_INTERVAL == 1:",
         "SWITCH_COUNT_INTERVAL == 0:",
+        "SWITCH_COUNT_INTERVAL == 1:",
         ("tests/training/test_symbol_history.py",),
     ),
     Mutation(
