@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.process import ROOT
 from hific.errors import OptionError
+from hific.io.file_digest import file_digest
 
 # Where a run goes and what it tells on the way: no part of what it is.
 ASIDE = ("output_dir", "ckpt_path", "checkpoint", "names", "logger")
@@ -56,12 +57,6 @@ def evaluation_content(overrides: Sequence[str], checkpoints: Mapping[str, str])
     """`checkpoints`: by their labels, as text that identifies each."""
     facts = {"checkpoints": list(checkpoints.items()), "code": code_version("evaluate.py")}
     return Content({**_options("evaluate", overrides), **facts})
-
-
-def file_id(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def listing(folder: Path) -> str:
@@ -134,4 +129,4 @@ def _paths(value: Any) -> Iterable[str]:
 def _path_id(text: str) -> str:
     """Of a path that is not there the path itself: train.py says what is missing."""
     path = ROOT / Path(text).expanduser()
-    return listing(path) if path.is_dir() else file_id(path) if path.is_file() else text
+    return listing(path) if path.is_dir() else file_digest(path) if path.is_file() else text

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.content import Content, evaluation_content, file_id, training_content
+from experiments.content import Content, evaluation_content, training_content
 from experiments.study import LAST, CheckpointOf, Overrides, SizeOptions, Study, Variant, read_sizes
 from hific import zoo
 from hific.cli.train_options import SET_STEPS
 from hific.errors import OptionError
+from hific.io.file_digest import file_digest
 
 FINISHED = "finished"
 # What the runner itself decides.
@@ -179,7 +180,7 @@ def _check(study: Study, request: Request) -> None:
 
 
 def _given_id(path: Path) -> str:
-    return file_id(path) if path.is_file() else zoo.describe(str(path)).fingerprint
+    return file_digest(path) if path.is_file() else zoo.describe(str(path)).fingerprint
 
 
 def _label(study: Study, name: str, seed: int | None) -> str:

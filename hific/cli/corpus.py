@@ -10,7 +10,6 @@ Only this process writes, each row once: what a dead worker had in hand is done 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import os
 import sys
@@ -32,6 +31,7 @@ from hific.cli.plan import Input, Task, find_clashes
 from hific.cli.ray_cluster import check_installed, check_room, connect
 from hific.codecs.families import options_by_name
 from hific.errors import OptionError, UsageError, in_a_line
+from hific.io.file_digest import file_digest
 
 # A block is lost and done again with its worker.
 MOST_IN_BLOCK = 32
@@ -80,8 +80,7 @@ def _digest(model: str) -> str:
     if model in zoo.MODELS:
         return f"{model} {zoo.describe(model).fingerprint[:16]}"
     try:
-        with open(model, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(model)
     except OSError as error:
         raise UsageError(f"{model}: {error.strerror}") from error
 

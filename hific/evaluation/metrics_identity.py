@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import get_args
 from hific.errors import WeightsNotFoundError
 from hific.evaluation.content_cache import key_of, source_digest
 from hific.evaluation.measurement import describe_device
+from hific.io.file_digest import file_digest
 from hific.metrics.frechet import cached_inception
 from hific.metrics.program_metrics import program_versions
 from hific.weights import WeightsName, find_weights
@@ -39,7 +39,7 @@ def metrics_identity(
             "source": source_digest("hific.metrics", "hific.programs", "hific.weights"),
             "libraries": {name: _version(name) for name in LIBRARIES},
             "weights": {name: _weights_digest(name, weights_dir) for name in get_args(WeightsName)},
-            "inception": _file_digest(Path(inception_weights or cached_inception())),
+            "inception": _digest_of(Path(inception_weights or cached_inception())),
             "programs": program_versions(),
             "device": describe_device(device),
             "processor": platform.machine(),
@@ -56,13 +56,10 @@ def _version(library: str) -> str | None:
 
 def _weights_digest(name: WeightsName, folder: str | Path | None) -> str | None:
     try:
-        return _file_digest(find_weights(name, folder))
+        return _digest_of(find_weights(name, folder))
     except WeightsNotFoundError:
         return None
 
 
-def _file_digest(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest_of(path: Path) -> str | None:
+    return file_digest(path) if path.is_file() else None
