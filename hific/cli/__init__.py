@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 # Each command's module and function; compress and decompress are one.
-_COMMANDS = {
+COMMANDS = {
     "compress": ("convert", "run_convert"),
     "decompress": ("convert", "run_convert"),
     "info": ("describe", "run_info"),
@@ -67,7 +67,7 @@ _COMMANDS = {
 
 
 def _run(options: argparse.Namespace) -> int:
-    module, function = _COMMANDS[options.command]
+    module, function = COMMANDS[options.command]
     run: Callable[[argparse.Namespace], int] = getattr(import_module(f"hific.cli.{module}"), function)
     return run(options)
 

@@ -9,13 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from hific import __version__, zoo
+from hific.cli import COMMANDS
 from hific.cli.study import add_study
 from hific.codecs.families import FAMILIES, options_by_name
 
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
-
-
-COMMANDS = ("compress", "decompress", "info", "models", "gallery", "study", "shards", "corpus")
 
 
 def build_parser() -> argparse.ArgumentParser:
