@@ -10,7 +10,6 @@ counts; `share`: of the matrix product's rate that they are done at. Without a G
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import hific
+from benchmarks.rows import write_rows
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 WAYS: dict[str, tuple[torch.dtype, list[str]]] = {
@@ -55,10 +55,7 @@ def main() -> None:
     rows = [row for batch_size in options.batch_sizes for row in stage1_rows(options, batch_size)]
     rows += files_across(options)
     if options.csv:
-        with options.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(rows, options.csv)
 
 
 def stage1_rows(options: argparse.Namespace, batch_size: int) -> list[dict[str, Any]]:

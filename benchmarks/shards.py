@@ -11,7 +11,6 @@ measured where they are installed. All read the same files by the same decoder a
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import multiprocessing
 import os
@@ -30,6 +29,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.rows import write_rows
 from hific.data.datasets import PhotoReader, PositionBatchSampler, TrainingCrops, augmentation_generator
 from hific.data.make_shards import ShardOptions, make_shards
 from hific.data.published import BundledPhotos
@@ -52,11 +52,7 @@ def main() -> None:
     for row in rows:
         print(row, flush=True)
     if options.csv:
-        options.csv.parent.mkdir(parents=True, exist_ok=True)
-        with options.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(rows, options.csv)
 
 
 def decoding() -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ other jobs disturb less than the clock, and the memory is the process's; of two 
 from __future__ import annotations
 
 import argparse
-import csv
 import multiprocessing
 import os
 import resource
@@ -27,6 +26,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning import Callback, LightningModule, Trainer
+
+from benchmarks.rows import write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 RANKS = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
@@ -72,11 +73,7 @@ def main() -> None:
         rows.append(measured(name, options.overrides, options.batches, options.warm_up))
         print(rows[-1], flush=True)
     if options.csv:
-        options.csv.parent.mkdir(parents=True, exist_ok=True)
-        with options.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(rows, options.csv)
 
 
 def measured(name: str, overrides: list[str], batches: int, warm_up: int) -> dict[str, Any]:
