@@ -1,0 +1,143 @@
+"""What the campaign's trainings share: ranks of one thread each, their loop, an average of all weights, their files.
+
+Two processes of one thread each, which average their gradients, are worth 1.9 cores; two threads of one process 1.5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.multiprocessing.spawn import spawn
+
+from experiments.campaign.crops import write_scaled_photos
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--run", type=Path, required=True)
+    add("--roots", nargs="+", required=True)
+    add("--weights-dir", required=True)
+    add("--ranks", type=int, default=2)
+    add("--ema", type=float, default=0.999)
+    add("--cool-down", type=int, default=0, help="last of --batches, over which the learning rate falls to 0")
+    add("--hours", type=float, default=1e9)
+    add("--batches", type=int, default=10**9, help="in all")
+    add("--save-minutes", type=float, default=5)
+    add("--measure-minutes", type=float, default=30, help="0: never")
+    add("--seed", type=int, default=0)
+
+
+class Training(Protocol):
+    """One rank's. `seconds`: of its process, so far."""
+
+    batches: int
+    seconds: float
+
+    def step(self) -> dict[str, float]:
+        """One batch; what of it goes into curve.csv, as means of a hundred."""
+        ...
+
+    def save(self) -> None: ...
+
+    def measure(self) -> None: ...
+
+
+class Average:
+    """Of all weights, exponential; of the first batches plain."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay, self.weights = decay, {name: p.detach().clone() for name, p in network.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, batches: int) -> None:
+        share = 1 - min(self.decay, (1 + batches) / (10 + batches))
+        torch._foreach_lerp_(list(self.weights.values()), [p.detach() for p in network.parameters()], share)
+
+    @torch.no_grad()
+    def exchange(self, network: nn.Module) -> None:
+        """Puts the average in, and keeps what was there; a second time undoes it."""
+        for name, parameter in network.named_parameters():
+            mine = self.weights[name].clone()
+            self.weights[name].copy_(parameter)
+            parameter.copy_(mine)
+
+
+def append(path: Path, row: Mapping[str, object]) -> None:
+    """To a CSV file, which begins with the names of the columns."""
+    new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def save_whole(state: Mapping[str, Any], path: Path) -> None:
+    torch.save(dict(state), path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def run(start: Callable[[argparse.Namespace, int], Training], options: argparse.Namespace) -> None:
+    """On all ranks, until its end or SIGTERM or SIGINT to one of them, which saves."""
+    options.run.mkdir(parents=True, exist_ok=True)
+    crops = options.run.parent / "crops"
+    if not (crops / "index.npy").exists():
+        write_scaled_photos(options.roots, crops)
+    if options.ranks == 1:
+        _run_rank(0, start, options)
+    else:
+        spawn(_run_rank, (start, options), nprocs=options.ranks)
+
+
+def _run_rank(rank: int, start: Callable[[argparse.Namespace, int], Training], options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    stopped: list[int] = []
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, lambda number, _: stopped.append(number))
+    if options.ranks > 1:
+        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+        os.environ.setdefault("MASTER_PORT", "29517")
+        dist.init_process_group("gloo", rank=rank, world_size=options.ranks)
+    training = start(options, rank)
+    began = saved = measured = time.monotonic()
+    sums: dict[str, float] = {}
+    while True:
+        started = time.process_time()
+        told = training.step()
+        training.seconds += time.process_time() - started
+        for name, value in told.items():
+            sums[name] = sums.get(name, 0.0) + value / 100
+        now = time.monotonic()
+        if training.batches % 100 == 0 and rank == 0:
+            state = {"batches": training.batches, "cpu_seconds": round(training.seconds * options.ranks)}
+            append(options.run / "curve.csv", {**state, **{name: round(value, 4) for name, value in sums.items()}})
+            sums = {}
+        over = training.batches >= options.batches or now - began > 3600 * options.hours
+        done = _any(bool(stopped) or over, options.ranks)
+        if rank == 0 and (done or now - saved > 60 * options.save_minutes):
+            training.save()
+            saved = now
+        if rank == 0 and options.measure_minutes and (done or now - measured > 60 * options.measure_minutes):
+            training.measure()
+            measured = now
+        if done:
+            return
+
+
+def _any(flag: bool, ranks: int) -> bool:
+    """Whether it is so on any rank, so that all stop at the same batch."""
+    if ranks == 1:
+        return flag
+    shared = torch.tensor([float(flag)])
+    dist.all_reduce(shared)
+    return bool(shared > 0)

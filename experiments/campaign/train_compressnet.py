@@ -1,0 +1,234 @@
+"""Trains CompressNet's low and high rate together: two models that share all networks but the latent's two layers.
+
+    python -m experiments.campaign.train_compressnet --run RUN --roots FOLDER... --weights-dir FOLDER
+
+Loss of an image: that of conf/recipe/compressnet_small.yaml (equation 3 with LPIPS-Alex), with the paper's own
+perceptual loss (conv4) and 1 - MS-SSIM beside it. Adam; an average of all weights is what is measured and exported.
+SIGTERM to one of the ranks saves and stops all; the same command goes on.
+
+Files in RUN: last.pt (all), curve.csv (losses), development.csv, compressnet.pt (averaged weights, float16).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import piq
+import torch
+from torch import Tensor, nn
+
+from experiments.campaign.crops import Crops
+from experiments.campaign.development import COLUMNS, Codec, Pixels, development_photos, measure
+from experiments.campaign.loop import Average, add_options, append, run, save_whole
+from hific.losses.perceptual import LPIPSLoss, unit_length
+from hific.models.compressnet import CompressNet, Switches
+from hific.ops.images import from_unit_range, shifted_crop
+from hific.ops.ranks import average_gradients
+from hific.training.objectives import CompressNetObjective, LossWeights
+
+Rate = Literal["low", "high"]
+LATENT_CHANNELS: Mapping[Rate, int] = {"low": 4, "high": 8}
+WARM_UP = 300  # batches
+CLIP = 1.0
+VIEW_SHIFT = 16
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
+    add = parser.add_argument
+    add("--switches", choices=("none", "predicted"), default="predicted", help="none: sae; predicted: sae_spn")
+    add("--widths", type=int, nargs=5, default=(16, 32, 96, 192, 256))
+    add("--blocks", type=int, default=4)
+    add("--normalization", default="channel")
+    add("--batch", type=int, default=4, help="of each rank")
+    add("--low-every", type=int, default=4, help="one batch of so many is of the low rate")
+    add("--crop", type=int, default=192)
+    add("--lr", type=float, default=5e-4)
+    add("--mse-weight", type=float, default=30.0)
+    add("--lpips-weight", type=float, default=1.0)
+    add("--conv4-weight", type=float, default=0.02)
+    add("--ms-ssim-weight", type=float, default=0.5)
+    add("--layerwise-weight", type=float, default=0.02)
+    add("--switch-weight", type=float, default=1.0)
+    add("--true-switches-until", type=int, default=4000, help="batches until the decoder sees predicted switches alone")
+    return parser.parse_args(arguments)
+
+
+class SharedRates(nn.Module):
+    """A CompressNet for each rate; the layers before and behind the latent are its own, all others the same."""
+
+    def __init__(self, switches: Switches, widths: Sequence[int], residual_blocks: int, normalization: Any) -> None:
+        super().__init__()
+        of_rate = {
+            rate: CompressNet(
+                widths=widths,
+                residual_blocks=residual_blocks,
+                latent_channels=channels,
+                switches=switches,
+                normalization=normalization,
+            )
+            for rate, channels in LATENT_CHANNELS.items()
+        }
+        high = of_rate["high"]
+        for model in of_rate.values():
+            model.analysis.stem, model.analysis.downs = high.analysis.stem, high.analysis.downs
+            for part in ("blocks", "convs", "expansions", "head"):
+                setattr(model.synthesis, part, getattr(high.synthesis, part))
+            model.spn = high.spn
+        self.of_rate = nn.ModuleDict(of_rate)
+
+
+class AlexNetDistances(LPIPSLoss):
+    """LPIPS-Alex and the paper's conv4 (hific/losses/perceptual.py) from one pass of the network that both are of."""
+
+    CONV4 = 3  # of the layers that LPIPS looks at
+
+    def distance(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+        with torch.no_grad():
+            targets, conv4_target = self._layers(image)
+        layers, conv4 = self._layers(reconstruction)
+        terms = [
+            head((unit_length(features) - unit_length(target)).square()).mean()
+            for head, features, target in zip(self.network.lins, layers, targets, strict=True)
+        ]
+        return torch.stack([torch.stack(terms).sum(), nn.functional.mse_loss(conv4, conv4_target)])
+
+    def _layers(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
+        net, features, layers = self.network.net, self.network.scaling_layer(image), []
+        for number in range(5):
+            *before, activation = getattr(net, f"slice{number + 1}")
+            for layer in before:
+                features = layer(features)
+            if number == self.CONV4:
+                conv4 = features.clone()  # the activation works in place
+            features = activation(features)
+            layers.append(features)
+        return layers, conv4
+
+
+class CompressNetTraining:
+    """One rank's training."""
+
+    seconds = 0.0
+
+    def __init__(self, options: argparse.Namespace, rank: int) -> None:
+        self.options = options
+        torch.manual_seed(options.seed)
+        self.rates = SharedRates(options.switches, options.widths, options.blocks, options.normalization)
+        self.rates.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.rates.parameters(), fused=True)
+        self.average = Average(self.rates, options.ema)
+        self.batches = 0
+        if (options.run / "last.pt").exists():
+            self._resume(torch.load(options.run / "last.pt", weights_only=True))
+        self.crops = Crops(options.run.parent / "crops", options.seed + 1000 * rank + 7 * self.batches)
+        self.generator = torch.Generator().manual_seed(self.batches + rank)
+        weights = LossWeights(
+            mse=options.mse_weight,
+            layerwise=options.layerwise_weight,
+            switch_prediction=options.switch_weight,
+            phase_pattern=1000.0,
+        )
+        self.objective = CompressNetObjective(weights, None)
+        self.alexnet = AlexNetDistances("alex", options.weights_dir)
+        if rank == 0:
+            count = sum(p.numel() for p in self.rates.parameters())
+            print(f"batch {self.batches}, {count / 1e6:.2f} M", flush=True)
+
+    def step(self) -> dict[str, float]:
+        options = self.options
+        warm_up = min(1.0, (self.batches + 1) / WARM_UP)
+        cool_down = min(1.0, (options.batches - self.batches) / max(1, options.cool_down))
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.lr * warm_up * cool_down
+        image = 2 * self.crops.batch(options.batch, options.crop) - 1
+        model = self.rates.of_rate["low" if self.batches % options.low_every == 0 else "high"]
+        true_share = max(0.0, 1 - self.batches / max(1, options.true_switches_until))
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model(image, true_share)
+        terms = self.objective.terms(model, image, output)  # type: ignore[arg-type]
+        x_hat, x = shifted_crop((output.reconstruction, image), VIEW_SHIFT, self.generator)
+        lpips, conv4 = self.alexnet(x_hat, x)
+        terms |= {"lpips": options.lpips_weight * lpips, "conv4": options.conv4_weight * conv4}
+        one = self.batches % options.batch  # of a batch: it takes longer than AlexNet
+        terms["ms_ssim"] = options.ms_ssim_weight * _structure_lost(x_hat[one : one + 1], x[one : one + 1])
+        torch.stack(list(terms.values())).sum().backward()
+        average_gradients(self.rates.parameters())
+        norm = nn.utils.clip_grad_norm_(self.rates.parameters(), CLIP)
+        if bool(torch.isfinite(norm)):
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.batches += 1
+        self.average.update(self.rates, self.batches)
+        return {name: float(value.detach()) for name, value in terms.items()} | {"gradient_norm": float(norm)}
+
+    def save(self) -> None:
+        names: dict[Tensor, str] = {p: name for name, p in self.rates.named_parameters()}
+        state = {
+            "weights": dict(self.rates.named_parameters()),
+            "average": self.average.weights,
+            "moments": {names[p]: state for p, state in self.optimizer.state.items()},
+            "batches": self.batches,
+            "cpu_seconds": self.seconds * self.options.ranks,
+        }
+        save_whole({**state, "weights": {name: p.detach() for name, p in state["weights"].items()}}, self._last)
+        self.average.exchange(self.rates)
+        models = {
+            rate: {"weights": _half(model.state_dict()), "arguments": model.arguments}
+            for rate, model in self.rates.of_rate.items()
+        }
+        self.average.exchange(self.rates)
+        save_whole({"models": models, "batches": self.batches}, self.options.run / "compressnet.pt")
+
+    @property
+    def _last(self) -> Any:
+        return self.options.run / "last.pt"
+
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        for name, parameter in self.rates.named_parameters():
+            parameter.data.copy_(state["weights"][name])
+            self.average.weights[name].copy_(state["average"][name])
+            self.optimizer.state[parameter] = dict(state["moments"][name])
+        self.batches, self.seconds = state["batches"], state["cpu_seconds"] / self.options.ranks
+
+    def measure(self) -> None:
+        photos = development_photos(self.options.roots)
+        self.average.exchange(self.rates)
+        for rate, model in self.rates.eval().of_rate.items():
+            row = measure(as_codec(model), photos, self.options.weights_dir)  # type: ignore[arg-type]
+            told = {"batches": self.batches, "cpu_seconds": round(self.seconds * self.options.ranks), "rate": rate}
+            append(self.options.run / "development.csv", {**told, **{name: round(row[name], 5) for name in COLUMNS}})
+        self.rates.train()
+        self.average.exchange(self.rates)
+
+
+def as_codec(model: CompressNet) -> Codec:
+    """Bits: what the symbols of the photo take by the shares of each channel's own levels; no file."""
+
+    @torch.no_grad()
+    def code(photo: Pixels) -> tuple[Pixels, float]:
+        image = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+        output = model(image)
+        counts = torch.stack([(output.quantized.symbols[0] == one).sum((1, 2)) for one in range(model.levels)], 1)
+        bits = torch.special.entr(counts / counts.sum(1, keepdim=True)).sum() / np.log(2) * counts[0].sum()
+        return from_unit_range((output.reconstruction + 1) / 2), float(bits)
+
+    return code
+
+
+def _structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """1 - MS-SSIM of images in [-1, 1]."""
+    x_hat, x = ((one.float() + 1) / 2 for one in (reconstruction, image))
+    return 1 - piq.multi_scale_ssim(x_hat.clamp(0, 1), x, data_range=1.0)
+
+
+def _half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.half() for name, value in weights.items()}
+
+
+if __name__ == "__main__":
+    run(CompressNetTraining, parse())
