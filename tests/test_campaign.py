@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.campaign import cards, export, make_zoo, train_base
+from experiments.campaign import cards, export, loop, make_zoo, train_base
 from experiments.campaign.crops import Crops, write_scaled_photos
 from experiments.campaign.development import development_photos, split
 from hific import zoo
@@ -41,7 +41,7 @@ def test_no_training_sees_the_development_split(roots: list[str], tmp_path: Path
 
 def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_base, "START_STEPS", 2)
-    monkeypatch.setattr(train_base.signal, "signal", lambda *_: None)  # pytest has its own
+    monkeypatch.setattr(loop.signal, "signal", lambda *_: None)  # pytest has its own
     write_scaled_photos(roots, tmp_path / "crops")
     run = tmp_path / "run"
     run.mkdir()
@@ -50,7 +50,7 @@ def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatc
         small = ["--widths", "8", "12", "--latent-channels", "4", "--hyper-channels", "4", "--crop", "64"]
         common = ["--run", str(run), "--roots", *roots, "--weights-dir", "none", "--ranks", "1", *small]
         steps = ["--blocks", blocks, "1", "--batches", str(batches), "--measure-minutes", "0", *more]
-        train_base.train(0, train_base.parse([*common, *steps]))
+        loop.run_rank(0, train_base.Base, train_base.parse([*common, *steps]))
         return dict(torch.load(run / "last.pt", weights_only=True)["weights"])
 
     threads = torch.get_num_threads()

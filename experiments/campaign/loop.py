@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import piq
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
 from experiments.campaign.crops import write_scaled_photos
@@ -72,6 +73,12 @@ class Average:
             parameter.copy_(mine)
 
 
+def structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """1 - MS-SSIM of images in [-1, 1], at least 161 pixels a side."""
+    x_hat, x = ((one.float() + 1) / 2 for one in (reconstruction, image))
+    return 1 - piq.multi_scale_ssim(x_hat.clamp(0, 1), x, data_range=1.0)
+
+
 def append(path: Path, row: Mapping[str, object]) -> None:
     """To a CSV file, which begins with the names of the columns."""
     new = not path.exists()
@@ -94,12 +101,12 @@ def run(start: Callable[[argparse.Namespace, int], Training], options: argparse.
     if not (crops / "index.npy").exists():
         write_scaled_photos(options.roots, crops)
     if options.ranks == 1:
-        _run_rank(0, start, options)
+        run_rank(0, start, options)
     else:
-        spawn(_run_rank, (start, options), nprocs=options.ranks)
+        spawn(run_rank, (start, options), nprocs=options.ranks)
 
 
-def _run_rank(rank: int, start: Callable[[argparse.Namespace, int], Training], options: argparse.Namespace) -> None:
+def run_rank(rank: int, start: Callable[[argparse.Namespace, int], Training], options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     stopped: list[int] = []
     for kind in (signal.SIGINT, signal.SIGTERM):

@@ -1,9 +1,11 @@
-"""The models of hific/zoo out of the training for all rates: a hyperprior's tables and a context model for each rate.
+"""The models of hific/zoo out of the trainings for all rates: tables and a context model for each rate.
 
     python -m experiments.campaign.make_zoo RUN/base.pt --roots FOLDER... [--output hific/zoo]
+    python -m experiments.campaign.make_zoo RUN/compressnet.pt --roots FOLDER...
 
-For each rate: the weights at its weight, rounded to float16; ranges of the integer hyper-syntheses; XGBoost over the
-latents of training photos. Two models a rate, with the same weights: files of both hold the same pixels.
+Of base.pt, HiFiC's, for each rate: the weights at its weight, rounded to float16; ranges of the integer
+hyper-syntheses; XGBoost over the latents of training photos. Two models a rate, with the same weights: files of both
+hold the same pixels. Of compressnet.pt, one model a rate, with XGBoost.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -28,18 +31,22 @@ from experiments.campaign.export import PHOTOS_FOR_RANGES, checkpoint, load
 from hific.codecs.families import load_family
 from hific.codecs.family import Identity
 from hific.codecs.hific import latent_coding
+from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.context.xgboost import XGBoostFit
-from hific.fitting.coding import fit_activation_ranges, training_latent
+from hific.fitting.coding import fit_activation_ranges, fit_channel_tables, training_latent
 from hific.fitting.context_model import ContextFit
 from hific.io.write_whole import write_whole
+from hific.models.compressnet import CompressNet
+from hific.ops.images import pad_to_multiple
 
 # Of the rate, beside the recipe's of the squared error: by the bytes that they give.
 WEIGHTS = {"low": 5.0, "medium": 1.4, "high": 0.41}
 # What that is on Kodak, with XGBoost.
 KODAK_BPP = {"low": ".13", "medium": ".25", "high": ".42"}
-SHARED = "hific"
+COMPRESSNET_KODAK_BPP = {"low": ".02", "high": ".04"}
 SMALLEST = 64
+LARGEST_FILE = 11_000_000  # bytes of the tensors that a file of shared ones has, at most
 
 
 def training_photos(roots: Sequence[str], count: int, seed: int = 3) -> Iterator[Pixels]:
@@ -57,8 +64,11 @@ def round_to_half(model: nn.Module) -> None:
         parameter.copy_(parameter.half().float())
 
 
-def checkpoints(base: Path, rate: str, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """By the models' names, as training would save them."""
+Made = dict[str, dict[str, Any]]
+"""Checkpoints as training would save them, by the models' names."""
+
+
+def hific_models(base: Path, rate: str, options: argparse.Namespace) -> Made:
     variable, batches = load(base)
     model = variable.fold(WEIGHTS[rate])
     round_to_half(model)
@@ -68,27 +78,54 @@ def checkpoints(base: Path, rate: str, options: argparse.Namespace) -> dict[str,
     training = {"batches": batches, "rate_weight": WEIGHTS[rate], "rate": rate, "size": "small"}
     training["about"] = f"{rate} rate, about {KODAK_BPP[rate]} bpp on Kodak with XGBoost"
     made = {f"hific-{rate}": checkpoint(f"hific-{rate}", model, coding, training)}
-    family = load_family("hific")
-    codec = LearnedCodec(family, model, coding, Identity("hific", bytes(32), training))
-    latents = [training_latent(codec, photo) for photo in training_photos(options.roots, options.photos)]
-    fit = ContextFit(XGBoostFit(), max_windows=options.max_windows)
-    fitted = replace(coding, context_coded=fit(latents, coding.prior.tables, model.latent_channels))
+    fitted = _with_context_model("hific", model, coding, training, options)
     return made | {f"hific-xgboost-{rate}": checkpoint(f"hific-xgboost-{rate}", model, fitted, training)}
 
 
-def pack(by_rate: Mapping[str, Mapping[str, Mapping[str, Any]]], folder: Path) -> None:
+def compressnet_model(trained: Path, rate: str, options: argparse.Namespace) -> Made:
+    state = torch.load(trained, weights_only=True)
+    model = CompressNet(**state["models"][rate]["arguments"]).eval()
+    model.load_state_dict({name: value.float() for name, value in state["models"][rate]["weights"].items()})
+    training = {"batches": state["batches"], "rate": rate, "size": "small"}
+    training["about"] = f"{rate} rate of CompressNet, about {COMPRESSNET_KODAK_BPP[rate]} bpp on Kodak"
+    photos = training_photos(options.roots, options.photos)
+    coding = fit_channel_tables([_levels(model, one) for one in photos], num_channels=model.latent_channels)
+    name = f"compressnet-{rate}"
+    return {
+        name: checkpoint(name, model, _with_context_model("compressnet", model, coding, training, options), training)
+    }
+
+
+@torch.no_grad()
+def _levels(model: CompressNet, photo: Pixels) -> NDArray[np.int8]:
+    image = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    latent = model.analyze(pad_to_multiple(image, model.stride, model.minimum_size)).latent
+    return model.quantize(latent).symbols[0].to(torch.int8).numpy()
+
+
+def _with_context_model(
+    family: str, model: nn.Module, coding: LatentCoding, training: Mapping[str, Any], options: argparse.Namespace
+) -> LatentCoding:
+    codec = LearnedCodec(load_family(family), model, coding, Identity(family, bytes(32), training))
+    latents = [training_latent(codec, photo) for photo in training_photos(options.roots, options.photos)]
+    fit = ContextFit(XGBoostFit(), max_windows=options.max_windows)
+    return replace(coding, context_coded=fit(latents, coding.prior.tables, coding.prior.latent_channels))
+
+
+def pack(family: str, by_rate: Sequence[Made], folder: Path) -> None:
     """Files as hific/zoo/__init__.py has them: each tensor once, with the first that has it."""
-    tensors = {name: _tensors(one) for made in by_rate.values() for name, one in made.items()}
-    rates = [next(iter(made)) for made in by_rate.values()]
+    tensors = {name: _tensors(one) for made in by_rate for name, one in made.items()}
+    rates = [next(iter(made)) for made in by_rate]
     first = tensors[rates[0]]
     common = {key: value for key, value in first.items() if all(_has(tensors[one], key, value) for one in rates)}
-    shared = {
-        f"{SHARED}-{part}": {key: value for key, value in common.items() if key.startswith(prefix)}
-        for part, prefix in (("networks", "model."), ("tables", "table."))
-    }
+    shared: dict[str, dict[str, Tensor]] = {}
+    for part, prefix in (("networks", "model."), ("tables", "table.")):
+        files = _of_at_most(LARGEST_FILE, {key: value for key, value in common.items() if key.startswith(prefix)})
+        names = [f"{family}-{part}{f'-{number}' if len(files) > 1 else ''}" for number in range(1, len(files) + 1)]
+        shared |= dict(zip(names, files, strict=True))
     for name, some in shared.items():
         _write(folder, name, some, {})
-    for made in by_rate.values():
+    for made in by_rate:
         sources = dict(shared)
         for name, one in made.items():
             known = {key: value for source in sources.values() for key, value in source.items()}
@@ -96,6 +133,19 @@ def pack(by_rate: Mapping[str, Mapping[str, Mapping[str, Any]]], folder: Path) -
             entry = {key: value for key, value in one["hific"].items() if key != "tables"}
             _write(folder, name, own, {"hific": json.dumps(entry), "others_from": json.dumps(list(sources))})
             sources[name] = own
+
+
+def _of_at_most(num_bytes: int, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """In their order, in parts; none where there are no tensors."""
+    parts: list[dict[str, Tensor]] = []
+    left = 0
+    for name, value in tensors.items():
+        if not parts or value.nbytes > left:
+            parts.append({})
+            left = num_bytes
+        parts[-1][name] = value
+        left -= value.nbytes
+    return parts
 
 
 def _tensors(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -120,14 +170,18 @@ def _write(folder: Path, name: str, tensors: Mapping[str, Tensor], metadata: Map
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("base", type=Path, help="a base.pt")
+    parser.add_argument("trained", type=Path, help="a base.pt or compressnet.pt")
     parser.add_argument("--roots", nargs="+", required=True)
     parser.add_argument("--output", type=Path, default=Path("hific/zoo"))
     parser.add_argument("--photos", type=int, default=384, help="that a context model learns from")
     parser.add_argument("--max-windows", type=int, default=1_000_000)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    pack({rate: checkpoints(options.base, rate, options) for rate in WEIGHTS}, options.output)
+    if "models" in torch.load(options.trained, weights_only=True, mmap=True):
+        made = [compressnet_model(options.trained, rate, options) for rate in COMPRESSNET_KODAK_BPP]
+        pack("compressnet", made, options.output)
+    else:
+        pack("hific", [hific_models(options.trained, rate, options) for rate in WEIGHTS], options.output)
 
 
 if __name__ == "__main__":

@@ -10,35 +10,28 @@ Adam at a rate that falls with the root of the batches: there is no end to plan 
 and stops all; the same command goes on. Blocks may be added on the way (`--blocks`): they begin as the identity.
 
 Files in RUN: last.pt (all), curve.csv (losses), development.csv, base.pt (averaged weights, float16).
-Processes: `--ranks 2` takes one core each and averages their gradients: two cores are then worth 1.9, and 1.5 as two
-threads of one process.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import os
-import signal
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import piq
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 
-from experiments.campaign.crops import Crops, write_scaled_photos
+from experiments.campaign.crops import Crops
 from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
+from experiments.campaign.loop import Average, add_options, append, run, save_whole, structure_lost
 from hific.codecs.latent_refinement import MSE_WEIGHT, coarse_structure_lost
 from hific.losses.perceptual import AlexNetPerceptualLoss, LPIPSLoss
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
 from hific.models.variable_rate import VariableRate
 from hific.ops.images import shifted_crop
+from hific.ops.ranks import average_gradients
 
 RATE_WEIGHTS = (0.16, 0.4, 1.0, 2.4, 5.0)
 MEASURED_AT = (0.22, 0.77, 3.5)
@@ -49,32 +42,22 @@ START_CROPS, START_STEPS = 96, 400  # that the lapped-transform initialization i
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
     add = parser.add_argument
-    add("--run", type=Path, required=True)
-    add("--roots", nargs="+", required=True)
-    add("--weights-dir", required=True)
     add("--widths", type=int, nargs=2, default=(160, 256))
     add("--blocks", type=int, nargs=2, default=(3, 4))
     add("--latent-channels", type=int, default=96)
     add("--hyper-channels", type=int, default=96)
-    add("--ranks", type=int, default=2)
     add("--batch", type=int, default=2, help="of each rank")
     add("--crop", type=int, default=256)
     add("--lr", type=float, default=1e-3)
     add("--hyperprior-lr-factor", type=float, default=2.0)
     add("--settle", type=int, default=6000, help="batches after which the learning rate falls")
-    add("--ema", type=float, default=0.999)
     add("--lpips-weight", type=float, default=0.0)
     add("--conv4-weight", type=float, default=0.0)
     add("--ms-ssim-weight", type=float, default=0.0)
     add("--coarse-weight", type=float, default=0.0, help="of 1 - SSIM of the luma at 1/8 of the resolution")
-    add("--cool-down", type=int, default=0, help="last of --batches, over which the learning rate falls to 0")
     add("--start-from", type=Path, help="a base.pt, where RUN has no last.pt yet: its weights, and its batches")
-    add("--hours", type=float, default=1e9)
-    add("--batches", type=int, default=10**9, help="in all")
-    add("--save-minutes", type=float, default=5)
-    add("--measure-minutes", type=float, default=30, help="0: never")
-    add("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
 
@@ -92,26 +75,6 @@ def build(options: argparse.Namespace) -> VariableRate:
     return VariableRate(model.to(memory_format=torch.channels_last), RATE_WEIGHTS)
 
 
-class Average:
-    """Of all weights, exponential; of the first batches plain."""
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay, self.weights = decay, {name: p.detach().clone() for name, p in network.named_parameters()}
-
-    @torch.no_grad()
-    def update(self, network: nn.Module, batches: int) -> None:
-        share = 1 - min(self.decay, (1 + batches) / (10 + batches))
-        torch._foreach_lerp_(list(self.weights.values()), [p.detach() for p in network.parameters()], share)
-
-    @torch.no_grad()
-    def exchange(self, network: nn.Module) -> None:
-        """Puts the average in, and keeps what was there; a second time undoes it."""
-        for name, parameter in network.named_parameters():
-            mine = self.weights[name].clone()
-            self.weights[name].copy_(parameter)
-            parameter.copy_(mine)
-
-
 class LateTerms:
     """Distances beside the squared error, each of one image of a batch: they cost as much as the networks."""
 
@@ -122,7 +85,7 @@ class LateTerms:
         if options.conv4_weight:
             self._terms.append((options.conv4_weight, AlexNetPerceptualLoss(options.weights_dir)))
         if options.ms_ssim_weight:
-            self._terms.append((options.ms_ssim_weight, _structure_lost))
+            self._terms.append((options.ms_ssim_weight, structure_lost))
         if options.coarse_weight:
             self._terms.append((options.coarse_weight, _coarse_structure_lost))
 
@@ -134,14 +97,8 @@ class LateTerms:
         return torch.stack([weight * term(2 * x_hat - 1, 2 * x - 1) for weight, term in self._terms]).sum()
 
 
-def _structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """1 - MS-SSIM of images in [-1, 1]."""
-    x_hat, x = ((one.float() + 1) / 2 for one in (reconstruction, image))
-    return 1 - piq.multi_scale_ssim(x_hat.clamp(0, 1), x, data_range=1.0)
-
-
 def _coarse_structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """The same of images in [-1, 1]."""
+    """`coarse_structure_lost` of images in [-1, 1]."""
     x_hat, x = ((one.float() + 1) / 2 for one in (reconstruction, image))
     return coarse_structure_lost(x_hat, x)
 
@@ -171,6 +128,8 @@ class Base:
         self.late_terms = LateTerms(options)
         if is_klt_initialized(model):
             self._fit_initialization(model)
+        if rank == 0:
+            print(f"batch {self.batches}, {sum(p.numel() for p in self.variable.parameters()) / 1e6:.2f} M", flush=True)
         self.low, self.high = (float(one) for one in torch.tensor((RATE_WEIGHTS[0], RATE_WEIGHTS[-1])).log())
 
     def _fit_initialization(self, model: HyperpriorAutoencoder) -> None:
@@ -180,7 +139,7 @@ class Base:
         self.average = Average(self.variable, self.options.ema)
 
     def step(self) -> dict[str, float]:
-        options, started = self.options, time.process_time()
+        options = self.options
         warm_up = min(1.0, (self.batches - self.first + 1) / WARM_UP)
         cool_down = min(1.0, (options.batches - self.batches) / max(1, options.cool_down))
         rate = options.lr * warm_up * cool_down * min(1.0, (options.settle / max(1, self.batches)) ** 0.5)
@@ -197,14 +156,13 @@ class Base:
         late = self.late_terms(output.reconstruction[one], image[one], self.generator)
         loss = loss + late / weight[one].sqrt().squeeze()
         loss.backward()
-        self._share_gradients()
+        average_gradients(self.variable.parameters())
         norm = nn.utils.clip_grad_norm_(self.variable.parameters(), CLIP)
         if bool(torch.isfinite(norm)):
             self.optimizer.step()
         self.optimizer.zero_grad()
         self.batches += 1
         self.average.update(self.variable, self.batches)
-        self.seconds += time.process_time() - started
         return {
             "loss": float(losses.mean().detach()),
             "bpp": float(output.quantized_bpp.mean()),
@@ -212,16 +170,6 @@ class Base:
             "late": float(late.detach()),
             "gradient_norm": float(norm),
         }
-
-    def _share_gradients(self) -> None:
-        if self.options.ranks == 1:
-            return
-        gradients = [p.grad for p in self.variable.parameters() if p.grad is not None]
-        flat = torch.cat([one.flatten() for one in gradients])
-        dist.all_reduce(flat)
-        flat /= self.options.ranks
-        for gradient, part in zip(gradients, flat.split([one.numel() for one in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
 
     def save(self) -> None:
         names: dict[Tensor, str] = {p: name for name, p in self.variable.named_parameters()}
@@ -235,12 +183,12 @@ class Base:
             "cpu_seconds": self.seconds * self.options.ranks,
             "arguments": self.variable.model.arguments,
         }
-        _replace(state, self.options.run / "last.pt")
+        save_whole(state, self.options.run / "last.pt")
         self.average.exchange(self.variable)
         half = {name: value.half() for name, value in self.variable.state_dict().items()}
         self.average.exchange(self.variable)
         arguments = self.variable.model.arguments
-        _replace({"weights": half, "arguments": arguments, "batches": self.batches}, self.options.run / "base.pt")
+        save_whole({"weights": half, "arguments": arguments, "batches": self.batches}, self.options.run / "base.pt")
 
     def _resume(self, state: Mapping[str, Any]) -> None:
         """Weights by name; what has been added since (blocks, rate weights) stays as it begins."""
@@ -283,74 +231,5 @@ def at_rates(weights: Mapping[str, Tensor], anchors: Tensor) -> dict[str, Tensor
     return {**weights, "anchors": anchors, "log_gains": moved}
 
 
-def append(path: Path, row: Mapping[str, object]) -> None:
-    new = not path.exists()
-    with open(path, "a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def _replace(state: Mapping[str, Any], path: Path) -> None:
-    torch.save(dict(state), path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
-
-
-def train(rank: int, options: argparse.Namespace) -> None:
-    torch.set_num_threads(1)
-    stopped: list[int] = []
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, lambda number, _: stopped.append(number))
-    if options.ranks > 1:
-        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-        os.environ.setdefault("MASTER_PORT", "29517")
-        dist.init_process_group("gloo", rank=rank, world_size=options.ranks)
-    base = Base(options, rank)
-    if rank == 0:
-        print(f"batch {base.batches}, {sum(p.numel() for p in base.variable.parameters()) / 1e6:.2f} M", flush=True)
-    began = saved = measured = time.monotonic()
-    sums: dict[str, float] = {}
-    while True:
-        for name, value in base.step().items():
-            sums[name] = sums.get(name, 0.0) + value / 100
-        now = time.monotonic()
-        if base.batches % 100 == 0 and rank == 0:
-            told = {"batches": base.batches, "cpu_seconds": round(base.seconds * options.ranks)}
-            append(options.run / "curve.csv", {**told, **{name: round(value, 4) for name, value in sums.items()}})
-            sums = {}
-        over = base.batches >= options.batches or now - began > 3600 * options.hours
-        done = _any(bool(stopped) or over, options.ranks)
-        if rank == 0 and (done or now - saved > 60 * options.save_minutes):
-            base.save()
-            saved = now
-        if rank == 0 and options.measure_minutes and (done or now - measured > 60 * options.measure_minutes):
-            base.measure()
-            measured = now
-        if done:
-            return
-
-
-def _any(flag: bool, ranks: int) -> bool:
-    """Whether it is so on any rank, so that all stop at the same batch."""
-    if ranks == 1:
-        return flag
-    shared = torch.tensor([float(flag)])
-    dist.all_reduce(shared)
-    return bool(shared > 0)
-
-
-def main() -> None:
-    options = parse()
-    options.run.mkdir(parents=True, exist_ok=True)
-    crops = options.run.parent / "crops"
-    if not (crops / "index.npy").exists():
-        write_scaled_photos(options.roots, crops)
-    if options.ranks == 1:
-        train(0, options)
-    else:
-        spawn(train, (options,), nprocs=options.ranks)
-
-
 if __name__ == "__main__":
-    main()
+    run(Base, parse())

@@ -16,13 +16,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import piq
 import torch
 from torch import Tensor, nn
 
 from experiments.campaign.crops import Crops
 from experiments.campaign.development import COLUMNS, Codec, Pixels, development_photos, measure
-from experiments.campaign.loop import Average, add_options, append, run, save_whole
+from experiments.campaign.loop import Average, add_options, append, run, save_whole, structure_lost
 from hific.losses.perceptual import LPIPSLoss, unit_length
 from hific.models.compressnet import CompressNet, Switches
 from hific.ops.images import from_unit_range, shifted_crop
@@ -59,17 +58,19 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 class SharedRates(nn.Module):
-    """A CompressNet for each rate; the layers before and behind the latent are its own, all others the same."""
+    """A CompressNet for each rate; the layers around the latent and the linear shortcut are its own, all
+    others the same."""
 
     def __init__(self, switches: Switches, widths: Sequence[int], residual_blocks: int, normalization: Any) -> None:
         super().__init__()
-        of_rate = {
+        of_rate: dict[str, CompressNet] = {
             rate: CompressNet(
                 widths=widths,
                 residual_blocks=residual_blocks,
                 latent_channels=channels,
                 switches=switches,
                 normalization=normalization,
+                linear_shortcut=True,
             )
             for rate, channels in LATENT_CHANNELS.items()
         }
@@ -155,7 +156,7 @@ class CompressNetTraining:
         lpips, conv4 = self.alexnet(x_hat, x)
         terms |= {"lpips": options.lpips_weight * lpips, "conv4": options.conv4_weight * conv4}
         one = self.batches % options.batch  # of a batch: it takes longer than AlexNet
-        terms["ms_ssim"] = options.ms_ssim_weight * _structure_lost(x_hat[one : one + 1], x[one : one + 1])
+        terms["ms_ssim"] = options.ms_ssim_weight * structure_lost(x_hat[one : one + 1], x[one : one + 1])
         torch.stack(list(terms.values())).sum().backward()
         average_gradients(self.rates.parameters())
         norm = nn.utils.clip_grad_norm_(self.rates.parameters(), CLIP)
@@ -218,12 +219,6 @@ def as_codec(model: CompressNet) -> Codec:
         return from_unit_range((output.reconstruction + 1) / 2), float(bits)
 
     return code
-
-
-def _structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """1 - MS-SSIM of images in [-1, 1]."""
-    x_hat, x = ((one.float() + 1) / 2 for one in (reconstruction, image))
-    return 1 - piq.multi_scale_ssim(x_hat.clamp(0, 1), x, data_range=1.0)
 
 
 def _half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

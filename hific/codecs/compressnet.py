@@ -7,6 +7,7 @@ levels ─ synthesis, by transmitted or predicted switches ─ image
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,15 +20,19 @@ from hific.codecs.base import Floats, Pixels
 from hific.codecs.families import CompressNetOptions
 from hific.codecs.family import Family, PaddedSize, Progress, Transform, Variant
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
+from hific.codecs.latent_refinement import Scene, Search
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.memory import DEFAULT_MAX_PIXELS, check_memory
 from hific.codecs.priors import ChannelPrior
+from hific.coding.frequency_table import TOTAL
 from hific.errors import OptionError
 from hific.models.compressnet import CompressNet
 from hific.ops.images import from_unit_range, pad_to_multiple, to_unit_range
 
 SCALES = 4
 RANDOM_SWITCHES_SEED = 0
+# Of a bit per pixel in the encoder's search, beside the squared error's (codecs/latent_refinement.py).
+RATE_WEIGHT = 12.0
 NO_HYPER_SYMBOLS = (0, 0, 0)
 
 
@@ -79,6 +84,24 @@ class CompressNetTransform(Transform):
         progress(1, 1)
         return pixels
 
+    @torch.inference_mode(mode=False)  # which a caller may be in, and in which nothing can be searched
+    def refine(self, pixels: Pixels, source: UncodedLatent, costs: Floats, search: Search) -> Floats:
+        """The latent of uint8 [H, W, 3] at whole levels, searched for. costs: bits of each level [C, levels]."""
+        image, half = self.to_tensor(pixels), self.model.levels // 2
+        with torch.no_grad():
+            latent = self.model.analyze(image).latent
+        switches = [torch.from_numpy(plane)[None].long().to(self.device) for plane in source.side_information]
+        own = switches or self._control_switches(latent) or None
+
+        def decode(symbols: Tensor) -> Tensor:
+            return (self.model.synthesize(symbols, own).reconstruction + 1) / 2
+
+        bits = partial(interpolated_bits, costs=torch.from_numpy(costs).to(self.device))
+        rows, columns = (slice(0, length) for length in latent.shape[-2:])
+        scene = Scene((image + 1) / 2, latent.float(), rows, columns, decode, bits, -half, half)
+        found: Floats = search(self.model, scene)[0].cpu().numpy()
+        return found
+
     def to_tensor(self, pixels: Pixels) -> Tensor:
         """float32 [1, 3, H, W] in [-1, 1], padded."""
         image = 2 * to_unit_range(pixels, self.device) - 1
@@ -93,6 +116,28 @@ class CompressNetTransform(Transform):
             return [torch.zeros(shape, dtype=torch.long, device=self.device)]
         generator = torch.Generator().manual_seed(RANDOM_SWITCHES_SEED)
         return [torch.randint(0, 4, shape, generator=generator).to(self.device)]
+
+
+def interpolated_bits(symbols: Tensor, costs: Tensor) -> Tensor:
+    """Of symbols [1, C, h, w] around 0, whole or between; costs [C, levels]: bits of each whole one. A scalar."""
+    place = symbols[0].flatten(1) + costs.shape[1] // 2
+    below = place.detach().floor().clamp(0, costs.shape[1] - 2).long()
+    share = place - below
+    return ((1 - share) * costs.gather(1, below) + share * costs.gather(1, below + 1)).sum()
+
+
+def refine_latent(codec: LearnedCodec, pixels: Pixels, source: UncodedLatent) -> UncodedLatent:
+    """As good as `effort` steps make it (codecs/latent_refinement.py); as it comes where that is 0. Bits are counted by
+    the tables: what a context model makes of them is not known before all are chosen."""
+    if not codec.options.effort:
+        return source
+    assert isinstance(codec.transform, CompressNetTransform)
+    search = Search(RATE_WEIGHT, codec.options.effort, codec.progress)
+    assert isinstance(codec.coding.prior, ChannelPrior)
+    tables = codec.coding.prior.tables
+    costs = np.stack([-np.log2(tables.table(channel)[:-1] / TOTAL) for channel in range(len(tables))])
+    latent = codec.transform.refine(pixels, source, costs.astype(np.float32), search)
+    return replace(source, latent=latent)
 
 
 def check(model: CompressNet, coding: LatentCoding) -> None:
@@ -147,4 +192,5 @@ FAMILY = Family(
     check=check,
     extra_metrics=switch_metrics,
     controls=controls,
+    refine=refine_latent,
 )

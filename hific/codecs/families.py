@@ -51,11 +51,17 @@ class CodecOptions:
         f"{estimated_memory(1000, 60) / 1e6:.1f} GB at size=paper, for each of --jobs; {DECODE_MAX_PIXELS} for HiFiC, "
         "which codes in tiles",
     )
+    effort: int = option(
+        0,
+        "steps of a search for what suits each image best (default 0: none); 100 make it better by what some 10 %% "
+        "more bytes would, and take a minute or two a megapixel and core; decompressing takes no longer",
+        encoder_only=True,
+    )
 
     @property
     def note(self) -> str:
         """What tables say of files that were made with them, beside the coder and the post-filter."""
-        return ""
+        return f"effort {self.effort}" if self.effort else ""
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -64,6 +70,8 @@ class CodecOptions:
                 raise OptionError(f"{one.name}={value!r} is none of {', '.join(choices)}")
         if self.max_pixels is not None and self.max_pixels < 1:
             raise OptionError(f"max_pixels={self.max_pixels} is 1 or more")
+        if self.effort < 0:
+            raise OptionError(f"effort={self.effort} is 0 (no search) or more steps")
 
 
 @dataclass(frozen=True)
@@ -95,21 +103,9 @@ class HificOptions(CodecOptions):
         "processors take longer with it, and several times the memory",
         choices=("float32", "bfloat16"),
     )
-    effort: int = option(
-        0,
-        "steps of a search for what suits each image best (default 0: none); 100 make it better by what some 10 %% "
-        "more bytes would, and take a minute or two a megapixel and core; decompressing takes no longer",
-        encoder_only=True,
-    )
-
-    @property
-    def note(self) -> str:
-        return f"effort {self.effort}" if self.effort else ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.effort < 0:
-            raise OptionError(f"effort={self.effort} is 0 (no search) or more steps")
         if self.tile < 0:
             raise OptionError(f"tile={self.tile} is 0 (the whole image) or more")
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -33,7 +34,8 @@ from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
 from hific.codecs.latent_refinement import Scene, Search
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.memory import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_tiled_memory
-from hific.codecs.priors import HyperPrior, clip_hyper_symbols
+from hific.codecs.priors import SYMBOL_LIMIT, HyperPrior, clip_hyper_symbols
+from hific.entropy.densities import gaussian_likelihoods
 from hific.entropy.integer_hyper_synthesis import LAYERS
 from hific.errors import OptionError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
@@ -143,10 +145,17 @@ class HificTransform(Transform):
         for number, (down, across) in enumerate(grid):
             image = to_unit_range(padded[down.seen(unit), across.seen(unit)], self.device)
             seen = (..., down.seen(1), across.seen(1))
-            scene = Scene(image, symbols[seen], mean[seen], scales[seen], down.kept(1), across.kept(1))
+            inner, whole = (down.kept(1), across.kept(1)), (-SYMBOL_LIMIT, SYMBOL_LIMIT)
+            decode = partial(self._decode, means=mean[seen])
+            bits = partial(_estimated_bits, scales=scales[seen][..., *inner])
+            scene = Scene(image, symbols[seen], *inner, decode, bits, *whole)
             symbols[..., down.place(1), across.place(1)] = search.part(number, len(grid))(self.model, scene)
         latent: Floats = (symbols + mean)[0].cpu().numpy()
         return latent
+
+    def _decode(self, symbols: Tensor, means: Tensor) -> Tensor:
+        reconstruction: Tensor = self.model.synthesize(symbols + means)
+        return reconstruction
 
     @torch.no_grad()
     def _scales(self, hyper_symbols: NDArray[np.int32], rows: int, columns: int) -> Tensor:
@@ -164,6 +173,11 @@ class HificTransform(Transform):
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+
+def _estimated_bits(symbols: Tensor, scales: Tensor) -> Tensor:
+    bits: Tensor = -gaussian_likelihoods(symbols, scales).float().log2().sum()
+    return bits
 
 
 def _padded(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -193,7 +207,7 @@ def check(model: HyperpriorAutoencoder, coding: LatentCoding) -> None:
 def refine_latent(codec: LearnedCodec, pixels: Pixels, source: UncodedLatent) -> UncodedLatent:
     """As good as `effort` steps make it (codecs/latent_refinement.py); as it comes where that is 0. OptionError where
     the checkpoint does not say what a bit is worth."""
-    assert isinstance(codec.options, HificOptions) and isinstance(codec.transform, HificTransform)
+    assert isinstance(codec.transform, HificTransform)
     steps, rate_weight = codec.options.effort, codec.training.get("rate_weight")
     if not steps:
         return source
@@ -210,7 +224,6 @@ def refine_latent(codec: LearnedCodec, pixels: Pixels, source: UncodedLatent) ->
 def estimated_bpp(codec: LearnedCodec, pixels: Pixels) -> Mapping[str, float]:
     """Of the rounded latents, from the likelihoods that training sees; `bpp` is of the file. Nothing where the latent
     would have to be searched for once more."""
-    assert isinstance(codec.options, HificOptions)
     if codec.options.effort:
         return {}
     (source,) = codec.analyze([pixels])

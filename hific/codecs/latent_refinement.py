@@ -2,10 +2,10 @@
 
 The analysis answers at once, for all images alike; what suits one image best is found by descent on its latent
 (stochastic Gumbel annealing: Yang, Bamler & Mandt, "Improving Inference for Neural Image Compression", NeurIPS 2020,
-section 3.3). The hyper-latent stays, and with it the means and scales; a decoder knows nothing of it.
+section 3.3). A hyper-latent stays, and with it the means and scales; a decoder knows nothing of it.
 
     q = floor(r) or floor(r) + 1, a soft choice that hardens; r = latent - means
-    minimized: k_M MSE + perception lost + RATE_SHARE x rate weight x bits per pixel, of synthesis(q + means)
+    minimized: k_M MSE + perception lost + RATE_SHARE x rate weight x bits per pixel, of what q decodes to
     perception lost: MS_SSIM_WEIGHT (1 - MS-SSIM) + COARSE_WEIGHT (1 - SSIM of the luma at 1/8)
                      + rate weight x (LPIPS_SHARE LPIPS + CONV4_SHARE conv4), both a student's
                      (networks/perceptual_features.py)
@@ -23,8 +23,6 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from hific import zoo
-from hific.entropy.densities import estimated_bpp, gaussian_likelihoods
-from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.networks.perceptual_features import SMALLEST_SIDE, PerceptualFeatures, distances
 
 MSE_WEIGHT = 0.075 / 32  # k_M, of errors on [0, 255]: that a checkpoint's rate_weight stands beside
@@ -46,16 +44,19 @@ _AWAY = 1e-5  # from whole numbers, where atanh has no end
 class Scene:
     """A part of an image, and what is known of its latent.
 
-    image: [1, 3, H, W] in [0, 1]; symbols: latent less means, not yet rounded, [1, C, h, w], means, scales: of all that
-    the synthesis sees; rows, columns: of them, those to search for. The others stay.
+    image: [1, 3, H, W] in [0, 1]; symbols: latent less means, not yet rounded, [1, C, h, w]: of all that the synthesis
+    sees; rows, columns: of them, those to search for. The others stay. lowest, highest: that a symbol may be.
+    decode: of such symbols, whole or between, to a reconstruction as `image`; bits: of the inner part's, a scalar.
     """
 
     image: Tensor
     symbols: Tensor
-    means: Tensor
-    scales: Tensor
     rows: slice
     columns: slice
+    decode: Callable[[Tensor], Tensor]
+    bits: Callable[[Tensor], Tensor]
+    lowest: int
+    highest: int
 
     def inner(self, values: Tensor) -> Tensor:
         return values[..., self.rows, self.columns]
@@ -77,32 +78,32 @@ class Search:
             return self
         return replace(self, progress=lambda step, steps: whole(number * steps + step, parts * steps))
 
-    def __call__(self, model: HyperpriorAutoencoder, scene: Scene) -> Tensor:
-        """Whole symbols of the inner part, [1, C, h', w']: the rounded ones that came in where no better were found."""
+    def __call__(self, network: nn.Module, scene: Scene) -> Tensor:
+        """Whole symbols of the inner part, [1, C, h', w']: the rounded ones that came in where no better were found.
+        network: what the scene decodes by."""
         generator = torch.Generator().manual_seed(self.seed)
         perception = Perception.of(scene.image, self.rate_weight)
-        rounded = scene.inner(scene.symbols).round()
-        searched = scene.inner(scene.symbols).clone().requires_grad_(True)
+        rounded = scene.inner(scene.symbols).round().clamp(scene.lowest, scene.highest)
+        searched = scene.inner(scene.symbols).clamp(scene.lowest, scene.highest).requires_grad_(True)
         optimizer = torch.optim.Adam([searched], lr=LEARNING_RATE)
-        with torch.enable_grad(), _without_gradients(model):
+        with torch.enable_grad(), _without_gradients(network):
             for step in range(self.steps):
                 cooled = step / max(1, self.steps - 1)
                 temperature = FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** cooled
-                soft = soft_rounded(searched, temperature, generator)
+                soft = soft_rounded(searched, temperature, generator).clamp(scene.lowest, scene.highest)
                 share = 0.0 if step % PERCEPTION_EVERY else float(PERCEPTION_EVERY)
-                (searched.grad,) = torch.autograd.grad(self.cost(model, scene, soft, perception, share), [searched])
+                (searched.grad,) = torch.autograd.grad(self.cost(scene, soft, perception, share), [searched])
                 optimizer.step()
                 if self.progress is not None:
                     self.progress(step + 1, self.steps)
-        found = searched.detach().round()
+        found = searched.detach().round().clamp(scene.lowest, scene.highest)
         with torch.no_grad():
-            costs = [self.cost(model, scene, symbols, perception) for symbols in (found, rounded)]
+            costs = [self.cost(scene, symbols, perception) for symbols in (found, rounded)]
             better = costs[0] < costs[1]
         return found if better else rounded
 
     def cost(
         self,
-        model: HyperpriorAutoencoder,
         scene: Scene,
         inner: Tensor,
         perception: Callable[[Tensor], Tensor],
@@ -110,17 +111,17 @@ class Search:
     ) -> Tensor:
         """Of the inner part's symbols, a scalar: of a pixel of the inner part, all that they change counted.
         `share` weighs what `perception` says."""
-        symbols = scene.symbols.round()
+        symbols = scene.symbols.round().clamp(scene.lowest, scene.highest)
         symbols[..., scene.rows, scene.columns] = inner
         # The synthesis and the features alone: variances of SSIM have no digits to spare.
         with _fast_precision(inner.device):
-            reconstruction = model.synthesize(symbols + scene.means)
+            reconstruction = scene.decode(symbols)
         distortion = MSE_WEIGHT * 255**2 * (reconstruction - scene.image).square().mean()
         if share:
             distortion = distortion + share * perception(reconstruction.clamp(0, 1))
-        pixels = inner[0, 0].numel() * model.stride**2
-        rate = estimated_bpp((gaussian_likelihoods(inner, scene.inner(scene.scales)),), pixels)
-        return distortion * (scene.image[0, 0].numel() / pixels) + RATE_SHARE * self.rate_weight * rate
+        seen = scene.image[0, 0].numel()
+        pixels = seen * inner[0, 0].numel() / symbols[0, 0].numel()
+        return distortion * (seen / pixels) + RATE_SHARE * self.rate_weight * scene.bits(inner) / pixels
 
 
 @dataclass(frozen=True)

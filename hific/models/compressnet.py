@@ -16,6 +16,7 @@ from hific.networks.compressnet import (
     CompressNetAnalysis,
     CompressNetSynthesis,
     Downsampling,
+    LinearShortcut,
     SpnHead,
     switch_prediction,
 )
@@ -82,6 +83,8 @@ class CompressNet(nn.Module):
         normalization: `instance` is the paper's. It removes the mean and contrast of every feature, the image's hue
             among them; `channel` keeps them.
         detach_switch_prediction: whether the SPN's loss stops before the synthesis.
+        linear_shortcut: whether a linear transform goes around both networks, which then begin as nothing beside it
+            (networks/compressnet.py); not in the paper.
 
     Images are float [B, 3, H, W] in [-1, 1], H and W multiples of 16 and at least 32.
     """
@@ -104,6 +107,7 @@ class CompressNet(nn.Module):
         quantizer_sigma: float = 1.0,
         spn_head: SpnHead = "logits",
         detach_switch_prediction: bool = False,
+        linear_shortcut: bool = False,
     ) -> None:
         super().__init__()
         if switches != "none" and downsampling != "pool":
@@ -120,6 +124,7 @@ class CompressNet(nn.Module):
             "quantizer_sigma": float(quantizer_sigma),
             "spn_head": spn_head,
             "detach_switch_prediction": bool(detach_switch_prediction),
+            "linear_shortcut": bool(linear_shortcut),
         }
         channels = (*self.arguments["widths"], self.arguments["latent_channels"])
         if len(widths) != SCALES + 1 or not all(1 <= one <= MOST_CHANNELS for one in channels):
@@ -140,6 +145,11 @@ class CompressNet(nn.Module):
             self.widths, latent_channels, residual_blocks, normalization, upsampling, switch_scales
         )
         self.spn = switch_prediction(spn_head, self.widths[0]) if switches == "predicted" else None
+        self.shortcut = LinearShortcut(latent_channels) if linear_shortcut else None
+        if linear_shortcut:
+            for head in (self.analysis.head, self.synthesis.head):
+                nn.init.zeros_(head.weight)
+                nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     def analyze(self, image: Tensor) -> AnalysisOutput:
         """Image [B, 3, H, W] in [-1, 1] to latent, and what the pools saw."""
@@ -147,6 +157,8 @@ class CompressNet(nn.Module):
         if height % self.stride or width % self.stride or min(height, width) < self.minimum_size:
             raise ValueError(f"height and width must be multiples of 16 and at least 32, not {height} and {width}")
         latent, features, pools = self.analysis(image)
+        if self.shortcut is not None:
+            latent = latent + self.shortcut.analyze(image)
         return AnalysisOutput(
             latent,
             features,
@@ -186,8 +198,12 @@ class CompressNet(nn.Module):
                 return predicted
             return torch.cat((switches[0][:count], predicted[count:]))
 
-        reconstruction, features = self.synthesis(latent_hat, switches_of)
-        return SynthesisOutput(reconstruction.float(), features, prediction, predicted)
+        unbounded, features = self.synthesis(latent_hat, switches_of)
+        if self.shortcut is None:
+            reconstruction = torch.tanh(unbounded).float()
+        else:  # linear, and so without a bound but that of 256 levels
+            reconstruction = unbounded.float() + self.shortcut.synthesize(latent_hat).float()
+        return SynthesisOutput(reconstruction, features, prediction, predicted)
 
     def forward(self, image: Tensor, true_switch_share: float = 0.0) -> CompressNetOutput:
         """Through quantization, without bytes. `true_switch_share`: share of the batch that is decoded with the

@@ -21,9 +21,10 @@ from hific.errors import CheckpointError
 
 FOLDER = Path(__file__).parent
 RATES = ("low", "medium", "high")
-MODELS = tuple(f"{system}-{rate}" for system in ("hific", "hific-xgboost") for rate in RATES)
+COMPRESSNETS = ("compressnet-low", "compressnet-high")
+MODELS = (*(f"{system}-{rate}" for system in ("hific", "hific-xgboost") for rate in RATES), *COMPRESSNETS)
 # By rate: what a limit on the bytes chooses among.
-BY_RATE = tuple(f"hific-xgboost-{rate}" for rate in RATES)
+BY_RATE = (*COMPRESSNETS, *(f"hific-xgboost-{rate}" for rate in RATES))
 DEFAULT = "hific-xgboost-medium"
 # What an encoder that searches goes by (networks/perceptual_features.py); its tensors have their plain names.
 PERCEPTUAL_FEATURES = FOLDER / "perceptual-features.safetensors"

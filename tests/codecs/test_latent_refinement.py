@@ -109,17 +109,16 @@ def test_no_symbol_of_the_halo_is_touched(shipped: LearnedCodec, picture: Pixels
     means = torch.from_numpy(shipped.coding.prior.predict(source.hyper_symbols, 11, 12).means)[None]
     symbols = torch.from_numpy(source.latent)[None] - means
     kept = symbols.clone()
+    image, inner = to_unit_range(picture, torch.device("cpu")), (slice(2, 5), slice(3, 9))
     scene = Scene(
-        to_unit_range(picture, torch.device("cpu")), symbols, means, torch.ones_like(means), slice(2, 5), slice(3, 9)
+        image, symbols, *inner, lambda some: shipped.model.synthesize(some + means), torch.count_nonzero, -9, 9
     )
     search, perception = Search(1.4, 3), Perception.of(scene.image, 1.4)
     found = search(shipped.model, scene)
     assert found.shape == (1, means.shape[1], 3, 6) and torch.equal(found, found.round())
     assert torch.equal(symbols, kept)
     rounded = scene.inner(symbols).round()
-    assert search.cost(shipped.model, scene, found, perception) <= search.cost(
-        shipped.model, scene, rounded, perception
-    )
+    assert search.cost(scene, found, perception) <= search.cost(scene, rounded, perception)
 
 
 def test_features_weigh_beside_the_rate(picture: Pixels) -> None:
