@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.campaign import cards, export, loop, make_zoo, train_base
+from experiments.campaign import cards, export, loop, make_zoo, train_base, train_compressnet
 from experiments.campaign.crops import Crops, write_scaled_photos
 from experiments.campaign.development import development_photos, split
 from hific import zoo
@@ -87,6 +88,44 @@ def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatc
     assert torch.load(run / "last.pt", weights_only=True)["first"] == 5
 
 
+def test_the_rates_of_compressnet_share_networks_and_code(
+    roots: list[str], tmp_path: Path, random_weights_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop.signal, "signal", lambda *_: None)
+    write_scaled_photos(roots, tmp_path / "crops")
+    run, threads = tmp_path / "run", torch.get_num_threads()
+    run.mkdir()
+    small = ["--widths", "4", "6", "8", "10", "12", "--blocks", "1", "--batch", "2", "--low-every", "2"]
+    common = ["--run", str(run), "--roots", *roots, "--weights-dir", str(random_weights_dir), "--ranks", "1", *small]
+
+    def train(batches: int) -> dict[str, torch.Tensor]:
+        steps = ["--batches", str(batches), "--measure-minutes", "0"]
+        loop.run_rank(0, train_compressnet.CompressNetTraining, train_compressnet.parse([*common, *steps]))
+        return dict(torch.load(run / "last.pt", weights_only=True)["weights"])
+
+    first, second = train(2), train(3)
+    torch.set_num_threads(threads)
+    moved = {name for name in first if not torch.equal(first[name], second[name])}
+    assert any(name.startswith("of_rate.low.shortcut") for name in moved)  # whose turn it was
+    assert not any(name.startswith("of_rate.high.shortcut") for name in moved)
+    assert torch.load(run / "last.pt", weights_only=True)["batches"] == 3
+
+    folder = tmp_path / "zoo"
+    monkeypatch.setattr(make_zoo, "LARGEST_FILE", 20_000)
+    make_zoo.main([str(run / "compressnet.pt"), "--roots", *roots, "--output", str(folder), "--photos", "4"])
+    assert max(path.stat().st_size for path in folder.glob("compressnet-networks-*")) < 30_000
+    monkeypatch.setattr(zoo, "FOLDER", folder)
+    zoo.describe.cache_clear()
+    shutil.copy(zoo.PERCEPTUAL_FEATURES, folder)
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    for name in zoo.COMPRESSNETS:
+        codec = load_codec(name)
+        assert codec.coder == "context_coded" and zoo.describe(name).training["batches"] == 3
+        file = codec.with_options(effort=2).compress(image)
+        assert codec.decompress(file).size == (90, 70)
+    zoo.describe.cache_clear()
+
+
 def test_more_rates_leave_the_gains_of_those_between() -> None:
     old = torch.tensor([0.2, 0.5, 1.3]).log()
     gains = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
@@ -146,8 +185,8 @@ def test_cards_say_first_what_falls_short() -> None:
 
     plain, searched = rows("hific-xgboost-low, xgboost", 25), rows("hific-xgboost-low, xgboost, effort 70", 26)
     for name in ("hific-low", "hific-xgboost-low"):
-        card = cards.card(name, plain, searched)
+        card = cards.card(name, (cards.FOLDER / "card.md").read_text(), plain, searched)
         _, _, first, _, second, *_ = card.splitlines()
         assert card.startswith(f"# {name}\n") and first.index("worse in PSNR") < first.index("better in LPIPS-Squeeze")
-        assert "PSNR, dB (-0.71 [-0.71, -0.71])" in first and "4 of 4" in card and "| WebP | none |" in card
+        assert "PSNR, dB (-0.71 [-0.71, -0.71])" in first and "4 of 4" in card and "| WebP |" not in card
         assert second.startswith("With `--effort 70`, against AVIF") and "better in PSNR, dB (+0.29" in second

@@ -1,22 +1,23 @@
 """Cards of the shipped models, from rows: hific/zoo/NAME.md.
 
-    python -m experiments.campaign.cards experiments/campaign/results/kodak{,_effort}.parquet
+    python -m experiments.pages
 
-The rows are of this command, the first with codec=[avif] alone, the second with effort=60 (the models with XGBoost;
-those without have the same pixels in larger files):
+HiFiC's rows are of this command, kodak.parquet with codec=[avif] alone, kodak_effort.parquet with effort=60 (the models
+with XGBoost; those without have the same pixels in larger files):
 
     python evaluate.py checkpoint=[hific-xgboost-low,hific-xgboost-medium,hific-xgboost-high] coders=last \\
         match_to=each both_sides=true codec=[avif,hevc,webp,jpeg2000,jpeg] codec.avif.speed=3 \\
         data=kodak data.root=kodak weights.dir=weights
+
+CompressNet's, compressnet.parquet and compressnet_effort.parquet, of the same with
+checkpoint=[compressnet-low,compressnet-high] and vvc among the codecs, of those with effort=60 too.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.campaign.make_zoo import WEIGHTS
 from hific import zoo
 from hific.evaluation.columns import metric_column
 from hific.evaluation.equal_bytes import NEXT_SIZE, Difference, differences
@@ -24,13 +25,18 @@ from hific.evaluation.folder import read_rows
 from hific.evaluation.means import SystemSummary, summarize
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.tables import Table
-from hific.io.write_whole import write_whole
 
-TEMPLATE = Path(__file__).with_name("card.md")
-RIVALS = ("avif", "hevc", "webp", "jpeg2000", "jpeg")
+FOLDER = Path(__file__).parent
+# Of a family's cards: the text, and the rows without and with the encoder's search.
+SOURCES = {
+    "hific": ("card.md", "kodak.parquet", "kodak_effort.parquet"),
+    "compressnet": ("compressnet_card.md", "compressnet.parquet", "compressnet_effort.parquet"),
+}
+RIVALS = ("avif", "vvc", "hevc", "webp", "jpeg2000", "jpeg")
 METRICS = ("psnr", "ms_ssim", "ssimulacra2", "lpips_alex", "lpips_squeeze", "perceptual_loss", "fsimc", "color_error")
 TITLES = {
     "avif": "AVIF",
+    "vvc": "VVC",
     "hevc": "HEVC",
     "webp": "WebP",
     "jpeg2000": "JPEG2000",
@@ -39,17 +45,30 @@ TITLES = {
 }
 
 
-def card(name: str, rows: Sequence[Measurement], searched_rows: Sequence[Measurement]) -> str:
+def all_cards() -> dict[str, str]:
+    """Markdown by the models' names."""
+    cards: dict[str, str] = {}
+    for family, (template, *names) in SOURCES.items():
+        rows, searched_rows = (read_rows(FOLDER / "results" / name) for name in names)
+        text = (FOLDER / template).read_text()
+        models = [name for name in zoo.MODELS if name.startswith(family)]
+        cards |= {name: card(name, text, rows, searched_rows) for name in models}
+    return cards
+
+
+def card(name: str, template: str, rows: Sequence[Measurement], searched_rows: Sequence[Measurement]) -> str:
     """Markdown. searched_rows: with the encoder's search, which their systems' names end in."""
-    rate = name.rpartition("-")[2]
-    coded, searched = (_system(one, f"hific-xgboost-{rate}, ") for one in (rows, searched_rows))
-    against = {rival: _differences(rows, coded.system, rival) for rival in RIVALS}
-    searched_against = {rival: _differences(searched_rows, searched.system, rival) for rival in RIVALS}
-    effort = searched.system.rpartition("effort ")[2]
-    return TEMPLATE.read_text().format(
+    measured = f"hific-xgboost-{name.rpartition('-')[2]}" if name.startswith("hific") else name
+    coded, searched = (_system(one, f"{measured}, ") for one in (rows, searched_rows))
+    against, searched_against = (
+        {rival: _differences(some, one.system, rival) for rival in RIVALS if _has(some, rival)}
+        for some, one in ((rows, coded), (searched_rows, searched))
+    )
+    effort, model = searched.system.rpartition("effort ")[2], zoo.describe(name)
+    return template.format(
         name=name,
-        rate_weight=WEIGHTS[rate],
-        batches=zoo.describe(name).training["batches"],
+        rate_weight=model.training.get("rate_weight"),
+        batches=model.training["batches"],
         first=f"Against {_first(against['avif'])}",
         searched_first=f"With `--effort {effort}`, against {_first(searched_against['avif'])}",
         effort=effort,
@@ -65,21 +84,25 @@ def card(name: str, rows: Sequence[Measurement], searched_rows: Sequence[Measure
         means=_means(coded),
         table=_table(against).to_markdown().strip(),
         commit=coded.rows[0].provenance.commit,
-        fingerprint=zoo.describe(name).fingerprint[:8],
+        fingerprint=model.fingerprint[:8],
     )
+
+
+def _has(rows: Sequence[Measurement], rival: str) -> bool:
+    return any(row.system.startswith(f"{rival} <= ") for row in rows)
 
 
 def _system(rows: Sequence[Measurement], start: str) -> SystemSummary:
     return next(one for one in summarize(rows) if one.system.startswith(start))
 
 
-def _differences(rows: Sequence[Measurement], learned: str, rival: str) -> dict[str, Difference]:
+def _differences(rows: Sequence[Measurement], learned: str, rival: str) -> Mapping[str, Difference]:
     matched = f"{rival} <= {learned}"
     needed = [row for row in rows if row.system in (learned, matched, matched + NEXT_SIZE)]
     return {one.metric: one for one in differences(needed, learned, matched) if one.metric in METRICS}
 
 
-def _first(avif: dict[str, Difference]) -> str:
+def _first(avif: Mapping[str, Difference]) -> str:
     """What falls short before what does not."""
     told = []
     for verdict, words in (("worse", "worse"), ("level", "not told apart"), ("better", "better")):
@@ -112,7 +135,7 @@ def _means(coded: SystemSummary) -> str:
     return ", ".join(values)
 
 
-def _table(against: dict[str, dict[str, Difference]]) -> Table:
+def _table(against: Mapping[str, Mapping[str, Difference]]) -> Table:
     header = ("against, at equal bytes", "photos", *(TITLES.get(one, metric_column(one).title) for one in METRICS))
     body = []
     for rival, found in against.items():
@@ -126,17 +149,3 @@ def _cell(one: Difference) -> str:
     digits = metric_column(one.metric).digits
     cell = f"{one.mean:+.{digits}f} [{one.low:+.{digits}f}, {one.high:+.{digits}f}]"
     return {"better": f"**{cell}**", "worse": f"{cell} ✗", "level": f"{cell} ="}[one.verdict]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", type=Path)
-    parser.add_argument("searched_rows", type=Path)
-    options = parser.parse_args(arguments)
-    rows, searched_rows = read_rows(options.rows), read_rows(options.searched_rows)
-    for name in zoo.MODELS:
-        write_whole(zoo.FOLDER / f"{name}.md", card(name, rows, searched_rows))
-
-
-if __name__ == "__main__":
-    main()

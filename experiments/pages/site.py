@@ -81,13 +81,12 @@ def _commands() -> dict[str, str]:
 def _of_shipped_models() -> dict[Path, str]:
     """Their cards, and all comparisons of them."""
     # Cards read the models' own descriptions, with torch and XGBoost.
-    from experiments.campaign.cards import card
+    from experiments.campaign.cards import SOURCES, all_cards
     from hific import zoo
 
-    rows, searched = (read_rows(KODAK / name) for name in ("kodak.parquet", "kodak_effort.parquet"))
-    files = {zoo.FOLDER / f"{name}.md": card(name, rows, searched) for name in zoo.MODELS}
-    for name, found in (("kodak", rows), ("kodak_effort", searched)):
-        table = equal_bytes_table(found)
+    files = {zoo.FOLDER / f"{name}.md": card for name, card in all_cards().items()}
+    for name in (Path(rows).stem for _, *measured in SOURCES.values() for rows in measured):
+        table = equal_bytes_table(read_rows(KODAK / f"{name}.parquet"))
         if table is not None:
             files[KODAK / f"{name}_equal_bytes.md"] = table.to_markdown()
     return files

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hific.layers.blocks import Normalization, ResidualBlock, conv_block, run_blocks
 from hific.layers.resampling import Pooled, Upsampling, max_pool_with_switches, max_unpool, upsampling_layer
-from hific.networks.klt_initialization import CONTRAST, block_covariance, principal
+from hific.networks.klt_initialization import CONTRAST, block_klt
 
 SpnHead = Literal["logits", "paper"]
 
@@ -188,15 +188,13 @@ class LinearShortcut(nn.Module):
     def __init__(self, latent_channels: int) -> None:
         super().__init__()
         side, spare = 1 << SCALES, 1 << SCALES - 1
-        covariance = block_covariance(side)
-        rows = principal(covariance, latent_channels)
-        # Of images in [-1, 1], which are twice as wide.
-        deviations = 2 * CONTRAST * ((rows @ covariance) * rows).sum(1).sqrt()
+        rows, variances = block_klt(side, latent_channels)
         # Weights are around 1 and gains beside them, for Adam moves every weight by the same.
-        scale = len(covariance) ** 0.5
-        kernels = F.pad(rows.view(-1, side, side, 3).permute(0, 3, 1, 2) * scale, [spare] * 4).float()
+        scale = (3 * side**2) ** 0.5
+        kernels = F.pad(rows.permute(0, 3, 1, 2) * scale, [spare] * 4).float()
         self.analysis, self.synthesis = nn.Parameter(kernels.clone()), nn.Parameter(kernels)
-        gains = (FILLED / deviations).float()
+        # Of images in [-1, 1], which are twice as wide.
+        gains = (FILLED / (2 * CONTRAST * variances.sqrt())).float()
         self.register_buffer("analysis_gains", gains / scale)
         self.register_buffer("synthesis_gains", 1 / gains / scale)
         self.stride, self.padding = side, spare

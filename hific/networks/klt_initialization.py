@@ -123,15 +123,35 @@ def layered_klt(channels: Sequence[int]) -> tuple[list[Tensor], Tensor]:
 
 def block_covariance(side: int) -> Tensor:
     """Of the colors of a block's pixels, float64 [side * side * 3] squared, as a first-order Markov model has it."""
+    along, colors = _factors(side)
+    return torch.kron(torch.kron(along, along), colors)
+
+
+def block_klt(side: int, count: int) -> tuple[Tensor, Tensor]:
+    """Orthonormal float64 rows [count, side, side, 3], most variance first, and their variances, a pixel's being 1:
+    `principal` of `block_covariance` from its factors, in no time."""
+    along, colors = (torch.linalg.eigh(factor) for factor in _factors(side))
+    variances = torch.kron(torch.kron(along.eigenvalues, along.eigenvalues), colors.eigenvalues)
+    chosen = variances.sort(descending=True, stable=True).indices[:count]
+    row, column, color = torch.unravel_index(chosen, (side, side, 3))
+    vectors = along.eigenvectors.T
+    rows = torch.einsum("ny,nx,nc->nyxc", vectors[row], vectors[column], colors.eigenvectors.T[color])
+    return _signed(rows.flatten(1)).view_as(rows), variances[chosen]
+
+
+def _factors(side: int) -> tuple[Tensor, Tensor]:
+    """Covariances of pixels along a line [side, side], and of a pixel's colors [3, 3]."""
     distance = torch.arange(side, dtype=torch.float64)
     along = SPATIAL_CORRELATION ** (distance[:, None] - distance).abs()
-    colors = torch.full((3, 3), COLOR_CORRELATION, dtype=torch.float64).fill_diagonal_(1)
-    return torch.kron(torch.kron(along, along), colors)
+    return along, torch.full((3, 3), COLOR_CORRELATION, dtype=torch.float64).fill_diagonal_(1)
 
 
 def principal(covariance: Tensor, count: int) -> Tensor:
     """The eigenvectors of the `count` largest eigenvalues, as rows; signs fixed, so that machines agree."""
-    vectors = torch.linalg.eigh(covariance).eigenvectors.flip(1).T[:count]
+    return _signed(torch.linalg.eigh(covariance).eigenvectors.flip(1).T[:count])
+
+
+def _signed(vectors: Tensor) -> Tensor:
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     return vectors * largest.sign()
 

@@ -183,3 +183,28 @@ def test_spn_heads_break_ties_to_the_lowest_place() -> None:
 def test_likeliest_switch_is_the_argmax() -> None:
     logits = torch.randn(2, 4, 3, 5, 7, generator=torch.Generator().manual_seed(0))
     assert torch.equal(LogitSwitchPrediction.switches(logits), torch.round(logits * 1024).argmax(dim=1))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_with_a_linear_shortcut_it_begins_as_a_block_transform(system: str) -> None:
+    """And so as a projection: what comes back of what came back is the same."""
+    model = tiny_model(system, linear_shortcut=True)  # type: ignore[arg-type]
+    assert model.shortcut is not None
+    image = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    analysis = model.analyze(image)
+    assert torch.equal(analysis.latent, model.shortcut.analyze(image))
+    once = model.synthesize(analysis.latent, analysis.switches or None).reconstruction
+    assert torch.allclose(once, model.shortcut.synthesize(analysis.latent))
+    assert torch.allclose(model.shortcut.synthesize(model.shortcut.analyze(once)), once, atol=1e-5)
+
+
+def test_both_ways_around_learn() -> None:
+    model = tiny_model("sae_spn", linear_shortcut=True)  # type: ignore[arg-type]
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    for _ in range(2):  # in the first the heads alone
+        optimizer.zero_grad()
+        (model(image).reconstruction - image).square().mean().backward()
+        optimizer.step()
+    still = {name for name, one in model.named_parameters() if one.grad is None or not one.grad.abs().sum() > 0}
+    assert {name for name in still if not name.startswith("spn.")} == set()

@@ -14,7 +14,7 @@ from hific.errors import OptionError
 from hific.io.read_image import read_image
 from hific.layers.blocks import Activation
 from hific.networks.hific import HificAnalysis, HificSynthesis
-from hific.networks.klt_initialization import initialize_klt, layered_klt
+from hific.networks.klt_initialization import block_covariance, block_klt, initialize_klt, layered_klt
 
 TINY = (6, 8, 12, 16, 24)
 SMALL = (16, 32, 64, 128, 192)
@@ -122,3 +122,14 @@ def test_what_cannot_start_so_is_refused() -> None:
         initialize_klt(HificAnalysis(TINY, 12), HificSynthesis(TINY, 12, 1))
     with pytest.raises(OptionError, match="6 channels"):
         initialize_klt(HificAnalysis((4, *TINY[1:]), 12, "none"), HificSynthesis((4, *TINY[1:]), 12, 1, "none"))
+
+
+@pytest.mark.parametrize("side", [2, 4, 8])
+def test_a_block_transform_from_factors_is_that_of_the_whole_covariance(side: int) -> None:
+    covariance = block_covariance(side)
+    rows, variances = block_klt(side, 9)
+    flat = rows.flatten(1)
+    assert torch.allclose(flat @ flat.T, torch.eye(9, dtype=flat.dtype), atol=1e-12)
+    assert torch.allclose(flat @ covariance, variances[:, None] * flat, atol=1e-9)
+    due = torch.linalg.eigvalsh(covariance).flip(0)[:9]
+    assert torch.allclose(variances, due, atol=1e-9)
