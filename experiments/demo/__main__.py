@@ -32,7 +32,7 @@ TRAINED = """
 def demonstrate(output: Path, train: Sequence[str] = (), evaluate: Sequence[str] = ()) -> int:
     """Into `output`, which is emptied first, with further overrides; the exit status of what failed, or 0."""
     shutil.rmtree(output, ignore_errors=True)
-    models = (f"checkpoint=[{','.join(zoo.BY_RATE)}]", f"names=[{','.join(zoo.RATES)}]", "coders=last", "match_to=each")
+    models = (f"checkpoint=[{','.join(zoo.BY_RATE)}]", "coders=last", "match_to=each")
     shown = ("title='Shipped models'", "panel.zoom_x=0.44", "panel.zoom_y=0.22")  # the astronaut's face
     if status := _evaluate(output / "shipped", [*models, *shown, *evaluate]):
         return status

@@ -15,7 +15,8 @@ from photos import Pixels, photo
 from skimage import data
 
 from hific.cli import main
-from hific.codecs import latent_refinement
+from hific.codecs import compressnet, latent_refinement
+from hific.codecs.compressnet import interpolated_bits
 from hific.codecs.latent_refinement import MSE_WEIGHT, RATE_SHARE, Perception, Scene, Search, soft_rounded
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
@@ -183,3 +184,36 @@ def test_the_command_line_refuses_what_is_no_number_of_steps(wrong: str, capsys:
 
 def test_tables_tell_it_from_files_without(shipped: LearnedCodec) -> None:
     assert shipped.with_options(effort=7).setting == f"{shipped.setting}, effort 7"
+
+
+@pytest.mark.parametrize("switches", ["none", "predicted", "transmitted"])
+def test_compressnet_searches_too(
+    make_checkpoint: MakeCheckpoint, switches: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounded, a block transform has the least squared error, which weighs little here beside features. Every symbol
+    found is a level, and transmitted switches are the analysis's."""
+    monkeypatch.setattr(compressnet, "RATE_WEIGHT", 1000.0)
+    path = make_checkpoint(switches=switches, linear_shortcut=True, latent_channels=6)
+    plain, searching = load_codec(path), load_codec(path, effort=25)
+    image = np.ascontiguousarray(data.astronaut()[100:148, 200:264])
+    (before,), (after,) = (codec.analyze([image]) for codec in (plain, searching))
+    assert (before.latent != after.latent).any() and set(np.unique(after.latent)) <= {-2, -1, 0, 1, 2}
+    for kept, due in zip(after.side_information, before.side_information, strict=True):
+        assert np.array_equal(kept, due)
+    target, *found = (
+        torch.from_numpy(np.array(one)).permute(2, 0, 1)[None] / 255
+        for one in (image, *(codec.decompress(codec.compress(image)) for codec in (plain, searching)))
+    )
+    lost = [float(Perception.of(target, 1.0)(one)) for one in found]
+    assert lost[1] < lost[0]
+
+
+@given(st.integers(2, 6), st.integers(0, 99))
+def test_bits_between_levels_lie_on_the_line(channels: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    costs = torch.rand(channels, 5, generator=generator)
+    below = torch.randint(-2, 2, (1, channels, 3, 4), generator=generator).float()
+    ends = [float(interpolated_bits(below + step, costs)) for step in (0, 1)]
+    due = [costs[channel, int(level) + 2] for channel in range(channels) for level in below[0, channel].flatten()]
+    assert ends[0] == pytest.approx(float(torch.stack(due).sum()), rel=1e-5)
+    assert float(interpolated_bits(below + 0.25, costs)) == pytest.approx(0.75 * ends[0] + 0.25 * ends[1], rel=1e-5)
