@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
     add = parser.add_argument
-    add("--switches", choices=("none", "predicted"), default="predicted", help="none: sae; predicted: sae_spn")
+    add("--switches", choices=("none", "predicted"), default="none", help="none: sae; predicted: sae_spn")
     add("--widths", type=int, nargs=5, default=(16, 32, 96, 192, 256))
     add("--blocks", type=int, default=4)
     add("--normalization", default="channel")
@@ -53,6 +53,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--ms-ssim-weight", type=float, default=0.5)
     add("--layerwise-weight", type=float, default=0.02)
     add("--switch-weight", type=float, default=1.0)
+    add("--spread-weight", type=float, default=10.0, help="of what the deviation of a channel's latents lacks to 1")
     add("--true-switches-until", type=int, default=4000, help="batches until the decoder sees predicted switches alone")
     return parser.parse_args(arguments)
 
@@ -132,6 +133,7 @@ class CompressNetTraining:
             mse=options.mse_weight,
             layerwise=options.layerwise_weight,
             switch_prediction=options.switch_weight,
+            latent_spread=options.spread_weight,
             phase_pattern=1000.0,
         )
         self.objective = CompressNetObjective(weights, None)
@@ -190,10 +192,13 @@ class CompressNetTraining:
         return self.options.run / "last.pt"
 
     def _resume(self, state: Mapping[str, Any]) -> None:
+        """Weights by name; what has been added since (layers in place of switches) stays as it begins."""
         for name, parameter in self.rates.named_parameters():
-            parameter.data.copy_(state["weights"][name])
-            self.average.weights[name].copy_(state["average"][name])
-            self.optimizer.state[parameter] = dict(state["moments"][name])
+            if name in state["weights"]:
+                parameter.data.copy_(state["weights"][name])
+                self.average.weights[name].copy_(state["average"][name])
+            if name in state["moments"]:
+                self.optimizer.state[parameter] = dict(state["moments"][name])
         self.batches, self.seconds = state["batches"], state["cpu_seconds"] / self.options.ranks
 
     def measure(self) -> None:
