@@ -88,14 +88,26 @@ def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatc
     assert torch.load(run / "last.pt", weights_only=True)["first"] == 5
 
 
+@pytest.mark.parametrize(
+    ("networks", "own"),
+    [
+        ("--transform pools --linear-shortcut --widths 4 6 8 10 12 --blocks 1", "shortcut"),
+        ("--transform patch --widths 6 8 --blocks 1 1", "synthesis.entry"),
+    ],
+)
 def test_the_rates_of_compressnet_share_networks_and_code(
-    roots: list[str], tmp_path: Path, random_weights_dir: Path, monkeypatch: pytest.MonkeyPatch
+    networks: str,
+    own: str,
+    roots: list[str],
+    tmp_path: Path,
+    random_weights_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loop.signal, "signal", lambda *_: None)
     write_scaled_photos(roots, tmp_path / "crops")
     run, threads = tmp_path / "run", torch.get_num_threads()
     run.mkdir()
-    small = ["--widths", "4", "6", "8", "10", "12", "--blocks", "1", "--batch", "2", "--low-every", "2"]
+    small = ["--batch", "2", "--low-every", "2", *networks.split()]
     common = ["--run", str(run), "--roots", *roots, "--weights-dir", str(random_weights_dir), "--ranks", "1", *small]
 
     def train(batches: int) -> dict[str, torch.Tensor]:
@@ -106,12 +118,12 @@ def test_the_rates_of_compressnet_share_networks_and_code(
     first, second = train(2), train(3)
     torch.set_num_threads(threads)
     moved = {name for name in first if not torch.equal(first[name], second[name])}
-    assert any(name.startswith("of_rate.low.shortcut") for name in moved)  # whose turn it was
-    assert not any(name.startswith("of_rate.high.shortcut") for name in moved)
+    assert any(name.startswith(f"of_rate.low.{own}") for name in moved)  # whose turn it was
+    assert not any(name.startswith(f"of_rate.high.{own}") for name in moved)
     assert torch.load(run / "last.pt", weights_only=True)["batches"] == 3
 
     folder = tmp_path / "zoo"
-    monkeypatch.setattr(make_zoo, "LARGEST_FILE", 20_000)
+    monkeypatch.setattr(make_zoo, "LARGEST_FILE", 10_000)
     make_zoo.main([str(run / "compressnet.pt"), "--roots", *roots, "--output", str(folder), "--photos", "4"])
     assert max(path.stat().st_size for path in folder.glob("compressnet-networks-*")) < 30_000
     monkeypatch.setattr(zoo, "FOLDER", folder)

@@ -22,8 +22,11 @@ from torch import Tensor, nn
 from experiments.campaign.crops import Crops
 from experiments.campaign.development import COLUMNS, Codec, Pixels, development_photos, measure
 from experiments.campaign.loop import Average, add_options, append, run, save_whole, structure_lost
+from hific.codecs.load import load_codec
 from hific.losses.perceptual import LPIPSLoss, unit_length
-from hific.models.compressnet import CompressNet, Switches
+from hific.models.compressnet import CompressNet
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.networks.compressnet import FILLED
 from hific.ops.images import from_unit_range, shifted_crop
 from hific.ops.ranks import average_gradients
 from hific.training.objectives import CompressNetObjective, LossWeights
@@ -40,9 +43,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add_options(parser)
     add = parser.add_argument
     add("--switches", choices=("none", "predicted"), default="none", help="none: sae; predicted: sae_spn")
-    add("--widths", type=int, nargs=5, default=(16, 32, 96, 192, 256))
-    add("--blocks", type=int, default=4)
-    add("--normalization", default="channel")
+    add("--transform", choices=("pools", "patch"), default="patch")
+    add("--widths", type=int, nargs="+", default=(160, 256))
+    add("--blocks", type=int, nargs="+", default=(6, 4))
+    add("--normalization", default="none")
+    add("--linear-shortcut", action="store_true")
+    add("--start-from", help="a HiFiC with the same patch transform, where RUN has no last.pt yet")
     add("--batch", type=int, default=4, help="of each rank")
     add("--low-every", type=int, default=4, help="one batch of so many is of the low rate")
     add("--crop", type=int, default=192)
@@ -58,30 +64,59 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-class SharedRates(nn.Module):
-    """A CompressNet for each rate; the layers around the latent and the linear shortcut are its own, all
-    others the same."""
+def _arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Of the CompressNets, but for the latent's channels."""
+    return {
+        "transform": options.transform,
+        "widths": options.widths,
+        "residual_blocks": options.blocks[0] if len(options.blocks) == 1 else options.blocks,
+        "switches": options.switches,
+        "normalization": options.normalization,
+        "linear_shortcut": options.linear_shortcut,
+    }
 
-    def __init__(self, switches: Switches, widths: Sequence[int], residual_blocks: int, normalization: Any) -> None:
+
+class SharedRates(nn.Module):
+    """A CompressNet for each rate; the layers next to the latent are its own, and a linear shortcut; all others are
+    the same."""
+
+    OWN = ("head", "stem", "entry")  # of the analysis, and of the syntheses
+
+    def __init__(self, **arguments: Any) -> None:
         super().__init__()
-        of_rate: dict[str, CompressNet] = {
-            rate: CompressNet(
-                widths=widths,
-                residual_blocks=residual_blocks,
-                latent_channels=channels,
-                switches=switches,
-                normalization=normalization,
-                linear_shortcut=True,
-            )
-            for rate, channels in LATENT_CHANNELS.items()
-        }
-        high = of_rate["high"]
-        for model in of_rate.values():
-            model.analysis.stem, model.analysis.downs = high.analysis.stem, high.analysis.downs
-            for part in ("blocks", "convs", "expansions", "head"):
-                setattr(model.synthesis, part, getattr(high.synthesis, part))
-            model.spn = high.spn
-        self.of_rate = nn.ModuleDict(of_rate)
+        self.of_rate: Any = nn.ModuleDict(
+            {rate: CompressNet(latent_channels=channels, **arguments) for rate, channels in LATENT_CHANNELS.items()}
+        )
+        low, high = self.of_rate["low"], self.of_rate["high"]
+        for mine, theirs in ((low.analysis, high.analysis), (low.synthesis, high.synthesis)):
+            last_of_both = "stem" if mine is low.analysis else "head"
+            for name, part in theirs.named_children():
+                if name == last_of_both or name not in self.OWN:
+                    setattr(mine, name, part)
+        low.spn = high.spn
+
+    @torch.no_grad()
+    def start_from(self, hific: HyperpriorAutoencoder, image: Tensor) -> None:
+        """With the networks of a HiFiC with the patch transform, and those of its latents that vary most, as wide as
+        the quantizer's levels; the others are held at their means. image [B, 3, H, W] in [0, 1]: to see them in."""
+        latent = hific.analyze(image)
+        means, deviations = latent.mean((0, 2, 3)), latent.std((0, 2, 3))
+        old_head, old_entry = hific.analysis.head, hific.synthesis.entry
+        assert old_head.bias is not None and old_entry.bias is not None
+        for model in self.of_rate.values():
+            model.analysis.load_state_dict(_without(hific.analysis, "head"), strict=False)
+            model.synthesis.load_state_dict(_without(hific.synthesis, "entry"), strict=False)
+            some = deviations.argsort(descending=True)[: model.latent_channels]
+            gains = FILLED / deviations[some]
+            head, entry = model.analysis.head, model.synthesis.entry
+            head.weight.copy_(old_head.weight[some] * gains[:, None, None, None])
+            head.bias.copy_((old_head.bias[some] - means[some]) * gains)
+            entry.weight.copy_(old_entry.weight[:, some] / gains[:, None, None])
+            entry.bias.copy_(old_entry.bias + old_entry.weight.sum((2, 3)) @ means)
+
+
+def _without(network: nn.Module, part: str) -> dict[str, Tensor]:
+    return {name: value for name, value in network.state_dict().items() if not name.startswith(f"{part}.")}
 
 
 class AlexNetDistances(LPIPSLoss):
@@ -120,13 +155,16 @@ class CompressNetTraining:
     def __init__(self, options: argparse.Namespace, rank: int) -> None:
         self.options = options
         torch.manual_seed(options.seed)
-        self.rates = SharedRates(options.switches, options.widths, options.blocks, options.normalization)
-        self.rates.to(memory_format=torch.channels_last)
+        self.rates = SharedRates(**_arguments(options)).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(self.rates.parameters(), fused=True)
         self.average = Average(self.rates, options.ema)
         self.batches = 0
         if (options.run / "last.pt").exists():
             self._resume(torch.load(options.run / "last.pt", weights_only=True))
+        elif options.start_from is not None:
+            photos = Crops(options.run.parent / "crops", 5)
+            self.rates.start_from(load_codec(options.start_from).model, photos.batch(24, options.crop))
+            self.average = Average(self.rates, options.ema)
         self.crops = Crops(options.run.parent / "crops", options.seed + 1000 * rank + 7 * self.batches)
         self.generator = torch.Generator().manual_seed(self.batches + rank)
         weights = LossWeights(

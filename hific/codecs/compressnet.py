@@ -37,7 +37,7 @@ NO_HYPER_SYMBOLS = (0, 0, 0)
 
 
 class CompressNetTransform(Transform):
-    """InstanceNorm looks at the whole image, so no tiles can be cut."""
+    """Images as a whole: InstanceNorm, the paper's, looks at all of it."""
 
     max_pixels = DEFAULT_MAX_PIXELS
 
@@ -52,7 +52,7 @@ class CompressNetTransform(Transform):
 
     def check_memory(self, width: int, height: int) -> None:
         if self.device.type == "cpu":
-            check_memory(width, height, self.padded(width, height), self.model.widths[0])
+            check_memory(width, height, self.padded(width, height), self.model.channels_per_pixel)
 
     def blank(self, size: PaddedSize) -> UncodedLatent:
         stride, widths = self.model.stride, self.model.widths

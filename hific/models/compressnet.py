@@ -17,6 +17,8 @@ from hific.networks.compressnet import (
     CompressNetSynthesis,
     Downsampling,
     LinearShortcut,
+    PatchCompressNetAnalysis,
+    PatchCompressNetSynthesis,
     SpnHead,
     switch_prediction,
 )
@@ -24,6 +26,7 @@ from hific.networks.transforms import MOST_BLOCKS, MOST_CHANNELS
 from hific.ops.quantize import QuantizerGradient, nearest_symbols, quantize
 
 Switches = Literal["none", "transmitted", "predicted"]
+Stack = Literal["pools", "patch"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class CompressNet(nn.Module):
         detach_switch_prediction: whether the SPN's loss stops before the synthesis.
         linear_shortcut: whether a linear transform goes around both networks, which then begin as nothing beside it
             (networks/compressnet.py); not in the paper.
+        transform: `pools`, the paper's, or `patch` (networks/patch_transform.py): then `widths` and `residual_blocks`
+            are two each, at 1/8 and 1/16, there are no layer losses and no switches, and `normalization` is `none`.
 
     Images are float [B, 3, H, W] in [-1, 1], H and W multiples of 16 and at least 32.
     """
@@ -97,8 +102,9 @@ class CompressNet(nn.Module):
         self,
         *,
         widths: Sequence[int],
-        residual_blocks: int,
+        residual_blocks: int | Sequence[int],
         latent_channels: int,
+        transform: Stack = "pools",
         switches: Switches = "none",
         downsampling: Downsampling = "pool",
         upsampling: Upsampling = "sub_pixel",
@@ -112,9 +118,11 @@ class CompressNet(nn.Module):
         super().__init__()
         if switches != "none" and downsampling != "pool":
             raise ValueError(f"switches={switches!r} needs downsampling='pool': strided convolutions have no switches")
+        blocks = [residual_blocks] if isinstance(residual_blocks, int) else [int(one) for one in residual_blocks]
         self.arguments: dict[str, Any] = {
+            "transform": transform,
             "widths": [int(width) for width in widths],
-            "residual_blocks": int(residual_blocks),
+            "residual_blocks": residual_blocks if isinstance(residual_blocks, int) else blocks,
             "latent_channels": int(latent_channels),
             "switches": switches,
             "downsampling": downsampling,
@@ -126,30 +134,43 @@ class CompressNet(nn.Module):
             "detach_switch_prediction": bool(detach_switch_prediction),
             "linear_shortcut": bool(linear_shortcut),
         }
+        num_widths, num_blocks = (SCALES + 1, 1) if transform == "pools" else (2, 2)
         channels = (*self.arguments["widths"], self.arguments["latent_channels"])
-        if len(widths) != SCALES + 1 or not all(1 <= one <= MOST_CHANNELS for one in channels):
+        if len(widths) != num_widths or not all(1 <= one <= MOST_CHANNELS for one in channels):
             raise ValueError(
-                f"CompressNet needs {SCALES + 1} widths and latent_channels in 1..{MOST_CHANNELS}: {self.arguments}"
+                f"CompressNet needs {num_widths} widths and latent_channels in 1..{MOST_CHANNELS}: {self.arguments}"
             )
-        if not 0 <= residual_blocks <= MOST_BLOCKS:
-            raise ValueError(f"residual_blocks={residual_blocks} lies in 0..{MOST_BLOCKS}")
+        if len(blocks) != num_blocks or not all(0 <= one <= MOST_BLOCKS for one in blocks):
+            raise ValueError(f"residual_blocks={residual_blocks}: {num_blocks} in 0..{MOST_BLOCKS}")
+        if transform == "patch" and (switches, normalization, linear_shortcut) != ("none", "none", False):
+            raise ValueError("transform='patch' goes with switches and normalization 'none' and no linear_shortcut")
         self.widths = tuple(self.arguments["widths"])
         self.latent_channels = int(latent_channels)
         self.switches = switches
         self.quantizer_gradient: QuantizerGradient = quantizer_gradient
         self.quantizer_sigma = quantizer_sigma
         self.detach_switch_prediction = detach_switch_prediction
-        switch_scales = {"none": 0, "transmitted": SCALES, "predicted": 1}[switches]
-        self.analysis = CompressNetAnalysis(self.widths, latent_channels, normalization, downsampling, switch_scales)
-        self.synthesis = CompressNetSynthesis(
-            self.widths, latent_channels, residual_blocks, normalization, upsampling, switch_scales
-        )
-        self.spn = switch_prediction(spn_head, self.widths[0]) if switches == "predicted" else None
-        self.shortcut = LinearShortcut(latent_channels) if linear_shortcut else None
-        if linear_shortcut:
-            for head in (self.analysis.head, self.synthesis.head):
+        self.analysis: CompressNetAnalysis | PatchCompressNetAnalysis
+        self.synthesis: CompressNetSynthesis | PatchCompressNetSynthesis
+        if transform == "patch":
+            self.analysis = PatchCompressNetAnalysis(self.widths, latent_channels, blocks)
+            self.synthesis = PatchCompressNetSynthesis(self.widths, latent_channels, blocks)
+        else:
+            scales = {"none": 0, "transmitted": SCALES, "predicted": 1}[switches]
+            analysis = CompressNetAnalysis(self.widths, latent_channels, normalization, downsampling, scales)
+            synthesis = CompressNetSynthesis(self.widths, latent_channels, blocks[0], normalization, upsampling, scales)
+            for head in (analysis.head, synthesis.head) if linear_shortcut else ():
                 nn.init.zeros_(head.weight)
                 nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+            self.analysis, self.synthesis = analysis, synthesis
+        self.is_bounded = transform == "pools" and not linear_shortcut
+        self.spn = switch_prediction(spn_head, self.widths[0]) if switches == "predicted" else None
+        self.shortcut = LinearShortcut(latent_channels) if linear_shortcut else None
+
+    @property
+    def channels_per_pixel(self) -> int:
+        """Of the features that take most memory."""
+        return self.analysis.channels_per_pixel
 
     def analyze(self, image: Tensor) -> AnalysisOutput:
         """Image [B, 3, H, W] in [-1, 1] to latent, and what the pools saw."""
@@ -199,10 +220,9 @@ class CompressNet(nn.Module):
             return torch.cat((switches[0][:count], predicted[count:]))
 
         unbounded, features = self.synthesis(latent_hat, switches_of)
-        if self.shortcut is None:
-            reconstruction = torch.tanh(unbounded).float()
-        else:  # linear, and so without a bound but that of 256 levels
-            reconstruction = unbounded.float() + self.shortcut.synthesize(latent_hat).float()
+        reconstruction = (torch.tanh(unbounded) if self.is_bounded else unbounded).float()
+        if self.shortcut is not None:
+            reconstruction = reconstruction + self.shortcut.synthesize(latent_hat).float()
         return SynthesisOutput(reconstruction, features, prediction, predicted)
 
     def forward(self, image: Tensor, true_switch_share: float = 0.0) -> CompressNetOutput:

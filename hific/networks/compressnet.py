@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from hific.layers.blocks import Normalization, ResidualBlock, conv_block, run_blocks
 from hific.layers.resampling import Pooled, Upsampling, max_pool_with_switches, max_unpool, upsampling_layer
 from hific.networks.klt_initialization import CONTRAST, block_klt
+from hific.networks.patch_transform import PatchAnalysis, PatchSynthesis
 
 SpnHead = Literal["logits", "paper"]
 
@@ -101,6 +102,7 @@ class CompressNetAnalysis(nn.Module):
         switch_scales: int,
     ) -> None:
         super().__init__()
+        self.channels_per_pixel = widths[0]
         self.pools = downsampling == "pool"
         self.switch_scales = switch_scales
         stride = 1 if self.pools else 2
@@ -171,6 +173,20 @@ class CompressNetSynthesis(nn.Module):
             else:
                 features = max_unpool(features, switches_of(scale, features))
         return self.head(features), tuple(reversed(maps))
+
+
+class PatchCompressNetAnalysis(PatchAnalysis):
+    """The patch transform in the analysis's place: no pools, and so neither maps nor switches."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Pooled, ...]]:  # type: ignore[override]
+        return super().forward((image + 1) / 2), (), ()
+
+
+class PatchCompressNetSynthesis(PatchSynthesis):
+    """And in the synthesis's."""
+
+    def forward(self, latent_hat: Tensor, switches_of: SwitchesOfScale) -> tuple[Tensor, tuple[Tensor, ...]]:  # type: ignore[override]
+        return 2 * super().forward(latent_hat) - 1, ()
 
 
 class LinearShortcut(nn.Module):
