@@ -80,19 +80,16 @@ class SharedRates(nn.Module):
     """A CompressNet for each rate; the layers next to the latent are its own, and a linear shortcut; all others are
     the same."""
 
-    OWN = ("head", "stem", "entry")  # of the analysis, and of the syntheses
-
     def __init__(self, **arguments: Any) -> None:
         super().__init__()
         self.of_rate: Any = nn.ModuleDict(
             {rate: CompressNet(latent_channels=channels, **arguments) for rate, channels in LATENT_CHANNELS.items()}
         )
         low, high = self.of_rate["low"], self.of_rate["high"]
-        for mine, theirs in ((low.analysis, high.analysis), (low.synthesis, high.synthesis)):
-            last_of_both = "stem" if mine is low.analysis else "head"
-            for name, part in theirs.named_children():
-                if name == last_of_both or name not in self.OWN:
-                    setattr(mine, name, part)
+        for network, own in (("analysis", ("head",)), ("synthesis", ("stem", "entry"))):
+            for name, part in getattr(high, network).named_children():
+                if name not in own:
+                    setattr(getattr(low, network), name, part)
         low.spn = high.spn
 
     @torch.no_grad()
@@ -191,7 +188,7 @@ class CompressNetTraining:
         true_share = max(0.0, 1 - self.batches / max(1, options.true_switches_until))
         with torch.autocast("cpu", torch.bfloat16):
             output = model(image, true_share)
-        terms = self.objective.terms(model, image, output)  # type: ignore[arg-type]
+        terms = self.objective.terms(model, image, output)
         x_hat, x = shifted_crop((output.reconstruction, image), VIEW_SHIFT, self.generator)
         lpips, conv4 = self.alexnet(x_hat, x)
         terms |= {"lpips": options.lpips_weight * lpips, "conv4": options.conv4_weight * conv4}
@@ -243,7 +240,7 @@ class CompressNetTraining:
         photos = development_photos(self.options.roots)
         self.average.exchange(self.rates)
         for rate, model in self.rates.eval().of_rate.items():
-            row = measure(as_codec(model), photos, self.options.weights_dir)  # type: ignore[arg-type]
+            row = measure(as_codec(model), photos, self.options.weights_dir)
             told = {"batches": self.batches, "cpu_seconds": round(self.seconds * self.options.ranks), "rate": rate}
             append(self.options.run / "development.csv", {**told, **{name: round(row[name], 5) for name in COLUMNS}})
         self.rates.train()
