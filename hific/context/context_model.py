@@ -38,6 +38,14 @@ class Windows(NamedTuple):
     features: Features
     bins: Ints
 
+    def check_any(self) -> None:
+        """Raises ValueError where there are none: for what cannot be fitted to nothing."""
+        if not len(self.bins):
+            raise ValueError(
+                "a context model has nothing to learn: by the tables every symbol is all but certain, as of a model "
+                "that codes all photos alike"
+            )
+
 
 class ContextModel(Protocol):
     """Exact: the same features give the same frequencies on every machine. A base of every kind, too: what it has of

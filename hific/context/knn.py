@@ -140,6 +140,7 @@ class KNNFit:
             )
 
     def __call__(self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int) -> KNNModel:
+        training.check_any()
         features, bins = training
         # Features count as much as they vary; the table, which says most, and the linear prediction count more.
         spread = np.maximum(features.std(axis=0), 1.0)

@@ -117,6 +117,7 @@ class XGBoostFit(TreeGrowth):
     kind = "xgboost"
 
     def __call__(self, training: Windows, held_out: Windows, table_frequencies: Ints, window_size: int) -> XGBoostModel:
+        training.check_any()
         table_logits = fixed_point_logits(table_frequencies)
         grown_from = self._matrix(training, table_logits)
         watched = self._matrix(held_out, table_logits, grown_from) if len(held_out.bins) else None

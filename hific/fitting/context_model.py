@@ -86,7 +86,7 @@ class ContextFit:
         return ContextOptions(num_channels, min(groups, num_channels), self.order, reach, self.side, self.location)
 
     def __call__(self, latents: Sequence[TrainingLatent], tables: SymbolTables, num_channels: int) -> ContextCoded:
-        """Raises ValueError where there are fewer than two latents to learn from, or no symbol in doubt."""
+        """Raises ValueError where there are fewer than two latents to learn from."""
         if len(latents) < 2:
             raise ValueError(f"a context model is fitted to two photos or more, not {len(latents)}")
         options, largest = self.options(num_channels), _largest(latents)
@@ -100,11 +100,6 @@ class ContextFit:
             _together([one for one, is_held in zip(windows, held, strict=True) if is_held == kept], options)
             for kept in (False, True)
         )
-        if not len(training.bins):
-            raise ValueError(
-                "a context model has nothing to learn: by the tables every symbol is all but certain, as of a model "
-                "that codes all photos alike"
-            )
         model = self.fit(training, held_out, symbol_bins.frequencies, options.side**2 - 1)
         _report_gain(model, held_out, symbol_bins.frequencies, len(training.bins))
         linear_prediction = (halves[0] + halves[1]).solve()

@@ -174,6 +174,13 @@ def test_latents_without_structure_or_open_symbols_can_be_fitted_and_coded() -> 
         np.testing.assert_array_equal(decode(coder, encode(coder, latent), latent.table_ids), latent.symbols)
 
 
+@pytest.mark.parametrize("kind", ["knn", "xgboost"])
+def test_what_cannot_be_fitted_to_nothing_says_so(kind: str) -> None:
+    zeros = TrainingLatent(np.zeros((CHANNELS, 4, 5), np.int32), np.zeros((CHANNELS, 4, 5), np.int32))
+    with pytest.raises(ValueError, match="nothing to learn"):
+        ContextFit(model_fit(kind))([zeros, zeros], TABLES, CHANNELS)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     coder, latent = fitted("adaptive"), latent_of(0, 4, 4)
     with pytest.raises(ValueError, match="a latent"):
