@@ -24,7 +24,7 @@ CONFIG = ROOT / "docs" / "zensical.toml"
 DRAWINGS = ROOT / "docs" / "drawings.py"
 API = Path("docs/api")
 # What the configuration names besides pages.
-LOOK = (Path("docs/site/site.css"), Path("docs/site/iframe-worker.js"))
+LOOK = (Path("docs/site/site.css"), Path("docs/site/scrolled.js"), Path("docs/site/iframe-worker.js"))
 # ![text](target) and [text](target), the target up to an anchor.
 LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))")
 CODE = re.compile(r"^```.*?^```$|^ {4,}\S.*?$|`[^`\n]*`", re.M | re.S)

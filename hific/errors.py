@@ -105,6 +105,18 @@ def exit_on_user_error(*others: type[BaseException]) -> Iterator[None]:
         sys.exit(f"error: {cause}")
 
 
+@contextmanager
+def as_usage_error(place: object, hint: str = "") -> Iterator[None]:
+    """Around a command that makes one thing or nothing: every HificError and OSError as a UsageError. `place`: what is
+    named where the disk's error names no file; `hint`: what follows such an error."""
+    try:
+        yield
+    except HificError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename or place}: {error.strerror or in_a_line(error)}{hint}") from error
+
+
 DAMAGED_FILE = (
     OSError,
     EOFError,

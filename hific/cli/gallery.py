@@ -5,23 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 
-from hific.errors import HificError
+from hific.errors import as_usage_error
 
 
 def run_gallery(options: argparse.Namespace) -> int:
-    """The page's path and what it shows on standard output, what is missing on it on standard error; 1 if there is
-    nothing to show or the folder must not be written."""
+    """The page's path and what it shows on standard output, what is missing on it on standard error. UsageError
+    where there is nothing to show or the folder must not be written."""
     from hific.evaluation.page.gallery import write_gallery
 
-    try:
-        limit = int(options.max_megabytes * 1_000_000)
+    limit = int(options.max_megabytes * 1_000_000)
+    with as_usage_error(options.evaluation):
         made = write_gallery(options.evaluation, options.output, title=options.title, max_bytes=limit)
-    except HificError as error:
-        print(f"hific: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"hific: {error.filename or options.evaluation}: {error.strerror or error}", file=sys.stderr)
-        return 1
     photos, kind = ("photo" if made.num_photos == 1 else "photos"), ("system" if made.num_systems == 1 else "systems")
     size = f"{made.num_bytes / 1e6:.1f} MB"
     print(f"{made.index}: {made.num_photos} {photos} by {made.num_systems} {kind}, {size}")

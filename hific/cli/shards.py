@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hific.data.make_shards import ShardOptions, make_shards
 from hific.data.source import ImageFolder
-from hific.errors import DataNotFoundError, OptionError, UsageError
+from hific.errors import UsageError, as_usage_error
 
 
 def run_shards(options: argparse.Namespace) -> int:
@@ -21,7 +21,7 @@ def run_shards(options: argparse.Namespace) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bars = Progress(*columns, console=console, transient=True, disable=options.quiet or not sys.stderr.isatty())
     chosen = ShardOptions(options.shard_mb, options.store, not options.no_check)
-    with bars:
+    with bars, as_usage_error(options.destination, "; the same command goes on"):
         photos = bars.add_task("photos", total=None)
         try:
             count, bad = make_shards(
@@ -31,11 +31,8 @@ def run_shards(options: argparse.Namespace) -> int:
                 jobs=options.jobs,
                 progress=lambda done, total: bars.update(photos, completed=done, total=total),
             )
-        except (DataNotFoundError, OptionError, ValueError) as error:
+        except ValueError as error:  # of how the folder is read
             raise UsageError(str(error)) from error
-        except OSError as error:
-            place = error.filename or options.destination
-            raise UsageError(f"{place}: {error.strerror or error}; the same command goes on") from error
     for name, problem in bad:
         console.print(f"hific: left out: {problem if name in problem else f'{name}: {problem}'}")
     if not options.quiet:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from hific.errors import OptionError, UsageError, in_a_line
+from hific.errors import OptionError, UsageError, as_usage_error, in_a_line
 
 NEEDED = ("fastapi", "uvicorn", "choix", "pydantic")
 
@@ -81,12 +81,8 @@ def run_study(options: argparse.Namespace) -> int:
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UsageError(f"study needs {', '.join(missing)}: pip install 'hific[study]'")
     parts: dict[str, Callable[[argparse.Namespace], None]] = {"make": _make, "serve": _serve, "results": _results}
-    try:
+    with as_usage_error(options.folder):
         parts[options.part](options)
-    except OptionError as error:
-        raise UsageError(str(error)) from error
-    except OSError as error:
-        raise UsageError(f"{error.filename or options.folder}: {error.strerror or in_a_line(error)}") from error
     return 0
 
 

@@ -21,11 +21,12 @@ import pyarrow.csv
 import pyarrow.parquet
 from PIL import Image
 
-from hific.errors import DAMAGED_FILE, ImageError, in_a_line
+from hific.errors import DAMAGED_FILE, ImageError, OptionError, in_a_line
 from hific.evaluation.codecs_under_test import Pixels
 from hific.evaluation.measurement import Measurement, Provenance
 from hific.io.write_whole import write_whole
 
+ROWS = "measurements.parquet"
 ABSENT = "absent_"
 _TYPES = {"str": pa.string(), "int": pa.int64(), "int | None": pa.int64(), "float | None": pa.float64()}
 _PROVENANCE = {one.name: pa.string() for one in fields(Provenance)}
@@ -56,6 +57,17 @@ def read_rows(path: str | Path) -> list[Measurement]:
     if missing := sorted(set(_FIXED) - set(table.column_names)):
         raise ValueError(f"{path} holds no measurements: without the columns {', '.join(missing)}")
     return [_to_row(record) for record in table.to_pylist()]
+
+
+def read_evaluation_rows(source: Path) -> tuple[list[Measurement], Path]:
+    """Of a folder that evaluate.py wrote, or of its file of rows: these, and the file. OptionError without one."""
+    file = source / ROWS if source.is_dir() else source
+    if not file.is_file():
+        raise OptionError(f"there is no {file}: name a folder that evaluate.py wrote")
+    try:
+        return read_rows(file), file
+    except (OSError, ValueError) as error:
+        raise OptionError(f"{file} holds no measurements ({in_a_line(error)})") from error
 
 
 def to_table(rows: Sequence[Measurement]) -> pa.Table:
@@ -126,11 +138,16 @@ class EvaluationFolder:
     def reconstruction_path(self, system: str, image: str) -> Path:
         return self.root / "reconstructions" / slug(system) / f"{image}.png"
 
-    def read_reconstruction(self, system: str, image: str) -> Pixels:
-        """`system` may be ORIGINAL. ImageError for a file that is no picture."""
+    def read_reconstruction(self, system: str, image: str, original: Pixels | None = None) -> Pixels:
+        """uint8 [H, W, 3]; `system` may be ORIGINAL. ImageError for a file that is no picture, or where `original` is
+        given has another size."""
         path = self.reconstruction_path(system, image)
         try:
             with Image.open(path) as opened:
-                return np.asarray(opened.convert("RGB"))
+                pixels = np.asarray(opened.convert("RGB"))
         except (*DAMAGED_FILE, SyntaxError, Image.DecompressionBombError) as error:
-            raise ImageError(f"{path} cannot be read ({in_a_line(error)})") from error
+            raise ImageError(f"{path} cannot be read ({in_a_line(error)}): measure it again") from error
+        if original is not None and pixels.shape != original.shape:
+            own, expected = ("{1}x{0}".format(*one.shape) for one in (pixels, original))
+            raise ImageError(f"{path} is {own}, its original {expected}: measure it again")
+        return pixels

@@ -13,7 +13,7 @@ from hific.evaluation.codecs_under_test import CodecUnderTest, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
 from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table, without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
-from hific.evaluation.folder import ORIGINAL, EvaluationFolder, write_rows
+from hific.evaluation.folder import ORIGINAL, ROWS, EvaluationFolder, write_rows
 from hific.evaluation.measurement import Measurement, Provenance, byte_limits, systems
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.page.redraw import write_page
@@ -119,7 +119,7 @@ def write_results(
 ) -> list[Path]:
     """measurements.parquet and .csv, report.html and .md, table.md and .tex, figures, panels; returns all paths."""
     root, panel = folder.root, panel or PanelOptions()
-    written = [*write_rows(rows, root / "measurements.parquet"), *write_page(rows, context, root)]
+    written = [*write_rows(rows, root / ROWS), *write_page(rows, context, root)]
     compared = equal_bytes_table(rows)
     rows = without_next_sizes(rows)
     table = main_table(rows)

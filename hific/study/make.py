@@ -12,16 +12,14 @@ from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
 
-from hific.errors import ImageError, OptionError
-from hific.evaluation.codecs_under_test import Pixels
+from hific.errors import OptionError
 from hific.evaluation.equal_bytes import without_next_sizes
-from hific.evaluation.folder import ORIGINAL, EvaluationFolder, read_rows
+from hific.evaluation.folder import ORIGINAL, EvaluationFolder, read_evaluation_rows
 from hific.evaluation.measurement import Measurement, find_commit, library_versions, systems
 from hific.io.write_whole import write_whole
 from hific.study.manifest import DEGRADED, MANIFEST, Catch, Crop, LeftOut, Manifest, Pair, picture_path
 from hific.study.pictures import Pictures, crop_boxes, degrade
 
-ROWS = "measurements.parquet"
 QUESTION = "Which picture is closer to the original?"
 CONSENT = """You will see pairs of pictures, each made from an original, and say which of the two is closer to it. \
 There is no right or wrong: your eyes decide. You can stop at any time and go on later.
@@ -67,11 +65,13 @@ class StudyOptions:
 
 
 def make_study(source: Path, target: Path, options: StudyOptions) -> Manifest:
-    """Writes the study and returns its manifest. OptionError where there is nothing to compare, or a study already."""
+    """Writes the study and returns its manifest. OptionError where there is nothing to compare, or a study already;
+    ImageError for a picture that cannot be read."""
     if (target / MANIFEST).exists():
         raise OptionError(f"{target} is a study already: name another folder")
-    rows = _read_rows(source / ROWS)
-    folder = EvaluationFolder(source)
+    measured, file = read_evaluation_rows(source)
+    rows = [row for row in without_next_sizes(measured) if not row.is_set]
+    folder = EvaluationFolder(file.parent)
     names = _chosen("--systems", options.systems, systems(rows))
     photos = _photos(rows, folder, names, options.photos)
     if taken := sorted({ORIGINAL, DEGRADED} & set(names)):
@@ -91,7 +91,7 @@ def make_study(source: Path, target: Path, options: StudyOptions) -> Manifest:
         catches=options.catches,
         matched=(total - sum(not one.reason.startswith(_SAME) for one in left_out), total),
         versions=f"commit {find_commit()}, {library_versions()}",
-        evaluation=sha256((source / ROWS).read_bytes()).hexdigest(),
+        evaluation=sha256(file.read_bytes()).hexdigest(),
         systems=tuple(names),
         pictures=pictures.known,
         crops=tuple(crops),
@@ -104,13 +104,6 @@ def make_study(source: Path, target: Path, options: StudyOptions) -> Manifest:
     # Last: without it the folder is no study.
     write_whole(target / MANIFEST, manifest.model_dump_json(indent=1) + "\n", force=False)
     return manifest
-
-
-def _read_rows(path: Path) -> list[Measurement]:
-    try:
-        return [row for row in without_next_sizes(read_rows(path)) if not row.is_set]
-    except (OSError, ValueError) as error:
-        raise OptionError(f"{path.parent} is no evaluation: {ROWS} cannot be read ({error})") from error
 
 
 def _chosen(option: str, wanted: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -194,8 +187,8 @@ def _compared(
     for one in matched:
         if not one.pairs:
             continue
-        original = _read(folder, ORIGINAL, one.photo)
-        made = {name: _read(folder, name, one.photo, original.shape) for name in one.systems}
+        original = folder.read_reconstruction(ORIGINAL, one.photo)
+        made = {name: folder.read_reconstruction(name, one.photo, original) for name in one.systems}
         for x, y, width, height in crop_boxes(
             original.shape, options.crop_size, options.crops, f"{options.seed}/{one.photo}"
         ):
@@ -215,17 +208,6 @@ def _compared(
                 again, degraded = pictures.put("shown", original[part]), pictures.put("shown", poor)
                 catches.append(Catch(crop=place, original=again, degraded=degraded))
     return crops, pairs, catches
-
-
-def _read(folder: EvaluationFolder, system: str, photo: str, shape: Sequence[int] | None = None) -> Pixels:
-    try:
-        pixels = folder.read_reconstruction(system, photo)
-    except ImageError as error:
-        raise OptionError(f"{error}: measure it again") from error
-    if shape is not None and tuple(pixels.shape) != tuple(shape):
-        path = folder.reconstruction_path(system, photo)
-        raise OptionError(f"{path} is {pixels.shape[1]}x{pixels.shape[0]}, the original {shape[1]}x{shape[0]}")
-    return pixels
 
 
 def describe(manifest: Manifest) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import open_chromium, requests, resize
+from browser import accessibility_violations, open_chromium, requests, resize
 
 from docs.build import API, build, pages
 from experiments.pages.site import ROOT
@@ -34,10 +34,15 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield from open_chromium(tmp_path_factory.mktemp("profile"))
 
 
+def built_pages(site: Path) -> list[Path]:
+    return [
+        site / (page.with_name("index.html") if page.name == "README.md" else page.with_suffix(".html"))
+        for page in pages()
+    ]
+
+
 def test_every_page_of_the_navigation_is_there(site: Path) -> None:
-    for page in pages():
-        place = page.parent if page.name == "README.md" else page.with_suffix("")
-        built = site / place / "index.html" if page.name == "README.md" else site / f"{place}.html"
+    for page, built in zip(pages(), built_pages(site), strict=True):
         text = built.read_text()
         assert "<h1" in text and (page.parent != API or 'class="doc doc-object' in text), page
 
@@ -62,14 +67,33 @@ def test_pages_open_from_disk_and_ask_no_network(width: int, site: Path, chromiu
     """At either width nothing is wider than the window."""
     resize(chromium, width)
     requests(chromium)
-    for page in ("index.html", "docs/first_photo.html", "docs/file_format.html", "docs/architecture.html"):
-        chromium.get((site / page).as_uri())
+    for page in built_pages(site):
+        chromium.get(page.as_uri())
         assert chromium.execute_script("return document.documentElement.scrollWidth") <= width, page
         broken = "return [...document.images].filter(one => !one.naturalWidth).map(one => one.src)"
         assert chromium.execute_script(broken) == [], page
     asked = requests(chromium)
     assert asked and all(one.startswith(("file:", "about:", "blob:")) for one in asked)
     assert [one["message"] for one in chromium.get_log("browser")] == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_kind_of_page_violates_wcag(width: int, scheme: str, site: Path, chromium: Any) -> None:
+    """A start with pictures and a table, code and lists, a page of names from docstrings."""
+    resize(chromium, width)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    found = []
+    for page in ("index.html", "docs/people.html", "docs/architecture.html", "docs/api/errors.html"):
+        chromium.get((site / page).as_uri())
+        chromium.execute_script("localStorage.clear(); sessionStorage.clear()")  # where the scheme of before is kept
+        chromium.refresh()
+        shown = chromium.execute_script("return document.body.dataset.mdColorScheme")
+        assert shown == {"light": "default", "dark": "slate"}[scheme]
+        found += [(page, *one) for one in accessibility_violations(chromium)]
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert found == []
 
 
 def test_the_search_finds_from_disk(site: Path, chromium: Any) -> None:

@@ -95,7 +95,7 @@ def test_what_is_no_gallery_is_never_overwritten(
     file.write_text("mine")
     before = files_of(tmp_path)
     for output in (gallery, page, file, evaluation.root, file / "below"):
-        assert main(["gallery", str(evaluation.root), "--output", str(output)]) == 1
+        assert main(["gallery", str(evaluation.root), "--output", str(output)]) == 2
         told = capsys.readouterr().err
         assert (
             told.startswith(f"hific: {output.parent if output.parent == file else output} ") and told.count("\n") == 1
@@ -151,22 +151,22 @@ def test_an_evaluation_with_nothing_to_show_is_one_line(
     for root, change, message in (
         (empty, None, "holds no measurements of images"),
         (bare, None, "keeps no pictures of its 1 images: measure again with reconstructions=all"),
-        (tmp_path / "none", None, "holds no measurements ("),
+        (tmp_path / "none", None, "none: name a folder that evaluate.py wrote"),
         (evaluation.root, whole[:300], "jpeg/b.png cannot be read ("),
         (evaluation.root, b"no picture", "jpeg/b.png cannot be read ("),
-        (evaluation.root, evaluation.reconstruction_path("jpeg", "a"), "b.png is 45x90, its original 90x60"),
+        (evaluation.root, evaluation.reconstruction_path("jpeg", "a"), "45x90, its original 90x60: measure it again"),
     ):
         if isinstance(change, bytes):
             damaged.write_bytes(change)
         elif change is not None:
             with Image.open(change) as opened:
                 opened.convert("RGB").resize((45, 90)).save(damaged)
-        assert main(["gallery", str(root)]) == 1
+        assert main(["gallery", str(root)]) == 2
         told = capsys.readouterr().err
         assert told.startswith("hific: ") and message in told and told.count("\n") == 1, told
         assert not (root / "gallery").exists()
     (empty / "report.json").write_text("[]")
-    assert main(["gallery", str(empty)]) == 1 and "is not what evaluate.py writes" in capsys.readouterr().err
+    assert main(["gallery", str(empty)]) == 2 and "is not what evaluate.py writes" in capsys.readouterr().err
 
 
 def test_pictures_beyond_the_size_are_coded_again_then_left_out(
@@ -184,7 +184,7 @@ def test_pictures_beyond_the_size_are_coded_again_then_left_out(
     page = (root / "gallery" / "index.html").read_text()
     assert "kept in AVIF of high quality: within" in page and "to keep the gallery below its size: large" in page
     write_rows([make_row(image="large")], root / "measurements.parquet")
-    assert main(["gallery", str(root), "--max-megabytes", "0.07"]) == 1
+    assert main(["gallery", str(root), "--max-megabytes", "0.07"]) == 2
     assert "not even one of 1 photos fits" in capsys.readouterr().err
     for wrong in ("0", "-1", "many"):
         with pytest.raises(SystemExit):

@@ -178,7 +178,7 @@ def test_what_cannot_be_listened_on_is_a_line(host: str, port: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["make", "{tmp}", "{tmp}/new"], "is no evaluation"),
+        (["make", "{tmp}", "{tmp}/new"], "name a folder that evaluate.py wrote"),
         (["make", "{evaluation}", "{study}"], "is a study already"),
         (["make", "{evaluation}", "{tmp}/new", "--crop", "9"], "--crop 9: it is from 64 to 1024"),
         (["make", "{evaluation}", "{tmp}/new", "--consent", "{tmp}/none.txt"], "--consent"),

@@ -12,7 +12,6 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from hific.errors import ImageError
 from hific.evaluation.codecs_under_test import Pixels
 from hific.evaluation.equal_bytes import without_next_sizes
 from hific.evaluation.folder import ORIGINAL, EvaluationFolder
@@ -81,14 +80,10 @@ def _embed(kept: Sequence[tuple[str, list[str]]], folder: EvaluationFolder, max_
     for name, shown in kept:
         own: dict[bytes, _Encoded] = {}
         places: dict[str, bytes] = {}
-        size = (0, 0)
+        original: Pixels | None = None
         for system in shown:
-            pixels = folder.read_reconstruction(system, name)
-            own_size = (pixels.shape[1], pixels.shape[0])
-            if system != ORIGINAL and own_size != size:
-                path = folder.reconstruction_path(system, name)
-                raise ImageError("{} is {}x{}, its original {}x{}".format(path, *own_size, *size))
-            size = own_size
+            pixels = folder.read_reconstruction(system, name, original)
+            original = pixels if original is None else original
             digest = places[system] = sha256(pixels.tobytes() + repr(pixels.shape).encode()).digest()
             if digest not in encoded and digest not in own:
                 own[digest] = encode(pixels)
@@ -99,7 +94,8 @@ def _embed(kept: Sequence[tuple[str, list[str]]], folder: EvaluationFolder, max_
             room -= sum(len(one.uri) for one in own.values())
             encoded |= own
             numbers = {digest: number for number, digest in enumerate(encoded)}
-            images.append(KeptImage(name, *size, {system: numbers[digest] for system, digest in places.items()}))
+            height, width = pixels.shape[:2]
+            images.append(KeptImage(name, width, height, {key: numbers[digest] for key, digest in places.items()}))
         if left_out and encode is _lossless:
             break  # all are made again in the smaller form
     made = list(encoded.values())

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hific.errors import OptionError, in_a_line
-from hific.evaluation.folder import EvaluationFolder, read_rows
+from hific.errors import OptionError
+from hific.evaluation.folder import ROWS, EvaluationFolder, read_evaluation_rows, read_rows
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.page.assets import legible
 from hific.evaluation.page.document import render_page
@@ -20,7 +20,6 @@ from hific.evaluation.tables import Table
 from hific.io.write_whole import write_whole
 
 PAGE, CONTEXT = "report.html", "report.json"
-ROWS = "measurements.parquet"
 
 
 def write_page(rows: Sequence[Measurement], context: ReportContext, root: Path) -> list[Path]:
@@ -42,11 +41,7 @@ def redraw_page(source: Path, output: Path | None = None, **changes: Any) -> Pat
 def read_evaluation(source: Path) -> tuple[list[Measurement], ReportContext, Path]:
     """Rows, what they do not say, and the folder in which pictures may be; of a folder or of its file of rows.
     OptionError where there are no rows."""
-    file = source / ROWS if source.is_dir() else source
-    try:
-        rows = read_rows(file)
-    except (OSError, ValueError) as error:
-        raise OptionError(f"{file} holds no measurements ({in_a_line(error)})") from error
+    rows, file = read_evaluation_rows(source)
     return rows, read_context(file.with_name(CONTEXT)), file.parent
 
 
