@@ -208,3 +208,35 @@ def test_both_ways_around_learn() -> None:
         optimizer.step()
     still = {name for name, one in model.named_parameters() if one.grad is None or not one.grad.abs().sum() > 0}
     assert {name for name in still if not name.startswith("spn.")} == set()
+
+
+PATCH = {"transform": "patch", "widths": (6, 8), "residual_blocks": (1, 2), "normalization": "none"}
+
+
+def test_the_patch_transform_takes_the_place_of_the_stack() -> None:
+    torch.manual_seed(0)
+    model = CompressNet(**PATCH, latent_channels=4)  # type: ignore[arg-type]
+    image = torch.rand(2, 3, 48, 32) * 2 - 1
+    output = model(image)
+    assert output.analysis.latent.shape == (2, 4, 3, 2) and output.reconstruction.shape == image.shape
+    assert output.analysis.features == () and output.synthesis.features == () and output.analysis.switches == ()
+    output.reconstruction.square().mean().backward()
+    assert all(one.grad is not None for one in model.parameters())
+    again = CompressNet(**model.arguments)
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again(image).reconstruction, output.reconstruction)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"switches": "predicted"},
+        {"normalization": "channel"},
+        {"linear_shortcut": True},
+        {"widths": (6, 8, 10, 12, 14)},
+        {"residual_blocks": 2},
+    ],
+)
+def test_what_the_patch_transform_has_not_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"patch|widths|residual_blocks"):
+        CompressNet(**{**PATCH, **wrong}, latent_channels=4)  # type: ignore[arg-type]
