@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import exit_on_wrong_option, run_app
+from hific.cli.point_ranks import ranks_of_a_point
 from hific.cli.run_folder import Outcome, run_in_folder
-from hific.cli.sweep import Sweep, callbacks_of_trial
+from hific.cli.sweep import Sweep, callbacks_of_point
 from hific.cli.train_options import with_choices_of_base
 from hific.codecs.memory import keep_freed_memory
 from hific.data.image_datamodule import ImageDataModule
@@ -48,7 +49,7 @@ def make_module(config: DictConfig) -> CodingModule:
 
 def make_trainer(config: DictConfig, module: CodingModule) -> Trainer:
     parts = {name: list(instantiate(config.get(name) or {}).values()) for name in ("logger", "callbacks")}
-    parts["callbacks"] += callbacks_of_trial()
+    parts["callbacks"] += callbacks_of_point()
     parts["plugins"] = [WholeCheckpointIO()]
     # A run that is shorter than the interval has numbers too.
     logged = min(config.trainer.log_every_n_steps, max(1, module.steps))
@@ -88,12 +89,13 @@ def train(config: DictConfig) -> Outcome:
         log.info("going on from batch %d", step)
         if trainer.is_global_zero:
             keep_earlier_metrics(config.output_dir, step)
-    trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
-    metrics = dict(trainer.callback_metrics)
-    interrupted = any(isinstance(one, GracefulStop) and one.requested for one in trainer.callbacks)  # type: ignore[attr-defined]
-    if config.test and not trainer.should_stop:
-        trainer.test(module, datamodule)
-        metrics |= trainer.callback_metrics
+    with ranks_of_a_point(CONF.parent / "train.py"):
+        trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
+        metrics = dict(trainer.callback_metrics)
+        interrupted = any(isinstance(one, GracefulStop) and one.requested for one in trainer.callbacks)  # type: ignore[attr-defined]
+        if config.test and not trainer.should_stop:
+            trainer.test(module, datamodule)
+            metrics |= trainer.callback_metrics
     report(trainer, config.output_dir)
     return Outcome({name: float(value) for name, value in metrics.items()}, interrupted)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -30,6 +31,21 @@ class RayLauncher(Launcher):
 
         points = Points(self.hydra_context, self.config, self.task_function)
         return points.run(job_overrides, initial_job_idx, **self.options)
+
+
+class OnePoint(Sweeper):
+    """Of another rank than the first: the point that it helps to train (hific/cli/point_ranks.py), and no file."""
+
+    def __init__(self, **options: Any) -> None:
+        pass
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        self.launcher.launch([arguments], initial_job_idx=0)
 
 
 class OptunaSweeper(Sweeper):

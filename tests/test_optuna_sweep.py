@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from test_sweep import SHORT
-from test_train import REPOSITORY, run, start
+from test_train import CPU_DDP, REPOSITORY, run, start
 
 from hific.cli.search_space import SearchSpace
 from hific.cli.study_options import StudyOptions
@@ -114,6 +114,23 @@ def test_what_is_missing_or_misplaced_is_a_line(option: str, extra: str, monkeyp
         Sweep.of(["-m", option, "seed=1,2"])
 
 
+def test_a_machine_without_slurm_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for sweep in ([], ["sweep=optuna"]):
+        with pytest.raises(OptionError, match=r"^launcher=slurm: no srun here; on one machine: launcher=local"):
+            Sweep.of(["-m", "launcher=slurm", *sweep, "seed=1,2"])
+    (tmp_path / "srun").touch(mode=0o755)
+    assert Sweep.of(["-m", "launcher=slurm", "seed=1,2"]) is not None
+
+
+def test_it_is_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "one", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    output = run(*SWEEP, LR, cwd=tmp_path, status=1)
+    assert output.splitlines()[-1].startswith("error: sweep=optuna is one process, not 2 ranks started by torchrun")
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_points_are_pruned_and_fail_and_the_best_is_marked(tmp_path: Path) -> None:
     """Of a seed that cannot be, and of an objective that is a thousand times larger behind the usual one."""
     options = ["hydra.sweeper.sampler=brute", "hydra.sweeper.seed=37", "hydra.sweeper.n_trials=3"]
@@ -126,6 +143,26 @@ def test_points_are_pruned_and_fail_and_the_best_is_marked(tmp_path: Path) -> No
     assert pruned["state"] == "pruned" and pruned["best"] == "" and float(pruned["val/psnr"]) > 0
     states = [one.state for one in study(tmp_path / "sweep").trials]
     assert states == [TrialState.FAIL, TrialState.COMPLETE, TrialState.PRUNED]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [[], ["launcher=local"]], ids=["here", "local"])
+def test_a_pruned_point_ends_on_both_of_its_ranks(launcher: list[str], tmp_path: Path) -> None:
+    """One after another in this process, and as jobs of Submitit's local executor, which stands in for SLURM's."""
+    options = ["hydra.sweeper.sampler=brute", "hydra.sweeper.seed=5", "hydra.sweeper.n_trials=2"]
+    options += ["hydra.sweeper.pruner=median", "hydra.sweeper.pruner_options={n_startup_trials: 1}"]
+    options += [*CPU_DDP, "context_model=none", "recipe.steps=8", "recipe.val_check_interval=4"]
+    run(*SWEEP, *options, *launcher, "recipe.mse_weight=30,30000", cwd=tmp_path)
+    folder = tmp_path / "sweep"
+    assert [(line["recipe.mse_weight"], line["state"]) for line in points(folder)] == [
+        ("30", "done"),
+        ("30000", "pruned"),
+    ]
+    assert [one.state for one in study(folder).trials] == [TrialState.COMPLETE, TrialState.PRUNED]
+    for name, pruned in (("trial_0000", False), ("trial_0001", True)):
+        for rank in ("train", "train_ddp_process_1"):
+            assert ("pruned after 4 batches" in (folder / name / f"{rank}.log").read_text()) == pruned
+    assert len(list(folder.rglob("multirun.yaml"))) == 1  # the first rank alone writes
 
 
 @pytest.mark.slow

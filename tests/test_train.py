@@ -28,7 +28,8 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "WANDB_MODE": "offline",
-        "PYTHONPATH": str(REPOSITORY / "tests"),
+        # Workers of launchers start elsewhere than in this checkout.
+        "PYTHONPATH": f"{REPOSITORY / 'tests'}{os.pathsep}{REPOSITORY}",
     }
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / "train.py"), *arguments],

@@ -32,6 +32,7 @@ from hific.cli.ray_cluster import check_installed, check_room, connect
 from hific.codecs.families import options_by_name
 from hific.errors import OptionError, UsageError, in_a_line
 from hific.io.file_digest import file_digest
+from hific.io.file_systems import is_url
 
 # A block is lost and done again with its worker.
 MOST_IN_BLOCK = 32
@@ -46,7 +47,7 @@ def run_corpus(options: argparse.Namespace) -> int:
         check_installed("hific corpus")
     except OptionError as error:
         raise UsageError(str(error)) from error
-    if "://" in options.target:
+    if is_url(options.target):
         raise UsageError(f"{options.target}: DST is a folder of this machine, since its files are written whole")
     of_compress = argparse.Namespace(**{**vars(options), "command": "compress", "jobs": 1})
     # Workers have other working folders and environments.
@@ -54,7 +55,7 @@ def run_corpus(options: argparse.Namespace) -> int:
         os.path.abspath(one) if os.path.exists(one) else one for one in model_names(of_compress, ())
     ]
     facts = _facts(of_compress)
-    corpus = Corpus(options.source if "://" in options.source else os.path.abspath(options.source))
+    corpus = Corpus(options.source if is_url(options.source) else os.path.abspath(options.source))
     images = corpus.images()
     store = CorpusStore(Path(options.target), options.to, facts, force=options.force, keep_suffix=options.keep_suffix)
     try:

@@ -7,7 +7,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,10 +16,8 @@ from hific.cli.conversions import Compressor, Failed
 from hific.cli.plan import Input, Task, find_inputs
 from hific.coding.container import read_info
 from hific.errors import CheckpointError, OptionError, UsageError, in_a_line
+from hific.io.file_systems import file_system, is_url, read_bytes
 from hific.io.read_image import image_suffixes
-
-if TYPE_CHECKING:
-    import fsspec
 
 ROW = pa.schema(
     [
@@ -51,14 +49,17 @@ class Corpus:
     def images(self) -> list[str]:
         """Paths below the root, with /, in order; hidden ones left out. Raises UsageError where there are none."""
         suffixes = image_suffixes()
-        if not self._is_url:
+        if not is_url(self.root):
             if not os.path.isdir(self.root):
                 raise UsageError(f"{self.root}: no such folder")
             inputs, problems = find_inputs([self.root], suffixes)
             if problems:
                 raise UsageError(problems[0])
             return sorted(one.relative.as_posix() for one in inputs)
-        system, top = self._opened()
+        try:
+            system, top = file_system(self.root)
+        except OptionError as error:
+            raise UsageError(str(error)) from error
         try:
             found = [path[len(top) :].lstrip("/") for path in system.find(top)]
         except Exception as error:  # of whichever library the URL is for
@@ -70,24 +71,7 @@ class Corpus:
 
     def read(self, path: str) -> bytes:
         """Raises OSError, and for URLs whatever their libraries raise."""
-        if not self._is_url:
-            return Path(self.root, path).read_bytes()
-        system, top = self._opened()
-        data: bytes = system.cat_file(f"{top.rstrip('/')}/{path}" if top.strip("/") else path)
-        return data
-
-    @property
-    def _is_url(self) -> bool:
-        return "://" in self.root
-
-    def _opened(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        from fsspec.core import url_to_fs
-
-        try:
-            system, top = url_to_fs(self.root)
-        except (ImportError, ValueError, OSError) as error:
-            raise UsageError(f"{self.root}: cannot be opened ({in_a_line(error)})") from error
-        return system, top
+        return read_bytes(self.root, path)
 
 
 @dataclass(frozen=True)

@@ -67,10 +67,17 @@ def check_one_folder(arguments: Sequence[str]) -> None:
     """Raises OptionError where torchrun or srun starts several ranks without a folder: each would date its own."""
     if any(one.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for one in arguments):
         return
+    if started := started_ranks():
+        raise OptionError(f"{started} need one folder: hydra.run.dir=FOLDER")
+
+
+def started_ranks() -> str:
+    """Those that others than Lightning started, this process being one of them; empty where it is the only one."""
     for launcher, (sign, count) in RANKS_OF.items():
         ranks = os.environ.get(count, "1")
         if sign in os.environ and ranks != "1":
-            raise OptionError(f"{ranks} ranks started by {launcher} need one folder: hydra.run.dir=FOLDER")
+            return f"{ranks} ranks started by {launcher}"
+    return ""
 
 
 def parsed_overrides(arguments: Sequence[str]) -> list[Override]:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -27,7 +27,6 @@ from hydra.core.utils import configure_log
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from lightning import Callback
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import ExperimentalWarning
@@ -35,14 +34,14 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_s
 from optuna.trial import FrozenTrial, TrialState
 
 from hific.cli import INTERRUPTED
-from hific.cli.hydra_app import one_line
+from hific.cli.hydra_app import one_line, started_ranks
 from hific.cli.run_folder import ASIDE, STEPS, Run, read_run, record_failure
 from hific.cli.search_space import SearchSpace
 from hific.cli.study_options import StudyOptions
 from hific.cli.sweep import STUDY
 from hific.errors import OptionError, in_a_line
 from hific.io.write_whole import write_whole
-from hific.training.pruning import ReportValidations
+from hific.training.pruning import Report
 
 log = logging.getLogger(__name__)
 # Attributes of trials and of the study.
@@ -97,6 +96,8 @@ class OptunaSweep:
 
     def run(self, arguments: Sequence[str], check: Callable[[Sequence[Sequence[str]]], None]) -> None:
         """Until the study has its points. check: raises HydraException where points cannot be composed."""
+        if started := started_ranks():
+            raise OptionError(f"sweep=optuna is one process, not {started}: trainer.devices=N starts a point's ranks")
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # points tell for themselves
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
@@ -207,24 +208,27 @@ class OptunaSweep:
             write_whole(self._sweep / STUDY, json.dumps(facts, indent=1) + "\n")
 
 
-def trial_callbacks() -> list[Callback]:
-    """Of a run that is a trial of such a sweep."""
+def report_of_trial() -> Report | None:
+    """How the first rank of a trial asks its study; None where Optuna ends none on the way."""
     hydra = HydraConfig.get()
     options = StudyOptions.of(hydra.sweeper)
-    if len(options.metrics) > 1:  # Optuna compares on the way by one alone
-        return []
+    if len(options.metrics) > 1:  # it compares by one alone
+        return None
     warnings.simplefilter("ignore", ExperimentalWarning)
     study = open_study(options, Path(hydra.sweep.dir), create=False)
     frozen = study.get_trials(deepcopy=False)[hydra.job.num]
     trial = optuna.Trial(study, frozen._trial_id)
     reported = set(frozen.intermediate_values)
 
-    def report(value: float, step: int) -> bool:
+    def report(metrics: Mapping[str, float], step: int) -> bool:
+        value = metrics.get(options.metrics[0])
+        if value is None:
+            return False
         if step not in reported:
             trial.report(value, step)
         return trial.should_prune()
 
-    return [ReportValidations(options.metrics[0], report)]
+    return report
 
 
 def _folder(trial: FrozenTrial) -> str:

@@ -69,9 +69,19 @@ class Run:
     problem: str = ""
 
 
+def is_point() -> bool:
+    """Whether this run is one of a sweep."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def is_first_rank() -> bool:
+    """Of this process, also where it has no trainer yet."""
+    return not getattr(rank_zero_only, "rank", 0)
+
+
 def run_in_folder(config: DictConfig, train: Callable[[DictConfig], Outcome]) -> Outcome:
     """`train(config)`, or what is left of it. Raises OptionError where the folder has a run of other options."""
-    if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):
+    if not is_point():
         check_options(config)
         if config.resume is None:
             return _recorded(config, train, _options(config), None)

@@ -16,17 +16,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from lightning import Callback
 
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import parsed_overrides
-from hific.cli.run_folder import RUN, Run, read_run
+from hific.cli.run_folder import RUN, Run, is_first_rank, is_point, read_run
 from hific.errors import OptionError
 from hific.evaluation.tables import Table
 from hific.io.write_whole import write_whole
+from hific.training.pruning import EndPruned
 
 _FLAGS = ("-m", "--multirun")
 _FOLDER, _EXCLUDED = "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys"
@@ -63,6 +64,8 @@ class Sweep:
             module, extra = _NEEDS.get(one, ("", ""))
             if module and not _is_installed(module):
                 raise OptionError(f"{asked} needs what pip install 'hific[{extra}]' brings")
+            if one == "hydra/launcher=slurm" and which("srun") is None:
+                raise OptionError(f"{asked}: no srun here; on one machine: launcher=local, processes or ray")
         given = [one.partition("=")[2] for one in named if one.startswith(f"{_FOLDER}=")]
         folder = given[-1] if given else f"outputs/sweep/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
         fixed = ",".join(f"'{one.key_or_group}'" for one in parsed_overrides(named) if not one.is_sweep_override())
@@ -71,7 +74,10 @@ class Sweep:
 
     @contextmanager
     def summarized(self) -> Iterator[None]:
-        """Whatever ends it, a table of the points so far; exits with status 1 where some failed."""
+        """Whatever ends it, a table of the points so far, by the first rank; exits with status 1 where some failed."""
+        if not is_first_rank():
+            yield
+            return
         try:
             yield
         except BaseException as stop:
@@ -104,15 +110,16 @@ def summarize(folder: Path) -> int:
     return sum(run.state == "failed" for run in runs.values())
 
 
-def callbacks_of_trial() -> list[Callback]:
-    """What a run that Optuna chose tells it on the way; none elsewhere."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+def callbacks_of_point() -> list[Callback]:
+    """How a point of a sweep hears that others have left it behind, on each of its ranks; none elsewhere."""
+    if not is_point():
         return []
-    if not str(HydraConfig.get().sweeper["_target_"]).endswith("OptunaSweeper"):
-        return []
-    from hific.cli.optuna_sweep import trial_callbacks
+    report = None
+    if is_first_rank() and str(HydraConfig.get().sweeper["_target_"]).endswith("OptunaSweeper"):
+        from hific.cli.optuna_sweep import report_of_trial
 
-    return trial_callbacks()
+        report = report_of_trial()
+    return [EndPruned(report)]
 
 
 def swept(runs: Mapping[str, Run]) -> dict[str, dict[str, str]]:

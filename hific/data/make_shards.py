@@ -25,9 +25,10 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
-from hific.data.shards import FORMAT, INDEX, PIXELS, PLACE, VERSION, file_system, is_url, read_bytes, read_index
+from hific.data.shards import FORMAT, INDEX, PIXELS, PLACE, VERSION, read_index
 from hific.data.source import SPLITS, ImageSource
 from hific.errors import DataNotFoundError, ImageError, UsageError
+from hific.io.file_systems import file_system, is_url, read_bytes
 from hific.io.read_image import image_size, read_image
 from hific.io.write_whole import write_whole_by
 

@@ -17,7 +17,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from hific.data.source import SPLITS, Split, data_not_found
 from hific.errors import DataNotFoundError, ImageError, OptionError, in_a_line
+from hific.io.file_systems import is_url, read_bytes
 from hific.io.read_image import read_image
 
 INDEX, FORMAT, VERSION = "index.json", "hific shards", 1
@@ -34,43 +34,6 @@ PLACE = np.dtype([("shard", "<u4"), ("offset", "<u8"), ("bytes", "<u8"), ("width
 """Of a photo: number of its shard, where its file begins in it, its bytes, its size as stored."""
 TREE = "<root>/index.json, <root>/train.npy, <root>/train-000000.tar ..."
 ORIGIN = "hific shards make FOLDER DST, of your own photos"
-
-
-def is_url(root: str) -> bool:
-    return "://" in root
-
-
-@lru_cache(maxsize=8)
-def _file_system(root: str, process: int) -> tuple[Any, str]:
-    """Of a URL, and the path in it; anew in each process, since connections do not survive a fork."""
-    try:
-        import fsspec
-    except ImportError as error:
-        raise OptionError(f"{root} needs fsspec: pip install 'hific[shards]'") from error
-    try:
-        system, path = fsspec.core.url_to_fs(root)
-    except (ImportError, ValueError) as error:
-        raise OptionError(f"{root} cannot be opened: {in_a_line(error)}") from error
-    return system, path
-
-
-def file_system(root: str) -> tuple[Any, str]:
-    """fsspec's, and the path in it. OptionError where nothing is installed that opens such a URL."""
-    return _file_system(root, os.getpid())
-
-
-def read_bytes(root: str, name: str, offset: int = 0, count: int | None = None) -> bytes:
-    """Of a file in a folder or below a URL; all of it by default. OSError where it is not there or shorter."""
-    if is_url(root):
-        system, path = file_system(root)
-        data: bytes = system.cat_file(f"{path}/{name}", offset, None if count is None else offset + count)
-    else:
-        with open(os.path.join(root, name), "rb") as file:
-            file.seek(offset)
-            data = file.read() if count is None else file.read(count)
-    if count is not None and len(data) != count:
-        raise OSError(f"{root}/{name} ends too early")
-    return data
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from torch import Tensor
 from hific.data.image_datamodule import ImageDataModule
 from hific.errors import FileRefusedError, OptionError
 from hific.fitting.coding import FittedCoding
+from hific.io.file_systems import is_url
 from hific.io.write_whole import write_whole_by
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
 from hific.ops.images import pad_to_multiple
@@ -46,7 +47,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     another disk a move is a copy that can end half-way.)"""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        if "://" in str(path):
+        if is_url(str(path)):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         try:

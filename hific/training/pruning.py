@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 from lightning import Callback, LightningModule, Trainer
 
 from hific.training.adversarial_module import AdversarialModule
 
-log = logging.getLogger(__name__)
+Report = Callable[[Mapping[str, float], int], bool]
+"""Of a validation's metrics and the number of batches: whether the run may end."""
 
 
 class PrunedError(Exception):
@@ -20,23 +20,27 @@ class PrunedError(Exception):
         self.metrics = metrics
 
 
-class ReportValidations(Callback):
-    """Tells a metric of each validation to `report`, which answers whether the run may end: then it does, by
-    PrunedError, without what is fitted at the end. Runs of several processes are told of and never pruned.
+class EndPruned(Callback):
+    """Ends a run on all its ranks, by PrunedError and without what is fitted at the end, after a validation of which
+    the first rank is told that it may.
 
     Validations of HiFiC's first stage count where no second one follows, as for best.ckpt.
     """
 
-    def __init__(self, metric: str, report: Callable[[float, int], bool]) -> None:
-        """report: of the value and the number of batches."""
-        self.metric = metric
+    def __init__(self, report: Report | None) -> None:
+        """report: None where nobody compares, and on other ranks than the first."""
         self._report = report
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        value = trainer.callback_metrics.get(self.metric)
         comparable = not isinstance(pl_module, AdversarialModule) or pl_module.is_comparable
-        if value is None or not comparable or trainer.sanity_checking or not trainer.is_global_zero:
+        if not comparable or trainer.sanity_checking:
             return
-        if self._report(float(value), trainer.global_step) and trainer.world_size == 1:
-            metrics = {name: float(one) for name, one in trainer.callback_metrics.items()}
+        metrics = {name: float(one) for name, one in trainer.callback_metrics.items()}
+        ends = True  # also where asking fails: the other ranks must not wait for an answer
+        try:
+            ends = self._report is not None and self._report(metrics, trainer.global_step)
+        finally:
+            if trainer.world_size > 1:
+                ends = trainer.strategy.broadcast(ends)
+        if ends:
             raise PrunedError(trainer.global_step, metrics)
