@@ -174,8 +174,10 @@ def _listed(value: Any) -> list[Any]:
 
 def _facts(config: DictConfig, data: str) -> str:
     """What identifies the measurement, without the paths of this machine."""
-    names = ("split", "num_images", "scale", "crop", "match_to", "max_pixels", "workers")
-    return json.dumps({"data": data, "clahe": config.data.clahe, **{name: config[name] for name in names}})
+    names = ("split", "num_images", "scale", "crop", "max_pixels", "workers")
+    match_to = config.match_to if isinstance(config.match_to, int) else Path(config.match_to).name
+    facts = {"data": data, "clahe": config.data.clahe, "match_to": match_to}
+    return json.dumps({**facts, **{name: config[name] for name in names}})
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")

@@ -1,11 +1,13 @@
 """Studies run at smoke size, end to end, and leave their tables: one in every test run, the others with the slow ones.
 
-Trainings that studies have in common are made once: they share a folder.
+Trainings that studies have in common are made once: they share a folder. The one of every test run is started as a
+person would; the others run train.py and evaluate.py in the process of the test, which saves a hundred imports.
 """
 
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +16,10 @@ from pathlib import Path
 import pytest
 
 from experiments.demo.__main__ import demonstrate
-from experiments.study import read_sizes, read_study, study_names
+from experiments.plan import Request
+from experiments.process import show
+from experiments.runner import run_study
+from experiments.study import Study, read_sizes, read_study, study_names
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 QUICK = "ablation_location"
@@ -38,13 +43,8 @@ def run(arguments: Sequence[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == QUICK else [pytest.mark.slow]) for name in study_names()]
-)
-def test_study_runs_at_smoke_size(name: str, output: Path) -> None:
-    study = read_study(name)
-    told = run([name, "size=smoke", "--output", str(output)])
-    folders = [path.parent for path in (output / name).rglob("report.md")]
+def check_results(study: Study, output: Path, told: str) -> None:
+    folders = [path.parent for path in (output / study.name).rglob("report.md")]
     assert len(folders) == max(1, len(study.measure))
     for folder in folders:
         assert all((folder / file).stat().st_size > 0 for file in REPORT)
@@ -55,7 +55,36 @@ def test_study_runs_at_smoke_size(name: str, output: Path) -> None:
             study.question.split("'")[0] in (folders[0] / "report.html").read_text()
             and f"<h3>{table}</h3>" in (folders[0] / "report.html").read_text()
         )
-    assert "$ python" not in run([name, "--output", str(output)]), "made already"
+
+
+def test_study_runs_at_smoke_size_by_its_command(output: Path) -> None:
+    check_results(read_study(QUICK), output, run([QUICK, "size=smoke", "--output", str(output)]))
+    assert "$ python" not in run([QUICK, "--output", str(output)]), "made already"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in study_names() if name != QUICK])
+def test_study_runs_at_smoke_size(
+    name: str, output: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[str] = []
+
+    def run_here(script: str, arguments: Sequence[str], keep_open: Sequence[int] = ()) -> int:
+        """Of the runner, in place of `run_process`."""
+        commands.append(script)
+        show(script, arguments)
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        try:
+            runpy.run_path(str(REPOSITORY / script), run_name="__main__")
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else 1
+        return 0
+
+    study, request = read_study(name), Request("smoke", output)
+    assert run_study(study, request, run_here) == {}
+    check_results(study, output, capfd.readouterr().out)
+    commands.clear()
+    assert run_study(study, request, run_here) == {} and not commands, "made already"
 
 
 def test_the_demo_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

@@ -155,7 +155,7 @@ def compare(asked: Comparison) -> Finding:
     wins = int(np.sum(differences > 0 if column_of(asked.metric).higher_is_better else differences < 0))
     mean, (low, high) = float(differences.mean()), bootstrap_interval(differences)
     if asked.relative:
-        mean, (low, high) = 100 * float(own.mean() / rival.mean() - 1), _ratio_interval(own, rival)
+        mean, (low, high) = 100 * float(own.mean() / rival.mean() - 1), ratio_interval(own, rival)
     means = float(own.mean()), float(rival.mean())
     return Finding(asked.metric, *means, mean, low, high, len(pairs), len(ours), wins)
 
@@ -190,7 +190,7 @@ def _at_bytes(num_bytes: int, candidates: Sequence[Measurement], metric: str) ->
     return metric_at(num_bytes, largest, min(above, key=lambda row: row.num_bytes, default=largest), metric)
 
 
-def _ratio_interval(own: NDArray[np.float64], rival: NDArray[np.float64]) -> tuple[float, float]:
+def ratio_interval(own: NDArray[np.float64], rival: NDArray[np.float64]) -> tuple[float, float]:
     """Of the change of the mean in percent, as `bootstrap_interval` draws."""
     drawn = np.random.default_rng(SEED).integers(len(own), size=(RESAMPLES, len(own)))
     ratios = 100 * (own[drawn].mean(axis=1) / rival[drawn].mean(axis=1) - 1)

@@ -11,8 +11,9 @@ import torch
 
 from hific.codecs.learned_codec import LearnedCodec
 from hific.coding.container import CODERS
-from hific.errors import OptionError, TooLargeError, WeightsNotFoundError
+from hific.errors import OptionError, TooLargeError, WeightsNotFoundError, in_a_line
 from hific.evaluation.codecs_under_test import FixedCodec, variant_under_test
+from hific.evaluation.folder import read_rows
 from hific.weights import WeightsName, find_weights
 
 
@@ -71,11 +72,28 @@ def byte_limits_wanted(
     there is nothing to match."""
     if isinstance(match_to, int):
         return dict.fromkeys(images, match_to)
+    if Path(match_to).suffix in (".parquet", ".csv"):
+        return _limits_of_rows(match_to, images)
     if match_to not in ("first", "each"):
-        raise OptionError(f"match_to={match_to}: it is first, each or a number of bytes")
+        raise OptionError(f"match_to={match_to}: it is first, each, a number of bytes or a measurements.parquet")
     if not references:
         raise OptionError("there is no checkpoint to match bytes to: give checkpoint=... or match_to=BYTES")
     return references[:1] if match_to == "first" else references
+
+
+def _limits_of_rows(path: str, images: Sequence[str]) -> dict[str, int]:
+    """The limits that classical codecs had in earlier rows: another codec joins them where the checkpoint is gone."""
+    try:
+        rows = read_rows(path)
+    except (OSError, ValueError) as error:
+        raise OptionError(f"match_to={path} holds no measurements ({in_a_line(error)})") from error
+    found = {(row.image, row.max_bytes) for row in rows if row.max_bytes is not None and not row.is_set}
+    limits = dict(found)
+    if len(limits) < len(found):
+        raise OptionError(f"match_to={path}: its codecs were matched to several systems, so an image has no one limit")
+    if missing := [image for image in images if image not in limits]:
+        raise OptionError(f"match_to={path}: no classical codec was measured of {', '.join(missing)}")
+    return limits
 
 
 LAST = "last"

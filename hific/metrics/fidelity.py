@@ -81,7 +81,8 @@ SMALLEST_SSIMULACRA2 = 8
 
 class SSIMULACRA2:
     """Structure and edges at up to six scales of XYB (Sneyers 2023): 100 is identical, 90 and up hardly told apart,
-    50 medium quality; below 0 for what is very bad. By the package `ssimulacra2`, a port of the reference to numpy."""
+    50 medium quality; below 0 for what is very bad. By the package `ssimulacra2`, a port of the reference to numpy but
+    for borders: the reference has zeros beyond them, the package along one axis mirrors, and its scores are lower."""
 
     name = "ssimulacra2"
     higher_is_better = True
