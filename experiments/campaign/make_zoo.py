@@ -44,7 +44,7 @@ from hific.ops.images import pad_to_multiple
 WEIGHTS = {"low": 5.0, "medium": 1.4, "high": 0.41}
 # What that is on Kodak, with XGBoost.
 KODAK_BPP = {"low": ".13", "medium": ".25", "high": ".42"}
-COMPRESSNET_KODAK_BPP = {"low": ".02", "high": ".04"}
+COMPRESSNET_KODAK_BPP = {"low": ".02", "high": ".05"}
 SMALLEST = 64
 LARGEST_FILE = 11_000_000  # bytes of the tensors that a file of shared ones has, at most
 

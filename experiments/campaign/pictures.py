@@ -1,10 +1,10 @@
-"""Crops at 1:1 of originals, a shipped model's reconstructions and AVIF's: docs/shipped_wins.jpg and _loses.jpg.
+"""Crops at 1:1 of originals, a shipped model's reconstructions and AVIF's: docs/shipped_*.jpg.
 
     python -m experiments.campaign.pictures EVALUATION SEARCHED
 
-The folders of the two commands in cards.py, with panel.images=[kodim01,kodim04,kodim14,kodim20]. AVIF is shown at its
-size above the model's file, so that it has the more bytes. Chosen by eye: one pair in which the model looks better, one
-in which it looks worse.
+The folders of a family's two commands in cards.py, with panel.images=[kodim01,kodim04,kodim08,kodim14,kodim20,kodim23].
+AVIF is shown at its size above the model's file, so that it has the more bytes. Chosen by eye: of HiFiC one pair in
+which the model looks better, one in which it looks worse; of CompressNet both in one.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from hific.evaluation.equal_bytes import NEXT_SIZE
 from hific.evaluation.folder import EvaluationFolder, read_rows
 
 WIDTH, HEIGHT, BAR, EFFORT = 256, 224, 22, 60
-# (image, rate, left, top)
+# (image, model, left, top)
 PICTURES = {
-    "shipped_wins": (("kodim01", "medium", 170, 150), ("kodim14", "low", 220, 200)),
-    "shipped_loses": (("kodim04", "low", 140, 110), ("kodim20", "low", 300, 180)),
+    "shipped_wins": (("kodim01", "hific-xgboost-medium", 170, 150), ("kodim14", "hific-xgboost-low", 220, 200)),
+    "shipped_loses": (("kodim04", "hific-xgboost-low", 140, 110), ("kodim20", "hific-xgboost-low", 300, 180)),
+    "shipped_compressnet": (("kodim23", "compressnet-high", 240, 60), ("kodim04", "compressnet-low", 140, 110)),
 }
 
 
@@ -32,12 +33,12 @@ def draw(
 ) -> Image.Image:
     canvas = Image.new("RGB", (4 * WIDTH, len(crops) * (HEIGHT + BAR)), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
-    for line, (image, rate, left, top) in enumerate(crops):
-        ours = f"hific-xgboost-{rate}, xgboost"
+    for line, (image, model, left, top) in enumerate(crops):
+        ours, rate = f"{model}, xgboost", model.rpartition("-")[2]
         shown = (
             (plain, "original", f"{image}, {rate}"),
-            (plain, ours, "hific"),
-            (searched, f"{ours}, effort {EFFORT}", f"hific --effort {EFFORT}"),
+            (plain, ours, model.partition("-")[0]),
+            (searched, f"{ours}, effort {EFFORT}", f"with --effort {EFFORT}"),
             (plain, f"avif <= {ours}{NEXT_SIZE}", "AVIF"),
         )
         for column, (folder, system, label) in enumerate(shown):
@@ -59,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("searched", type=Path)
     parser.add_argument("--output", type=Path, default=Path("docs"))
     options = parser.parse_args(arguments)
+    measured = {row.system for row in read_rows(options.evaluation / "measurements.parquet")}
     for name, crops in PICTURES.items():
+        if not all(f"{model}, xgboost" in measured for _, model, _, _ in crops):
+            continue
         canvas = draw(EvaluationFolder(options.evaluation), EvaluationFolder(options.searched), crops)
         canvas.save(options.output / f"{name}.jpg", quality=93, subsampling=0)
 
