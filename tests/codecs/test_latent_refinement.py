@@ -112,7 +112,7 @@ def test_no_symbol_of_the_halo_is_touched(shipped: LearnedCodec, picture: Pixels
     kept = symbols.clone()
     image, inner = to_unit_range(picture, torch.device("cpu")), (slice(2, 5), slice(3, 9))
     scene = Scene(
-        image, symbols, *inner, lambda some: shipped.model.synthesize(some + means), torch.count_nonzero, -9, 9
+        image, symbols, *inner, lambda some: shipped.model.synthesize(some + means), torch.count_nonzero, -99, 99
     )
     search, perception = Search(1.4, 3), Perception.of(scene.image, 1.4)
     found = search(shipped.model, scene)
