@@ -48,13 +48,14 @@ def open_chromium(profile: Path, *flags: str) -> Iterator[Any]:
 
 def requests(driver: Any) -> set[str]:
     """Addresses that the browser asked for since the log was read last: not what stands in the page itself, nor what
-    its policy stopped, which would be a complaint in the other log."""
+    its policy stopped, which would be a complaint in the other log, nor the browser's own start page, which a busy
+    machine draws late."""
     messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     asked = {one["params"]["requestId"]: one["params"] for one in messages if one["method"] == SENT}
     failed = [one["params"] for one in messages if one["method"] == "Network.loadingFailed"]
     stopped = {one["requestId"] for one in failed if one.get("blockedReason") == "csp"}
     addresses = {one["request"]["url"] for key, one in asked.items() if key not in stopped}
-    return {address for address in addresses if not address.startswith("data:")}
+    return {address for address in addresses if not address.startswith(("data:", "chrome:", "chrome-untrusted:"))}
 
 
 def resize(driver: Any, width: int) -> None:
