@@ -73,6 +73,11 @@ class Average:
             parameter.copy_(mine)
 
 
+def moments_by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What the optimizer keeps of each parameter of the network that it has seen."""
+    return {name: optimizer.state[p] for name, p in network.named_parameters() if p in optimizer.state}
+
+
 def structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
     """1 - MS-SSIM of images in [-1, 1], at least 161 pixels a side."""
     x_hat, x = ((one.float() + 1) / 2 for one in (reconstruction, image))

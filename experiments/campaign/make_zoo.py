@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -35,10 +34,9 @@ from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
 from hific.context.xgboost import XGBoostFit
 from hific.fitting.coding import fit_activation_ranges, fit_channel_tables, training_latent
-from hific.fitting.context_model import ContextFit
+from hific.fitting.context_model import ContextFit, TrainingLatent
 from hific.io.write_whole import write_whole
 from hific.models.compressnet import CompressNet
-from hific.ops.images import pad_to_multiple
 
 # Of the rate, beside the recipe's of the squared error: by the bytes that they give.
 WEIGHTS = {"low": 5.0, "medium": 1.4, "high": 0.41}
@@ -78,7 +76,7 @@ def hific_models(base: Path, rate: str, options: argparse.Namespace) -> Made:
     training = {"batches": batches, "rate_weight": WEIGHTS[rate], "rate": rate, "size": "small"}
     training["about"] = f"{rate} rate, about {KODAK_BPP[rate]} bpp on Kodak with XGBoost"
     made = {f"hific-{rate}": checkpoint(f"hific-{rate}", model, coding, training)}
-    fitted = _with_context_model("hific", model, coding, training, options)
+    fitted = _with_context_model(_latents("hific", model, coding, training, options), coding, options)
     return made | {f"hific-xgboost-{rate}": checkpoint(f"hific-xgboost-{rate}", model, fitted, training)}
 
 
@@ -88,26 +86,25 @@ def compressnet_model(trained: Path, rate: str, options: argparse.Namespace) -> 
     model.load_state_dict({name: value.float() for name, value in state["models"][rate]["weights"].items()})
     training = {"batches": state["batches"], "rate": rate, "size": "small"}
     training["about"] = f"{rate} rate of CompressNet, about {COMPRESSNET_KODAK_BPP[rate]} bpp on Kodak"
-    photos = training_photos(options.roots, options.photos)
-    coding = fit_channel_tables([_levels(model, one) for one in photos], num_channels=model.latent_channels)
+    # Tables know nothing yet, and levels are what they are whatever the tables.
+    unfitted = fit_channel_tables([], num_channels=model.latent_channels)
+    latents = _latents("compressnet", model, unfitted, training, options)
+    levels = [one.symbols + model.levels // 2 for one in latents]
+    coding = fit_channel_tables(levels, num_channels=model.latent_channels)
     name = f"compressnet-{rate}"
-    return {
-        name: checkpoint(name, model, _with_context_model("compressnet", model, coding, training, options), training)
-    }
+    return {name: checkpoint(name, model, _with_context_model(latents, coding, options), training)}
 
 
-@torch.no_grad()
-def _levels(model: CompressNet, photo: Pixels) -> NDArray[np.int8]:
-    image = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None] / 127.5 - 1
-    latent = model.analyze(pad_to_multiple(image, model.stride, model.minimum_size)).latent
-    return model.quantize(latent).symbols[0].to(torch.int8).numpy()
+def _latents(
+    family: str, model: nn.Module, coding: LatentCoding, training: Mapping[str, Any], options: argparse.Namespace
+) -> list[TrainingLatent]:
+    codec = LearnedCodec(load_family(family), model, coding, Identity(family, bytes(32), training))
+    return [training_latent(codec, photo) for photo in training_photos(options.roots, options.photos)]
 
 
 def _with_context_model(
-    family: str, model: nn.Module, coding: LatentCoding, training: Mapping[str, Any], options: argparse.Namespace
+    latents: Sequence[TrainingLatent], coding: LatentCoding, options: argparse.Namespace
 ) -> LatentCoding:
-    codec = LearnedCodec(load_family(family), model, coding, Identity(family, bytes(32), training))
-    latents = [training_latent(codec, photo) for photo in training_photos(options.roots, options.photos)]
     fit = ContextFit(XGBoostFit(), max_windows=options.max_windows)
     return replace(coding, context_coded=fit(latents, coding.prior.tables, coding.prior.latent_channels))
 

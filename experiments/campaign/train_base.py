@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from experiments.campaign.crops import Crops
 from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
-from experiments.campaign.loop import Average, add_options, append, run, save_whole, structure_lost
+from experiments.campaign.loop import Average, add_options, append, moments_by_name, run, save_whole, structure_lost
 from hific.codecs.latent_refinement import MSE_WEIGHT, coarse_structure_lost
 from hific.losses.perceptual import AlexNetPerceptualLoss, LPIPSLoss
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
@@ -172,12 +172,10 @@ class Base:
         }
 
     def save(self) -> None:
-        names: dict[Tensor, str] = {p: name for name, p in self.variable.named_parameters()}
-        moments = {names[p]: state for p, state in self.optimizer.state.items()}
         state = {
             "weights": self.variable.state_dict(),
             "average": self.average.weights,
-            "moments": moments,
+            "moments": moments_by_name(self.variable, self.optimizer),
             "batches": self.batches,
             "first": self.first,
             "cpu_seconds": self.seconds * self.options.ranks,

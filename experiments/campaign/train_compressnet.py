@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from experiments.campaign.crops import Crops
 from experiments.campaign.development import COLUMNS, Codec, Pixels, development_photos, measure
-from experiments.campaign.loop import Average, add_options, append, run, save_whole, structure_lost
+from experiments.campaign.loop import Average, add_options, append, moments_by_name, run, save_whole, structure_lost
 from hific.codecs.load import load_codec
 from hific.losses.perceptual import LPIPSLoss, unit_length
 from hific.models.compressnet import CompressNet
@@ -205,11 +205,10 @@ class CompressNetTraining:
         return {name: float(value.detach()) for name, value in terms.items()} | {"gradient_norm": float(norm)}
 
     def save(self) -> None:
-        names: dict[Tensor, str] = {p: name for name, p in self.rates.named_parameters()}
         state = {
             "weights": dict(self.rates.named_parameters()),
             "average": self.average.weights,
-            "moments": {names[p]: state for p, state in self.optimizer.state.items()},
+            "moments": moments_by_name(self.rates, self.optimizer),
             "batches": self.batches,
             "cpu_seconds": self.seconds * self.options.ranks,
         }

@@ -78,9 +78,8 @@ class CompressNetTransform(Transform):
         self, latent_hat: Floats, side_information: Sequence[NDArray[np.int8]], progress: Progress
     ) -> Pixels:
         latent = torch.from_numpy(latent_hat)[None].to(self.device)
-        planes = [torch.from_numpy(plane)[None].long().to(self.device) for plane in side_information]
-        switches = planes or self._control_switches(latent)
-        pixels = from_unit_range((self.model.synthesize(latent, switches or None).reconstruction + 1) / 2)
+        switches = self._switches(side_information, latent)
+        pixels = from_unit_range((self.model.synthesize(latent, switches).reconstruction + 1) / 2)
         progress(1, 1)
         return pixels
 
@@ -90,11 +89,10 @@ class CompressNetTransform(Transform):
         image, half = self.to_tensor(pixels), self.model.levels // 2
         with torch.no_grad():
             latent = self.model.analyze(image).latent
-        switches = [torch.from_numpy(plane)[None].long().to(self.device) for plane in source.side_information]
-        own = switches or self._control_switches(latent) or None
+        switches = self._switches(source.side_information, latent)
 
         def decode(symbols: Tensor) -> Tensor:
-            return (self.model.synthesize(symbols, own).reconstruction + 1) / 2
+            return (self.model.synthesize(symbols, switches).reconstruction + 1) / 2
 
         bits = partial(interpolated_bits, costs=torch.from_numpy(costs).to(self.device))
         rows, columns = (slice(0, length) for length in latent.shape[-2:])
@@ -106,6 +104,11 @@ class CompressNetTransform(Transform):
         """float32 [1, 3, H, W] in [-1, 1], padded."""
         image = 2 * to_unit_range(pixels, self.device) - 1
         return pad_to_multiple(image, self.model.stride, self.model.minimum_size)
+
+    def _switches(self, side_information: Sequence[NDArray[np.int8]], latent: Tensor) -> list[Tensor] | None:
+        """Those transmitted, or a control's; None where the model needs none or predicts its own."""
+        planes = [torch.from_numpy(plane)[None].long().to(self.device) for plane in side_information]
+        return planes or self._control_switches(latent) or None
 
     def _control_switches(self, latent_hat: Tensor) -> list[Tensor]:
         if self.switch_source == "predicted":
