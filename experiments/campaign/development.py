@@ -16,9 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from hific.data.source import ImageFolder
-from hific.metrics.fidelity import MSSSIM, SSIMULACRA2
+from hific.metrics.fidelity import MSSSIM
 from hific.metrics.image_metric import ImageMetric
 from hific.metrics.perceptual import LPIPS, PerceptualLoss
+from hific.metrics.ssimulacra2 import SSIMULACRA2
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
 NUM_PHOTOS, CROP, SCALE, SMALLEST = 24, 512, 0.6, 192

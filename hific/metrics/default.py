@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from hific.metrics.fidelity import MSE, MSSSIM, PSNR, SSIM, SSIMULACRA2, ColorError, FSIMc
+from hific.metrics.fidelity import MSE, MSSSIM, PSNR, SSIM, ColorError, FSIMc
 from hific.metrics.frechet import AlexNetFrechetDistance, InceptionDistances
 from hific.metrics.image_metric import ImageMetric, SetMetric
 from hific.metrics.perceptual import DISTS, LPIPS, PerceptualLoss
 from hific.metrics.program_metrics import VMAF, Butteraugli
+from hific.metrics.ssimulacra2 import SSIMULACRA2
 
 
 def default_image_metrics(

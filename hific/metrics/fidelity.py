@@ -1,18 +1,14 @@
-"""Distances of pixels and of local structure, without a network: MSE, PSNR, SSIM, MS-SSIM, SSIMULACRA2, FSIMc, color
-error."""
+"""Distances of pixels and of local structure, without a network: MSE, PSNR, SSIM, MS-SSIM, FSIMc, color error."""
 
 from __future__ import annotations
 
 import math
-from io import BytesIO
 
 import numpy as np
 import piq
 import torch
-from PIL import Image
 from skimage.color import deltaE_cie76, rgb2lab
 from skimage.metrics import mean_squared_error
-from ssimulacra2 import compute_ssimulacra2
 
 from hific.metrics.image_metric import Absent, as_tensor, check_pair, smaller_than
 
@@ -74,32 +70,6 @@ class MSSSIM:
             return absent
         with torch.inference_mode():
             return float(piq.multi_scale_ssim(as_tensor(reconstruction), as_tensor(image), data_range=255))
-
-
-SMALLEST_SSIMULACRA2 = 8
-
-
-class SSIMULACRA2:
-    """Structure and edges at up to six scales of XYB (Sneyers 2023): 100 is identical, 90 and up hardly told apart,
-    50 medium quality; below 0 for what is very bad. By the package `ssimulacra2`, a port of the reference to numpy but
-    for borders: the reference has zeros beyond them, the package along one axis mirrors, and its scores are lower."""
-
-    name = "ssimulacra2"
-    higher_is_better = True
-
-    def __call__(self, image: np.ndarray, reconstruction: np.ndarray) -> float | Absent:
-        check_pair(image, reconstruction)
-        if absent := smaller_than(image, SMALLEST_SSIMULACRA2):
-            return absent
-        return float(compute_ssimulacra2(_as_file(image), _as_file(reconstruction)))
-
-
-def _as_file(image: np.ndarray) -> BytesIO:
-    """The library takes images as files alone."""
-    file = BytesIO()
-    Image.fromarray(image).save(file, "PPM")
-    file.seek(0)
-    return file
 
 
 class FSIMc:

@@ -1,10 +1,9 @@
-"""SSIMULACRA2 written again after its reference in C++ (libjxl's tools): in float64, by correlations in place of the
-recursive filter. The package's table of 108 weights is taken over: the reference's, in the same order."""
+"""SSIMULACRA2 written again after its reference in C++ (libjxl's tools), in float64. The package's table of 108 weights
+is taken over: the reference's, in the same order."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import correlate1d
 from scipy.signal import lfilter
 from ssimulacra2.ssimulacra2 import weights
 
@@ -19,28 +18,34 @@ ABSORBANCE = np.array(
 )
 
 
-def taps() -> np.ndarray:
-    """Of a recursive Gaussian of truncated cosines (Charalampidis 2016, table I, equations 33 to 57)."""
-    odd = np.array([1, 3, 5])
+def recursive_gaussian(signal: np.ndarray) -> np.ndarray:
+    """Along the first axis, by three recursions of second order over the whole signal (Charalampidis 2016, table I,
+    equations 33 to 57), with zeros before and after it."""
+    odd, sign = np.array([1, 3, 5]), np.array([1, -1, 1])
     omega = odd * np.pi / (2 * RADIUS)
-    sign = np.array([1, -1, 1])
     p = sign / np.tan(omega / 2)
     r = sign * p**2 / np.sin(omega)
     rho = np.exp(-0.5 * SIGMA**2 * omega**2) / RADIUS
     minor = p * np.roll(r, -1) - r * np.roll(p, -1)  # of 1, 3; of 3, 5; of 5, 1
     zeta = np.array([minor[1] / minor[0], minor[2] / minor[0], 1])
     beta = np.linalg.solve(np.array([p, r, zeta]), [1, RADIUS**2 - SIGMA**2, zeta @ rho])
-    two = np.zeros(2 * RADIUS + 3)  # y[n] = b (x[n - R - 1] + x[n + R - 1]) + 2 cos(omega) y[n - 1] - y[n - 2]
-    two[[0, 2 * RADIUS]] = 1
+    far = np.pad(signal, ((RADIUS - 1, RADIUS + 1), (0, 0)))
+    pairs = np.zeros_like(far)  # x[n - R - 1] + x[n + R - 1]
+    pairs[2 * RADIUS :] += far[: -2 * RADIUS]
+    pairs += far
     found = [
-        lfilter([-b * np.cos(w * (RADIUS + 1))], [1, -2 * np.cos(w), 1], two) for b, w in zip(beta, omega, strict=True)
+        lfilter([-b * np.cos(w * (RADIUS + 1))], [1, -2 * np.cos(w), 1], pairs, axis=0)
+        for b, w in zip(beta, omega, strict=True)
     ]
-    return np.sum(found, axis=0)[: 2 * RADIUS - 1]
+    return np.sum(found, axis=0)[2 * RADIUS - 2 : 2 * RADIUS - 2 + len(signal)]
 
 
 def blur(image: np.ndarray) -> np.ndarray:
     """Of [H, W, C]; nothing is beyond the borders."""
-    return correlate1d(correlate1d(image, taps(), axis=0, mode="constant"), taps(), axis=1, mode="constant")
+    for axis in (0, 1):
+        lines = np.moveaxis(image, axis, 0)
+        image = np.moveaxis(recursive_gaussian(lines.reshape(len(lines), -1)).reshape(lines.shape), 0, axis)
+    return image
 
 
 def positive_xyb(linear: np.ndarray) -> np.ndarray:
