@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hific.cli.plan import Task, find_clashes
-from hific.codecs.families import FAMILIES
 from hific.codecs.memory import DECODE_MAX_PIXELS, check_pixels
 from hific.coding.container import unpack
 from hific.errors import BitstreamError, ImageError
@@ -63,7 +62,7 @@ def _check_source(task: Task, options: argparse.Namespace) -> None:
         check_pixels(*image_size(path), options.max_pixels or DECODE_MAX_PIXELS)
         return
     header = unpack(path.read_bytes(), max_pixels=options.max_pixels or DECODE_MAX_PIXELS).header
-    check_pixels(header.width, header.height, options.max_pixels or FAMILIES[header.codec].max_pixels)
+    check_pixels(header.width, header.height, options.max_pixels or DECODE_MAX_PIXELS)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""CompressNet as a family: its networks, whose statistics are of the whole image, and what its rows of a table are.
+"""CompressNet as a family: its networks, and what its rows of a table are.
+
+InstanceNorm, the paper's, looks at the whole image, which is coded in one piece; the patch transform sees tiles.
 
 image [H, W, 3] ─ pad right and bottom to 16n >= 32 ─ analysis ─ levels -2..2 [C, h, w], where transmitted: switches
 levels ─ synthesis, by transmitted or predicted switches ─ image
@@ -22,8 +24,9 @@ from hific.codecs.family import Family, PaddedSize, Progress, Transform, Variant
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
 from hific.codecs.latent_refinement import Scene, Search
 from hific.codecs.learned_codec import LearnedCodec
-from hific.codecs.memory import DEFAULT_MAX_PIXELS, check_memory
+from hific.codecs.memory import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_memory, check_tiled_memory
 from hific.codecs.priors import ChannelPrior
+from hific.codecs.tiling import Place, TiledTransform
 from hific.coding.frequency_table import TOTAL
 from hific.errors import OptionError
 from hific.models.compressnet import CompressNet
@@ -36,17 +39,61 @@ RATE_WEIGHT = 12.0
 NO_HYPER_SYMBOLS = (0, 0, 0)
 
 
+class TiledCompressNetTransform(TiledTransform):
+    """Of a model that `is_local`, which has no switches."""
+
+    max_pixels = DECODE_MAX_PIXELS
+
+    def __init__(self, model: CompressNet, options: CompressNetOptions) -> None:
+        _check_switch_source(model, options)
+        self.model = model.eval().to(memory_format=torch.channels_last)
+        self.tile = options.tile
+
+    def check_memory(self, width: int, height: int) -> None:
+        if self.device.type == "cpu":
+            check_tiled_memory(width, height, self.padded(width, height), self.model, self.tile)
+
+    def blank(self, size: PaddedSize) -> UncodedLatent:
+        stride = self.model.stride
+        latent = blank_array((self.model.latent_channels, size.height // stride, size.width // stride), np.float32)
+        return UncodedLatent(latent, np.zeros(NO_HYPER_SYMBOLS, np.int32))
+
+    def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
+        latents = self.latents(images, size, progress, self._quantized_part)
+        return [UncodedLatent(latent, np.zeros(NO_HYPER_SYMBOLS, np.int32)) for latent in latents]
+
+    def synthesize_part(self, latent_hat: Tensor) -> Tensor:
+        return (self.model.synthesize(latent_hat).reconstruction + 1) / 2
+
+    @torch.inference_mode(mode=False)  # which a caller may be in, and in which nothing can be searched
+    def refine(self, pixels: Pixels, source: UncodedLatent, costs: Floats, search: Search) -> Floats:
+        """The latent of uint8 [H, W, 3] at whole levels, searched for tile by tile. costs: bits of each level
+        [C, levels]."""
+        half = self.model.levels // 2
+        bits = partial(interpolated_bits, costs=torch.from_numpy(costs).to(self.device))
+
+        def scene_of(image: Tensor, symbols: Tensor, seen: Place, inner: Place) -> Scene:
+            return Scene(image, symbols, *inner, self.synthesize_part, bits, -half, half)
+
+        height, width = pixels.shape[:2]
+        latent = self.latents([pixels], self.padded(width, height), lambda done, all_of_them: None, self._latent_part)
+        found: Floats = self.search(pixels, torch.from_numpy(latent).to(self.device), search, scene_of)[0].cpu().numpy()
+        return found
+
+    def _latent_part(self, image: Tensor) -> Tensor:
+        return self.model.analyze(2 * image - 1).latent.float()
+
+    def _quantized_part(self, image: Tensor) -> Tensor:
+        return self.model.quantize(self._latent_part(image)).latent_hat
+
+
 class CompressNetTransform(Transform):
-    """Images as a whole: InstanceNorm, the paper's, looks at all of it."""
+    """Images as a whole."""
 
     max_pixels = DEFAULT_MAX_PIXELS
 
     def __init__(self, model: CompressNet, options: CompressNetOptions) -> None:
-        if options.switch_source != "predicted" and model.switches != "predicted":
-            raise OptionError(
-                f"switch_source={options.switch_source}: only for models that predict switches; this one's are "
-                f"{model.switches}"
-            )
+        _check_switch_source(model, options)
         self.model = model.eval()
         self.switch_source = options.switch_source
 
@@ -121,6 +168,19 @@ class CompressNetTransform(Transform):
         return [torch.randint(0, 4, shape, generator=generator).to(self.device)]
 
 
+def _check_switch_source(model: CompressNet, options: CompressNetOptions) -> None:
+    if options.switch_source != "predicted" and model.switches != "predicted":
+        raise OptionError(
+            f"switch_source={options.switch_source}: only for models that predict switches; this one's are "
+            f"{model.switches}"
+        )
+
+
+def make_transform(model: CompressNet, options: CompressNetOptions) -> CompressNetTransform | TiledCompressNetTransform:
+    """In tiles where the model sees no further than that."""
+    return (TiledCompressNetTransform if model.is_local else CompressNetTransform)(model, options)
+
+
 def interpolated_bits(symbols: Tensor, costs: Tensor) -> Tensor:
     """Of symbols [1, C, h, w] around 0, whole or between; costs [C, levels]: bits of each whole one. A scalar."""
     place = symbols[0].flatten(1) + costs.shape[1] // 2
@@ -134,7 +194,7 @@ def refine_latent(codec: LearnedCodec, pixels: Pixels, source: UncodedLatent) ->
     the tables: what a context model makes of them is not known before all are chosen."""
     if not codec.options.effort:
         return source
-    assert isinstance(codec.transform, CompressNetTransform)
+    assert isinstance(codec.transform, CompressNetTransform | TiledCompressNetTransform)
     search = Search(RATE_WEIGHT, codec.options.effort, codec.progress)
     assert isinstance(codec.coding.prior, ChannelPrior)
     tables = codec.coding.prior.tables
@@ -190,7 +250,7 @@ def switch_metrics(codec: LearnedCodec, pixels: Pixels) -> Mapping[str, float]:
 FAMILY = Family(
     name="compressnet",
     model=CompressNet,
-    transform=CompressNetTransform,
+    transform=make_transform,
     prior=ChannelPrior.from_state,
     check=check,
     extra_metrics=switch_metrics,

@@ -46,16 +46,23 @@ class CodecOptions:
     )
     max_pixels: int | None = option(
         None,
-        f"largest image, padding included; default: {DEFAULT_MAX_PIXELS} for CompressNet, which codes an image whole, "
-        f"in about {estimated_memory(1000, 16) / 1e6:.1f} GB of memory a megapixel at size=small and "
-        f"{estimated_memory(1000, 60) / 1e6:.1f} GB at size=paper, for each of --jobs; {DECODE_MAX_PIXELS} for HiFiC, "
-        "which codes in tiles",
+        f"largest image, padding included; default: {DECODE_MAX_PIXELS} for what codes in tiles, as HiFiC does and the "
+        f"shipped CompressNet; {DEFAULT_MAX_PIXELS} for the CompressNet of the paper, which codes an image whole, in "
+        f"about {estimated_memory(1000, 16) / 1e6:.1f} GB of memory a megapixel at size=small and "
+        f"{estimated_memory(1000, 60) / 1e6:.1f} GB at size=paper, for each of --jobs",
     )
     effort: int = option(
         0,
         "steps of a search for what suits each image best (default 0: none); 100 make it better by what some 10 %% "
         "more bytes would, and take a minute or two a megapixel and core; decompressing takes no longer",
         encoder_only=True,
+    )
+
+    tile: int = option(
+        1024,
+        "pixels a side that the networks see at a time, rounded down to a multiple of 16 (default 1024); less takes "
+        "less memory and more time, 0 is the whole image at once; need not be the same for both ways; does nothing for "
+        "models that look at the whole image",
     )
 
     @property
@@ -72,6 +79,8 @@ class CodecOptions:
             raise OptionError(f"max_pixels={self.max_pixels} is 1 or more")
         if self.effort < 0:
             raise OptionError(f"effort={self.effort} is 0 (no search) or more steps")
+        if self.tile < 0:
+            raise OptionError(f"tile={self.tile} is 0 (the whole image) or more")
 
 
 @dataclass(frozen=True)
@@ -89,14 +98,9 @@ class CompressNetOptions(CodecOptions):
 
 @dataclass(frozen=True)
 class HificOptions(CodecOptions):
-    """tile: pixels a side that the networks see at a time, beside a halo; 0 for the whole image. precision: of
-    analysis and synthesis. A decoder may choose others than the encoder had; pixels then differ by a level or so."""
+    """precision: of analysis and synthesis. A decoder may choose another than the encoder had; pixels then differ by a
+    level or so, as they do between tiles."""
 
-    tile: int = option(
-        1024,
-        "pixels a side that the networks see at a time, rounded down to a multiple of 16 (default 1024); less takes "
-        "less memory and more time, 0 is the whole image at once; need not be the same for both ways",
-    )
     precision: str = option(
         "float32",
         "of the networks (default float32); files can be decompressed with either. bfloat16 is for GPUs: most "
@@ -104,24 +108,18 @@ class HificOptions(CodecOptions):
         choices=("float32", "bfloat16"),
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.tile < 0:
-            raise OptionError(f"tile={self.tile} is 0 (the whole image) or more")
-
 
 @dataclass(frozen=True)
 class FamilyEntry:
-    """module: that has a `FAMILY`; max_pixels: that a model codes at most, unless it is told otherwise."""
+    """module: that has a `FAMILY`."""
 
     module: str
     options: type[CodecOptions]
-    max_pixels: int
 
 
 FAMILIES = {
-    "compressnet": FamilyEntry("hific.codecs.compressnet", CompressNetOptions, DEFAULT_MAX_PIXELS),
-    "hific": FamilyEntry("hific.codecs.hific", HificOptions, DECODE_MAX_PIXELS),
+    "compressnet": FamilyEntry("hific.codecs.compressnet", CompressNetOptions),
+    "hific": FamilyEntry("hific.codecs.hific", HificOptions),
 }
 
 

@@ -2,24 +2,14 @@
 
 image [H, W, 3] ─ pad to 16n ─ analysis, in tiles ─ latent [C, h, w] ── hyper-analysis ─ round ─ hyper-symbols
 latent_hat [C, h, w] ─ synthesis, in tiles ─ image
-
-Networks over images of any size in bounded memory: tiles with a halo as wide as the receptive field.
-
-    ┌───────────────┐   Each tile is computed with `halo` more latents on every side where the image goes on, and cut
-    │ halo ┌──────┐ │   back. Where the image ends, so does the tile, and the network's own zero padding is what it is
-    │      │ tile │ │   in the whole image. Tiles start at whole latents, so strides fall on the same places.
-    │      └──────┘ │
-    └───────────────┘
-Equal to the untiled result up to float rounding, for networks that look at positions only within the halo.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,56 +19,20 @@ from torch import Tensor
 
 from hific.codecs.base import Floats, Pixels
 from hific.codecs.families import HificOptions
-from hific.codecs.family import Family, PaddedSize, Progress, Transform
+from hific.codecs.family import Family, PaddedSize, Progress
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
 from hific.codecs.latent_refinement import Scene, Search
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.memory import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_tiled_memory
 from hific.codecs.priors import SYMBOL_LIMIT, HyperPrior, clip_hyper_symbols
+from hific.codecs.tiling import Place, TiledTransform
 from hific.entropy.densities import gaussian_likelihoods
 from hific.entropy.integer_hyper_synthesis import LAYERS
 from hific.errors import OptionError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-from hific.ops.images import from_unit_range, to_unit_range
 
 
-@dataclass(frozen=True)
-class Span:
-    """Along one axis, in latents: `start`..`stop` is what the tile yields, `first`..`last` what it looks at."""
-
-    start: int
-    stop: int
-    first: int
-    last: int
-
-    def seen(self, unit: int) -> slice:
-        """What the tile looks at, where a latent is `unit` long."""
-        return slice(self.first * unit, self.last * unit)
-
-    def kept(self, unit: int) -> slice:
-        """What is kept of what was computed, relative to its beginning."""
-        return slice((self.start - self.first) * unit, (self.stop - self.first) * unit)
-
-    def place(self, unit: int) -> slice:
-        """Where that belongs in the whole."""
-        return slice(self.start * unit, self.stop * unit)
-
-
-def spans(length: int, tile: int, halo: int) -> list[Span]:
-    """Parts of at most `tile` that cover 0..length, nearly equal."""
-    parts = max(1, -(-length // tile))
-    edges = [length * part // parts for part in range(parts + 1)]
-    return [Span(start, stop, max(0, start - halo), min(length, stop + halo)) for start, stop in pairwise(edges)]
-
-
-def tiles(height: int, width: int, tile: int, halo: int) -> Iterator[tuple[Span, Span]]:
-    """(rows, columns) of every tile of a grid of `height` x `width` latents; `tile` and `halo` in latents."""
-    for rows in spans(height, tile, halo):
-        for columns in spans(width, tile, halo):
-            yield rows, columns
-
-
-class HificTransform(Transform):
+class HificTransform(TiledTransform):
     """Equal to the untiled networks up to float rounding, whatever the tile."""
 
     def __init__(self, model: HyperpriorAutoencoder, options: HificOptions) -> None:
@@ -99,58 +53,33 @@ class HificTransform(Transform):
         latent = blank_array((self.model.latent_channels, height, width), np.float32)
         return UncodedLatent(latent, blank_array(hyper_shape, np.int32))
 
-    @torch.inference_mode()
     def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
-        unit, halo = self.model.stride, self.model.analysis.halo // self.model.stride
-        rows, columns = size.height // unit, size.width // unit
-        latents = np.empty((len(images), self.model.latent_channels, rows, columns), np.float32)
-        padded = [_padded(one, size.height, size.width) for one in images]
-        grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
-        for done, (down, across) in enumerate(grid, 1):
-            seen = torch.cat([to_unit_range(one[down.seen(unit), across.seen(unit)], self.device) for one in padded])
-            with self._autocast():
-                part = self.model.analyze(seen)[..., down.kept(1), across.kept(1)]
-            latents[..., down.place(1), across.place(1)] = part.cpu().numpy()
-            progress(done, len(grid))
+        latents = self.latents(images, size, progress, self._analyze_part)
         return [UncodedLatent(latent, self._hyper_symbols(latent)) for latent in latents]
 
-    @torch.inference_mode()
-    def synthesize(
-        self, latent_hat: Floats, side_information: Sequence[NDArray[np.int8]], progress: Progress
-    ) -> Pixels:
-        rows, columns = latent_hat.shape[-2:]
-        unit, halo = self.model.stride, self.model.synthesis.halo
-        pixels = np.empty((rows * unit, columns * unit, 3), np.uint8)
-        grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
-        for done, (down, across) in enumerate(grid, 1):
-            seen = torch.from_numpy(latent_hat[:, down.seen(1), across.seen(1)])[None].to(self.device)
-            with self._autocast():
-                part = self.model.synthesize(seen.contiguous(memory_format=torch.channels_last))
-            pixels[down.place(unit), across.place(unit)] = from_unit_range(
-                part[..., down.kept(unit), across.kept(unit)]
-            )
-            progress(done, len(grid))
-        return pixels
+    def _analyze_part(self, image: Tensor) -> Tensor:
+        with self._autocast():
+            latent: Tensor = self.model.analyze(image)
+        return latent
+
+    def synthesize_part(self, latent_hat: Tensor) -> Tensor:
+        with self._autocast():
+            image: Tensor = self.model.synthesize(latent_hat)
+        return image
 
     @torch.inference_mode(mode=False)  # which a caller may be in, and in which nothing can be searched
     def refine(self, pixels: Pixels, source: UncodedLatent, means: Floats, search: Search) -> Floats:
         """The latent of uint8 [H, W, 3] at whole distances from its means [C, h, w], searched for tile by tile."""
-        unit, halo = self.model.stride, self.model.synthesis.halo
-        rows, columns = means.shape[-2:]
-        padded = _padded(pixels, rows * unit, columns * unit)
         mean = torch.from_numpy(means)[None].to(self.device)
+        scales = self._scales(source.hyper_symbols, *means.shape[-2:])
+
+        def scene_of(image: Tensor, symbols: Tensor, seen: Place, inner: Place) -> Scene:
+            decode = partial(self._decode, means=mean[..., *seen])
+            bits = partial(_estimated_bits, scales=scales[..., *seen][..., *inner])
+            return Scene(image, symbols, *inner, decode, bits, -SYMBOL_LIMIT, SYMBOL_LIMIT)
+
         symbols = torch.from_numpy(source.latent)[None].to(self.device) - mean
-        scales = self._scales(source.hyper_symbols, rows, columns)
-        grid = list(tiles(rows, columns, self._tile_in_latents(rows, columns), halo))
-        for number, (down, across) in enumerate(grid):
-            image = to_unit_range(padded[down.seen(unit), across.seen(unit)], self.device)
-            seen = (..., down.seen(1), across.seen(1))
-            inner, whole = (down.kept(1), across.kept(1)), (-SYMBOL_LIMIT, SYMBOL_LIMIT)
-            decode = partial(self._decode, means=mean[seen])
-            bits = partial(_estimated_bits, scales=scales[seen][..., *inner])
-            scene = Scene(image, symbols[seen], *inner, decode, bits, *whole)
-            symbols[..., down.place(1), across.place(1)] = search.part(number, len(grid))(self.model, scene)
-        latent: Floats = (symbols + mean)[0].cpu().numpy()
+        latent: Floats = (self.search(pixels, symbols, search, scene_of) + mean)[0].cpu().numpy()
         return latent
 
     def _decode(self, symbols: Tensor, means: Tensor) -> Tensor:
@@ -164,12 +93,10 @@ class HificTransform(Transform):
         scales: Tensor = self.model.scale_synthesis(hyper_latent)[..., :rows, :columns]
         return scales
 
+    @torch.inference_mode()
     def _hyper_symbols(self, latent: Floats) -> NDArray[np.int32]:
         hyper_latent: Tensor = self.model.hyper_analysis(torch.from_numpy(latent)[None].to(self.device))
         return clip_hyper_symbols(hyper_latent[0].cpu().numpy())
-
-    def _tile_in_latents(self, rows: int, columns: int) -> int:
-        return max(1, self.tile // self.model.stride) if self.tile else max(rows, columns)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
@@ -178,11 +105,6 @@ class HificTransform(Transform):
 def _estimated_bits(symbols: Tensor, scales: Tensor) -> Tensor:
     bits: Tensor = -gaussian_likelihoods(symbols, scales).float().log2().sum()
     return bits
-
-
-def _padded(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Its edges repeated at the right and the bottom."""
-    return np.pad(pixels, ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0)), mode="edge")
 
 
 def latent_coding(model: HyperpriorAutoencoder) -> LatentCoding:

@@ -1,8 +1,8 @@
 """How large an image may be, by the memory that it takes, and freed memory that stays with the process.
 
-Imports no torch, so that a large photo is refused before the seconds that loading takes. CompressNet codes an image
-whole, since InstanceNorm looks at all of it: memory grows with the pixels. HiFiC's networks see a tile at a time, and
-only the latent is whole.
+Imports no torch, so that a large photo is refused before the seconds that loading takes. CompressNet's pools code an
+image whole, since InstanceNorm looks at all of it: memory grows with the pixels. HiFiC's networks, and the patch
+transform in CompressNet, see a tile at a time, and only the latent is whole.
 """
 
 from __future__ import annotations
@@ -11,17 +11,13 @@ import ctypes
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from hific.errors import TooLargeError
 
-if TYPE_CHECKING:
-    from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
-
-
-# CompressNet's, and of ablations that look at the whole image.
+# Of models that look at the whole image.
 DEFAULT_MAX_PIXELS = 4_000_000
-# HiFiC codes in tiles; above this, numbers in a header are not believed.
+# Of those that code in tiles; above this, numbers in a header are not believed.
 DECODE_MAX_PIXELS = 1 << 28
 MEMORY_INFO = Path("/proc/meminfo")
 
@@ -49,16 +45,17 @@ def estimated_memory(num_pixels: int, width: int) -> int:
 
 
 def estimated_tiled_memory(
-    padded: tuple[int, int], model: HyperpriorAutoencoder, tile: int, precision: str
+    padded: tuple[int, int], model: Any, tile: int, precision: str = "float32"
 ) -> tuple[int, int]:
-    """Bytes at the peak of HiFiC's coder, and of its networks; each with all that is held then. `tile`: 0 is none."""
+    """Bytes at the peak of the coder, and of the networks; each with all that is held then. model: what a
+    `TiledTransform` has; `tile`: 0 is none."""
     stride = model.stride
     width, height = padded
     positions = width * height // stride**2
     side = tile + 2 * stride * model.synthesis.halo if tile else max(padded)
     seen = min(width, side) * min(height, side)
     channel_numbers = _CODER_NUMBERS_A_CHANNEL * model.latent_channels
-    hyper_numbers = _CODER_NUMBERS_A_HYPER_CHANNEL * model.hyper_channels
+    hyper_numbers = _CODER_NUMBERS_A_HYPER_CHANNEL * getattr(model, "hyper_channels", 0)
     coder = _CODER_BYTES + 4 * positions * (channel_numbers + hyper_numbers)
     a_pixel, a_channel = _TILE_BYTES[precision]
     networks = 4 * positions * _HELD_NUMBERS_A_CHANNEL * model.latent_channels
@@ -88,9 +85,9 @@ def check_pixels(width: int, height: int, max_pixels: int, padded: tuple[int, in
         return
     raise TooLargeError(
         f"{_size(width, height, padded)} is above the limit of {max_pixels} pixels: downscale it, or raise the limit "
-        "with --max-pixels (in Python: max_pixels). CompressNet codes an image whole, this one in about "
+        "with --max-pixels (in Python: max_pixels). CompressNet's pools code an image whole, this one in about "
         f"{_gigabytes(estimated_memory(num_pixels, _SMALL_WIDTH))} of memory with a model of size=small, "
-        f"{_gigabytes(estimated_memory(num_pixels, _PAPER_WIDTH))} with size=paper; HiFiC codes large images in tiles"
+        f"{_gigabytes(estimated_memory(num_pixels, _PAPER_WIDTH))} with size=paper; HiFiC codes in tiles"
     )
 
 
@@ -105,9 +102,14 @@ def check_memory(width: int, height: int, padded: tuple[int, int], model_width: 
 
 
 def check_tiled_memory(
-    width: int, height: int, padded: tuple[int, int], model: HyperpriorAutoencoder, tile: int, precision: str
+    width: int,
+    height: int,
+    padded: tuple[int, int],
+    model: Any,
+    tile: int,
+    precision: str = "float32",
 ) -> None:
-    """The same for HiFiC, whose networks need less where tiles are smaller."""
+    """The same for networks that see tiles: less is needed where they are smaller."""
     coder, networks = estimated_tiled_memory(padded, model, tile, precision)
     available = available_memory()
     if available is None or max(coder, networks) <= available:

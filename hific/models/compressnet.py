@@ -168,6 +168,11 @@ class CompressNet(nn.Module):
         self.shortcut = LinearShortcut(latent_channels) if linear_shortcut else None
 
     @property
+    def is_local(self) -> bool:
+        """Whether both networks have a `halo`, and see nothing beyond it."""
+        return isinstance(self.synthesis, PatchCompressNetSynthesis)
+
+    @property
     def channels_per_pixel(self) -> int:
         """Of the features that take most memory."""
         return self.analysis.channels_per_pixel

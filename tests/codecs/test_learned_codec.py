@@ -164,8 +164,8 @@ def test_a_batch_is_of_one_size_and_holds_what_one_image_would(make_codec: MakeC
         ("swwae", {"switch_source": "top_left"}, "only for models that predict .* are transmitted"),
         (
             "sae",
-            {"tile": 64},
-            "tile=64 does not apply to tiny: its options are coder, .*effort, switch",
+            {"precision": "bfloat16"},
+            "precision=bfloat16 does not apply to tiny: its options are coder, .*effort, tile, switch",
         ),
         ("hific", {"switch_source": "random"}, "does not apply to hific_tiny: its options are .*precision"),
         ("hific", {"quality": 3}, "quality=3 does not apply to hific_tiny"),
