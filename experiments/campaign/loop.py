@@ -22,6 +22,8 @@ from torch.multiprocessing.spawn import spawn
 
 from experiments.campaign.crops import write_scaled_photos
 
+WARM_UP = 300  # batches
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
@@ -76,6 +78,12 @@ class Average:
 def moments_by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """What the optimizer keeps of each parameter of the network that it has seen."""
     return {name: optimizer.state[p] for name, p in network.named_parameters() if p in optimizer.state}
+
+
+def learning_rate_share(options: argparse.Namespace, batches: int, first: int = 0) -> float:
+    """Of `--lr` at a batch: rising over an optimizer's first ones, falling to 0 over the last of `--batches`."""
+    warm_up = min(1.0, (batches - first + 1) / WARM_UP)
+    return warm_up * min(1.0, (options.batches - batches) / max(1, options.cool_down))
 
 
 def structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:

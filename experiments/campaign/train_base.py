@@ -24,7 +24,16 @@ from torch import Tensor, nn
 
 from experiments.campaign.crops import Crops
 from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
-from experiments.campaign.loop import Average, add_options, append, moments_by_name, run, save_whole, structure_lost
+from experiments.campaign.loop import (
+    Average,
+    add_options,
+    append,
+    learning_rate_share,
+    moments_by_name,
+    run,
+    save_whole,
+    structure_lost,
+)
 from hific.codecs.latent_refinement import MSE_WEIGHT, coarse_structure_lost
 from hific.losses.perceptual import AlexNetPerceptualLoss, LPIPSLoss
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
@@ -36,7 +45,6 @@ from hific.ops.ranks import average_gradients
 RATE_WEIGHTS = (0.16, 0.4, 1.0, 2.4, 5.0)
 MEASURED_AT = (0.22, 0.77, 3.5)
 CLIP = 1.0
-WARM_UP = 300  # batches
 START_CROPS, START_STEPS = 96, 400  # that the lapped-transform initialization is fitted to
 
 
@@ -140,9 +148,8 @@ class Base:
 
     def step(self) -> dict[str, float]:
         options = self.options
-        warm_up = min(1.0, (self.batches - self.first + 1) / WARM_UP)
-        cool_down = min(1.0, (options.batches - self.batches) / max(1, options.cool_down))
-        rate = options.lr * warm_up * cool_down * min(1.0, (options.settle / max(1, self.batches)) ** 0.5)
+        settled = min(1.0, (options.settle / max(1, self.batches)) ** 0.5)
+        rate = options.lr * learning_rate_share(options, self.batches, self.first) * settled
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         image = self.crops.batch(options.batch, options.crop)

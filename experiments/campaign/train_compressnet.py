@@ -21,7 +21,16 @@ from torch import Tensor, nn
 
 from experiments.campaign.crops import Crops
 from experiments.campaign.development import COLUMNS, Codec, Pixels, development_photos, measure
-from experiments.campaign.loop import Average, add_options, append, moments_by_name, run, save_whole, structure_lost
+from experiments.campaign.loop import (
+    Average,
+    add_options,
+    append,
+    learning_rate_share,
+    moments_by_name,
+    run,
+    save_whole,
+    structure_lost,
+)
 from hific.codecs.load import load_codec
 from hific.losses.perceptual import LPIPSLoss, unit_length
 from hific.models.compressnet import CompressNet
@@ -33,7 +42,6 @@ from hific.training.objectives import CompressNetObjective, LossWeights
 
 Rate = Literal["low", "high"]
 LATENT_CHANNELS: Mapping[Rate, int] = {"low": 4, "high": 8}
-WARM_UP = 300  # batches
 CLIP = 1.0
 VIEW_SHIFT = 16
 
@@ -179,10 +187,8 @@ class CompressNetTraining:
 
     def step(self) -> dict[str, float]:
         options = self.options
-        warm_up = min(1.0, (self.batches + 1) / WARM_UP)
-        cool_down = min(1.0, (options.batches - self.batches) / max(1, options.cool_down))
         for group in self.optimizer.param_groups:
-            group["lr"] = options.lr * warm_up * cool_down
+            group["lr"] = options.lr * learning_rate_share(options, self.batches)
         image = 2 * self.crops.batch(options.batch, options.crop) - 1
         model = self.rates.of_rate["low" if self.batches % options.low_every == 0 else "high"]
         true_share = max(0.0, 1 - self.batches / max(1, options.true_switches_until))
