@@ -214,7 +214,7 @@ def describe(manifest: Manifest) -> list[str]:
     """What a person should know of a study before it is shown to anyone, a line each."""
     pairs, total = manifest.matched
     widest = max(crop.width for crop in manifest.crops)
-    tolerance = f"{100 * manifest.tolerance:g} %"
+    tolerance = f"{100 * manifest.tolerance:g} % (--tolerance)"
     lines = [
         f"{len(manifest.pairs)} pairs of {len(manifest.systems)} systems in {len(manifest.crops)} crops; a session has "
         f"{min(manifest.trials, len(manifest.pairs))} of them and {min(manifest.catches, len(manifest.catch_pairs))} "

@@ -22,6 +22,8 @@ from hific.study.tally import Tally, Voter, tally
 from hific.study.votes import VoteStore
 
 Shares = list[tuple[str, str, Share]]
+# The same votes fitted again differ by rounding.
+NO_WIDTH = 1e-6
 
 
 def write_results(folder: Path, output: Path | None = None, *, catch_errors: int = 0) -> list[Path]:
@@ -84,8 +86,8 @@ def _share_cells(share: Share) -> tuple[str, ...]:
 
 
 def _interval(one: Estimate, form: str, factor: float = 1) -> str:
-    """Empty where there is none."""
-    if one.low is None or one.high is None:
+    """Empty where there is none, and where a bootstrap of people who all agree has no width."""
+    if one.low is None or one.high is None or one.high - one.low < NO_WIDTH:
         return ""
     return f"[{form.format(factor * one.low)}, {form.format(factor * one.high)}]"
 
@@ -100,8 +102,8 @@ def score_table(manifest: Manifest, scores: Sequence[Estimate] | None) -> Table:
     note = (
         "Bradley-Terry scores in log odds, mean 0: one that is higher by d is preferred with 1 / (1 + exp(-d)), "
         "by .5 in 62 %, by 1 in 73 %, by 2 in 88 %. Each two that were compared have "
-        f"{PRIOR_VOTES:g} votes more each way, so that one that always won has a score. Intervals as above; where all "
-        "agree they have no width and say nothing."
+        f"{PRIOR_VOTES:g} votes more each way, so that one that always won has a score. Intervals by the same "
+        "bootstrap; none where all agree, as it has no width there."
     )
     return Table(("system", "score", "95 % interval"), body, (note,))
 
@@ -163,15 +165,15 @@ def exclusions(voters: Sequence[Voter]) -> str:
 
 def report(counted: Tally, tables: dict[str, Table], manifest_hash: str) -> str:
     manifest, voters = counted.manifest, counted.voters
+    allowed = f"at most {counted.catch_errors} wrong answers are" if counted.catch_errors else "no wrong answer is"
     out = sum(bool(voter.excluded) for voter in voters)
     unfinished = sum(not voter.excluded and len(voter.votes) < voter.trials for voter in voters)
     pairs, total = manifest.matched
     excluded = f": {exclusions(voters)}" if out else ""
     unmatched = "; the others were not shown" if pairs < total else ""
     protocol = (
-        f"{len(voters)} participants agreed to take part; {out} are excluded{excluded} (at most "
-        f"{counted.catch_errors} wrong answers are allowed in catch trials, which show the original itself beside a "
-        "blurred one). "
+        f"{len(voters)} participants agreed to take part; {out} are excluded{excluded} ({allowed} "
+        "allowed in catch trials, which show the original itself beside a blurred one). "
         f"{len(counted.counted)} votes count, of {len(voters) - out} participants, {unfinished} of them unfinished. "
         f"Crops of at most {manifest.crop_size} pixels a side at one device pixel each, sides and order random by "
         f"participant. Bytes are matched by image: {pairs} of {total} pairs of systems and photos are within "
@@ -207,7 +209,7 @@ def draw(manifest: Manifest, shares: Shares, scores: Sequence[Estimate] | None) 
         left.barh(place, 100 * one.value, color=color[first], height=0.55)
         left.barh(place, 100 * (1 - one.value), left=100 * one.value, color=color[second], height=0.55)
         _whisker(left, one, place, 100)
-        for x, name, value, side in ((0, first, one.value, "left"), (100, second, 1 - one.value, "right")):
+        for x, name, value, side in ((0.8, first, one.value, "left"), (99.2, second, 1 - one.value, "right")):
             left.text(x, place - 0.3, f"{name}  {100 * value:.0f} %", ha=side, va="bottom", fontsize=9)
     left.axvline(50, color="#1a1a1a", linewidth=0.8, linestyle=":")
     left.set(xlim=(0, 100), ylim=(len(shares) - 0.5, -0.75), xlabel="preferred in % of votes")

@@ -126,21 +126,31 @@ class Touch:
     def __init__(self, driver: Any) -> None:
         self.driver = driver
 
-    def down(self, name: str) -> None:
-        place = self.driver.execute_script(
+    def place(self, name: str) -> tuple[float, float]:
+        left, top = self.driver.execute_script(
             "const one = document.getElementById(arguments[0]); one.scrollIntoView({ block: 'nearest' }); "
             "const { x, y, width, height } = one.getBoundingClientRect(); return [x + width / 2, y + height / 2]",
             name,
         )
-        points = [{"x": place[0], "y": place[1]}]
+        return left, top
+
+    def down(self, name: str) -> None:
+        left, top = self.place(name)
+        points = [{"x": left, "y": top}]
         self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": points})
 
     def up(self) -> None:
         self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
     def tap(self, name: str) -> None:
-        self.down(name)
-        self.up()
+        """In one command: between two of them a busy machine takes as long as a finger that is held."""
+        from selenium.webdriver.common.action_chains import ActionBuilder
+        from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+        left, top = map(round, self.place(name))
+        actions = ActionBuilder(self.driver, mouse=PointerInput("touch", "finger"))
+        actions.pointer_action.move_to_location(left, top).pointer_down().pointer_up()
+        actions.perform()
 
     def begin(self) -> None:
         self.tap("begin")

@@ -129,7 +129,7 @@ def test_what_is_written(simulated: Simulated, capsys: pytest.CaptureFixture[str
     reasons = (
         "no catch trial reached (1), no votes (1), wrong in 1 of 2 catch trials (1), wrong in 2 of 2 catch trials (2)"
     )
-    assert f"17 participants agreed to take part; 5 are excluded: {reasons} (at most 0 wrong" in report
+    assert f"17 participants agreed to take part; 5 are excluded: {reasons} (no wrong answer is" in report
     assert "1 of them unfinished" in report and "(100 %)" in report
     for heading in ("Preferences", "Scores", "By image", "By participant", "Provenance"):
         assert f"## {heading}" in report
@@ -153,6 +153,19 @@ def test_without_votes_that_count_there_is_a_line(tmp_path: Path) -> None:
     assert main(["study", "results", str(study.folder), "-o", str(tmp_path / "file" / "results")]) == 2
     write_results(study.folder, tmp_path / "of one")
     assert "[" not in (tmp_path / "of one" / "scores.md").read_text().partition("interval |")[2].partition("\n\n")[0]
+
+
+def test_scores_have_no_interval_where_all_agree(tmp_path: Path) -> None:
+    """A bootstrap over people who all say the same has no width: none is shown, in place of one of certainty."""
+    study = Simulated(tmp_path / "study", crops=4, systems=2, trials=4, catches=2)
+    for _ in range(3):
+        session = study.store.begin(SCREEN)
+        for number, trial in enumerate(session.trials):
+            first = trial.a.system in (ORIGINAL, study.manifest.systems[0])
+            study.vote(session.code, number, "a" if first else "b")
+    write_results(study.folder)
+    scores, shares = ((study.folder / "results" / f"{name}.md").read_text() for name in ("scores", "preferences"))
+    assert scores.count("|  |") == 2 and "[" not in scores and "100.0 % | [29.2, 100.0]" in shares
 
 
 def check_truth(study: Simulated, people: int) -> None:

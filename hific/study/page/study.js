@@ -1,7 +1,7 @@
 "use strict";
 // A session: trials come once with the code; an answer counts when the server has said so, and is sent until it has.
 
-const PEEK_AFTER = 180; // ms: a shorter touch is a choice
+const PEEK_AFTER = 300; // ms: a shorter press is a choice, also of an unhurried finger
 const RETRY_AFTER = 1500;
 const GAP = 12; // CSS pixels between pictures
 const at = (id) => document.getElementById(id);
