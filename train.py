@@ -24,7 +24,7 @@ from hific.data.image_datamodule import ImageDataModule
 from hific.errors import exit_on_user_error
 from hific.training.adversarial_module import AdversarialModule
 from hific.training.beginnings import check_resume, keep_earlier_metrics, silence_known_messages, warn_of_slow_precision
-from hific.training.callbacks import GracefulStop, WholeCheckpointIO
+from hific.training.callbacks import GracefulStop, WholeCheckpointIO, wandb_run_of
 from hific.training.coding_module import CodingModule, FittedModule, check_same_system
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,11 @@ def train(config: DictConfig) -> Outcome:
     trainer = make_trainer(config, module)
     datamodule.batch_size_of_rank(trainer.world_size)
     warn_of_slow_precision(trainer)
+    with wandb_run_of(trainer):
+        return fit_and_test(trainer, module, datamodule, config)
+
+
+def fit_and_test(trainer: Trainer, module: CodingModule, datamodule: ImageDataModule, config: DictConfig) -> Outcome:
     describe(trainer, module, config)
     if config.ckpt_path is not None and isinstance(module, AdversarialModule):
         step = check_resume(config.ckpt_path, module, trainer.max_steps, finished=config.resume is not None)

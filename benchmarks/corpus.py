@@ -1,6 +1,6 @@
 """Images a second of `hific corpus compress` with one and more workers, beside `hific compress FOLDER`.
 
-    python benchmarks/corpus.py [--model hific-low] [--images 48] [--side 512] [--effort 0] [--workers 1 2]
+    PYTHONPATH=. python benchmarks/corpus.py --csv benchmarks/results/corpus.csv
 
 Each command is a process of its own, from its start to its end, and makes the same files. Start-up is what passes
 before the first file: Python, torch and the model, and for a corpus Ray and its processes, of which each loads them
@@ -21,6 +21,8 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
+from benchmarks.rows import write_rows
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -29,27 +31,29 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--effort", type=int, default=0)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_images(folder / "photos", arguments.images, arguments.side)
         options = ["--checkpoint", arguments.model, "--effort", str(arguments.effort), "--quiet"]
-        commands = {"`hific compress`": ["compress", str(folder / "photos"), "-o", str(folder / "plain")]}
+        commands = {"compress": ["compress", str(folder / "photos"), "-o", str(folder / "plain")]}
         for workers in arguments.workers:
             target = str(folder / f"corpus{workers}")
             command = ["corpus", "compress", str(folder / "photos"), target, "--to", "files", "--workers", str(workers)]
-            commands[f"`hific corpus compress --workers {workers}`"] = command
-        print(
-            f"{arguments.images} images of {arguments.side}x{arguments.side}, {arguments.model}, {os.cpu_count()} cores"
-        )
-        print("\n| | s | s to the first file | share | images/s from there on |\n|---|--:|--:|--:|--:|")
-        for label, command in commands.items():
-            target = Path(command[3])
-            seconds, first, last = timed([*command, *options], target)
-            rate = (arguments.images - 1) / (last - first)
-            print(f"| {label} | {seconds:.1f} | {first:.1f} | {first / seconds:.0%} | {rate:.2f} |", flush=True)
+            commands[f"corpus, workers {workers}"] = command
+        rows = []
+        for what, command in commands.items():
+            seconds, first, last = timed([*command, *options], Path(command[3]))
+            row = {"what": what, "seconds": round(seconds, 1), "first_file_seconds": round(first, 1)}
+            row["images_per_second"] = round((arguments.images - 1) / (last - first), 2)
+            row |= {key: getattr(arguments, key) for key in ("images", "side", "model", "effort")}
+            rows.append(row | {"cores": os.cpu_count()})
+            print(rows[-1], flush=True)
         made = [contents(path) for path in folder.iterdir() if path.name != "photos"]
-        print(f"\nthe same files: {all(one == made[0] for one in made)}")
+        print(f"the same files: {all(one == made[0] for one in made)}")
+    if arguments.csv:
+        write_rows(rows, arguments.csv)
 
 
 def make_images(folder: Path, count: int, side: int) -> None:

@@ -33,6 +33,32 @@ class RayLauncher(Launcher):
         return points.run(job_overrides, initial_job_idx, **self.options)
 
 
+class LocalJobs(Launcher):
+    """`launcher=local`: hific/cli/submitit_launcher.py around Hydra's plugin."""
+
+    plugin_class = "LocalLauncher"
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from hydra_plugins.hydra_submitit_launcher import submitit_launcher
+
+        self.plugin = getattr(submitit_launcher, self.plugin_class)(**self.options)
+        self.plugin.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from hific.cli.submitit_launcher import run_points
+
+        return run_points(self.plugin, job_overrides, initial_job_idx)
+
+
+class SlurmJobs(LocalJobs):
+    """`launcher=slurm`."""
+
+    plugin_class = "SlurmLauncher"
+
+
 class OnePoint(Sweeper):
     """Of another rank than the first: the point that it helps to train (hific/cli/point_ranks.py), and no file."""
 

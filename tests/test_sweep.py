@@ -7,14 +7,19 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from PIL import Image
 from test_train import run, start, weights
 from tiny_overrides import TINY_COMPRESSNET
+
+from hific.cli import INTERRUPTED
+from hific.cli.submitit_launcher import make_executor
 
 SHORT = [
     *TINY_COMPRESSNET,
@@ -106,3 +111,40 @@ def test_resume_and_a_file_exclude_each_other(tmp_path: Path) -> None:
     output = run(*SHORT, "resume=auto", "ckpt_path=a.ckpt", cwd=tmp_path, status=1)
     assert "ckpt_path and resume exclude each other" in output
     assert "resume=maybe is not auto or null" in run(*SHORT, "resume=maybe", cwd=tmp_path, status=1)
+
+
+@pytest.mark.slow
+def test_a_job_that_dies_is_listed_and_ends_nothing(tmp_path: Path) -> None:
+    """Of Submitit's local executor, which stands in for SLURM's."""
+    options = ["-m", *SHORT, "seed=1,2", "recipe.steps=300", "test=false", "hydra.sweep.dir=sweep", "launcher=local"]
+    process = start(*options, cwd=tmp_path)
+    folder, deadline = tmp_path / "sweep", time.monotonic() + 500
+    while len(list(folder.glob("*/run.json"))) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.2)
+    below = psutil.Process(process.pid).children(recursive=True)
+    next(one for one in below if "submitit.core._submit" in one.cmdline()).kill()
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 1 and "error: 1 of the sweep's points failed" in output, output
+    assert "Traceback" not in output
+    died, done = sorted(points(folder).values(), key=lambda line: line["state"], reverse=True)
+    assert done["state"] == "done" and died["state"] == "failed" and died["problem"].startswith("its job ")
+
+
+@pytest.mark.parametrize(("status", "asks"), [(INTERRUPTED, True), (0, False), (1, False)])
+def test_a_job_of_slurm_that_was_interrupted_asks_to_be_queued_again(
+    status: int, asks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("srun", f"exit {status}"), ("scontrol", f'echo "$@" > {tmp_path}/asked')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    options = {"submitit_folder": str(tmp_path), "max_num_timeout": 3, "timeout_min": 60, "partition": "gpu"}
+    executor = make_executor("slurm", options)._executor
+    assert executor.max_num_timeout == 3
+    script = executor._make_submission_file_text("true", "0")
+    assert "--partition=gpu" in script and "--time=60" in script
+    done = subprocess.run(["bash"], input=script, text=True, env={**os.environ, "SLURM_JOB_ID": "7"}, check=False)
+    assert done.returncode == status
+    assert (tmp_path / "asked").exists() == asks
+    assert not asks or (tmp_path / "asked").read_text() == "requeue 7\n"

@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -208,10 +210,34 @@ def test_one_batch_of_everything(tmp_path: Path) -> None:
     assert not list((tmp_path / "run").glob("*.ckpt"))
 
 
-def test_wandb_works_offline(tmp_path: Path) -> None:
+def test_wandb_groups_a_sweep_offline(tmp_path: Path) -> None:
+    """One process trains both points, and each is a run of its own."""
     pytest.importorskip("wandb")
-    run(*SHORT, "hydra.run.dir=run", "logger=wandb", "test=false", cwd=tmp_path)
-    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+    run("-m", *SHORT, "seed=1,2", "hydra.sweep.dir=ours", "logger=wandb", "test=false", cwd=tmp_path)
+    for seed in (1, 2):
+        (written,) = (tmp_path / "ours" / f"seed={seed}" / "wandb").glob("offline-run-*/run-*.wandb")
+        records = list(records_of_wandb(written))
+        assert [one.run.run_group for one in records if one.HasField("run")] == ["ours"]
+        options = {option.key: option.value_json for one in records for option in one.config.update}
+        assert options["seed"] == str(seed)
+
+
+def records_of_wandb(file: Path) -> Iterator[Any]:
+    """W&B's protocol buffers in its LevelDB log: behind a head of 7 bytes, blocks of 32 KiB with parts of records, each
+    behind its checksum, length and kind (1 and 4 end a record)."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    written, place, parts = file.read_bytes(), 7, b""
+    while place + 7 <= len(written):
+        if 2**15 - place % 2**15 < 7:  # too little for a part
+            place += 2**15 - place % 2**15
+            continue
+        length, kind = int.from_bytes(written[place + 4 : place + 6], "little"), written[place + 6]
+        parts += written[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):
+            yield Record.FromString(parts)
+            parts = b""
 
 
 PAPERS = [("compressnet_paper", model) for model in ("sae", "swwae", "sae_spn", "gc")]

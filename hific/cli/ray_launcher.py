@@ -7,17 +7,16 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
+from hific.cli.points import compose_point, record_death
 from hific.cli.ray_cluster import check_room, connect
-from hific.cli.run_folder import read_run, record_failure
 from hific.errors import OptionError, in_a_line
 
 log = logging.getLogger(__name__)
@@ -93,22 +92,11 @@ class Points:
         return [_returned() for _ in job_overrides]
 
     def job(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """The composed configuration of a point."""
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = f"{config.hydra.job.name}_{number}"
-            config.hydra.job.num = number
-        return config
+        return compose_point(self.hydra_context, self.config, overrides, number)
 
     def _failed(self, overrides: Sequence[str], error: Exception) -> None:
-        sweep = self.job(overrides, 0).hydra.sweep
-        folder = Path(sweep.dir, sweep.subdir)
-        if (run := read_run(folder)) is not None and run.state == "done":
-            return
         what = in_a_line(str(error).splitlines()[0] if str(error) else error)  # type: ignore[arg-type]
-        problem = f"its process on Ray died: {what}"
-        log.error("%s: %s", sweep.subdir, problem)
-        record_failure(folder, filter_overrides(overrides), problem)
+        record_death(self.job(overrides, 0), overrides, f"its process on Ray died: {what}")
 
 
 def run_point(shared: tuple[str, Points, Mapping[Any, Any]], overrides: Sequence[str], number: int) -> None:

@@ -31,6 +31,7 @@ from hific.training.pruning import EndPruned
 
 _FLAGS = ("-m", "--multirun")
 _FOLDER, _EXCLUDED = "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys"
+_WANDB_GROUP = "logger.wandb.group"
 STUDY = "study.json"
 # The module that each needs, and the extra that brings it.
 _NEEDS = {
@@ -68,6 +69,8 @@ class Sweep:
                 raise OptionError(f"{asked}: no srun here; on one machine: launcher=local, processes or ray")
         given = [one.partition("=")[2] for one in named if one.startswith(f"{_FOLDER}=")]
         folder = given[-1] if given else f"outputs/sweep/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+        if "logger=wandb" in named and not any(one.startswith(f"{_WANDB_GROUP}=") for one in named):
+            named.append(f"{_WANDB_GROUP}='{Path(folder).name}'")
         fixed = ",".join(f"'{one.key_or_group}'" for one in parsed_overrides(named) if not one.is_sweep_override())
         added = [] if given else [f"{_FOLDER}={folder}"]
         return cls([*named, *added, f"{_EXCLUDED}=[{fixed}]"], Path(folder))

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -37,8 +37,28 @@ from hific.training.adversarial_module import AdversarialModule
 from hific.training.beginnings import BEFORE_LAST, LAST
 from hific.training.coding_module import CodingModule
 from hific.training.hific_module import HificModule
+from hific.training.pruning import PrunedError
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def wandb_run_of(trainer: Trainer) -> Iterator[None]:
+    """Around all that a trainer does. A process has one run of W&B at a time: what is still open would take the next
+    point of a sweep as its own. A run that raises is marked as failed, but for one that is pruned."""
+    failed = True
+    try:
+        yield
+        failed = False
+    except PrunedError:
+        failed = False
+        raise
+    finally:
+        if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
+            import wandb
+
+            if wandb.run is not None:  # the first rank has one
+                wandb.finish(exit_code=int(failed))
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
