@@ -251,7 +251,8 @@ def test_killed_and_interrupted_it_goes_on(tmp_path: Path) -> None:
         assert not list(target.rglob("*.part"))
         done = count_rows(target)
         assert 0 < done < len(names)
-    save_noise(source / names[0], (160, 144), 1000)
+    changed = next(iter(rows_of(target / "rows")))  # whichever a worker had finished
+    save_noise(source / changed, (160, 144), 1000)
     process = start(source, target, "--workers", 2)
     _, told = process.communicate(timeout=600)
     assert process.returncode == 0, told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,15 @@ def test_a_rival_of_several_rates_is_a_curve(tmp_path: Path) -> None:
     assert found.mean == pytest.approx(1.0), "halfway in log bytes between 30 and 34 dB"
     with pytest.raises(OptionError, match="no image has both"):
         compare(Comparison(low, "ours", "avif", "psnr", True))
+
+
+def test_files_at_the_limits_of_several_systems_are_a_curve(tmp_path: Path) -> None:
+    found = [row("ours", "a", 200, 33.0), row("avif <= x", "a", 100, 30.0), row("avif <= y, next size", "a", 400, 34.0)]
+    write_rows([*found, row("webp <= x", "a", 200, 50.0)], tmp_path / "rows")
+    asked = Comparison(str(tmp_path / "rows.parquet"), "ours", "avif <= *", "psnr", True)
+    assert compare(asked).mean == pytest.approx(1.0), "halfway in log bytes between 30 and 34 dB"
+    with pytest.raises(OptionError, match="are compared at equal bytes"):
+        compare(replace(asked, at_equal_bytes=False))
 
 
 def test_changes_of_bytes_are_in_percent_of_all(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -145,6 +146,8 @@ def mean_of(rows: Mapping[str, Measurement], metric: str) -> float | None:
 @cache
 def compare(asked: Comparison) -> Finding:
     """OptionError where no image can be compared."""
+    if "*" in asked.rival and not asked.at_equal_bytes:
+        raise OptionError(f"{asked}: files of several sizes are compared at equal bytes")
     ours = images_of(rows_of(asked.rows), asked.system, asked.rows)
     rivals = _files_of(asked.rival_rows or (asked.rows,), asked.rival)
     pairs = np.array([pair for row in ours.values() for pair in _pairs(row, rivals.get(row.image, []), asked)])
@@ -164,7 +167,7 @@ def _files_of(names: Sequence[str], system: str) -> dict[str, list[Measurement]]
     """By image: its files at all sizes that were measured."""
     found: dict[str, list[Measurement]] = {}
     for row in (row for name in names for row in rows_of(name)):
-        if row.system in (system, system + NEXT_SIZE) and not row.is_set:
+        if any(fnmatchcase(row.system, one) for one in (system, system + NEXT_SIZE)) and not row.is_set:
             found.setdefault(row.image, []).append(row)
     if not found:
         raise OptionError(f"{', '.join(names)}: no rows of {system!r}")

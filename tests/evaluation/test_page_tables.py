@@ -10,7 +10,7 @@ import pytest
 from hific.evaluation.equal_bytes import NEXT_SIZE, differences
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import Measurement
-from hific.evaluation.page.comparisons import rate_groups, references
+from hific.evaluation.page.comparisons import decode_alike, rate_groups, references
 from hific.evaluation.page.document import render_page
 from hific.evaluation.page.series import chart_series
 from hific.evaluation.page.tables import main_table, signed
@@ -55,6 +55,22 @@ def test_without_pairs_there_are_no_differences_and_the_page_says_so(make_row: M
     rows = [make_row(system, image, size) for system, size in (("a", 10), ("b", 20)) for image in IMAGES]
     assert not references(rows, rate_groups(rows))
     assert "both_sides=true" in render_page(rows, ReportContext("T"))
+
+
+def test_where_all_decode_to_the_same_pixels_metrics_are_told_once(make_row: MakeRow) -> None:
+    metrics = {"a": {"psnr": 30.0, "estimated_bpp": 0.2}, "b": {"psnr": 31.0, "estimated_bpp": 0.3}}
+    rows = [
+        make_row(system, image, size, fingerprint="ab", metrics=values)
+        for system, size in (("tables", 1000), ("trees", 900), ("more trees", 900))
+        for image, values in metrics.items()
+    ]
+    page = render_page(rows, ReportContext("T"))
+    assert decode_alike(rows) and "the same pixels" in page and page.count(">30.50<") == 1
+    assert 'id="bars"' not in page and 'id="curves"' not in page and "both_sides" not in page
+    assert page.count(" bpp</span>") == 0, "one block, also where two have equal bytes"
+    other = [*rows[:-1], replace(rows[-1], metrics={"psnr": 31.1})]
+    assert not decode_alike(other) and 'id="bars"' in render_page(other, ReportContext("T"))
+    assert not decode_alike(rows[:2]) and not decode_alike([*rows, make_row("jpeg", "a", 900, metrics=metrics["a"])])
 
 
 def test_the_best_is_of_its_block_and_losses_are_marked_as_wins_are(rows: list[Measurement]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hific.evaluation.columns import metric_column
 from hific.evaluation.equal_bytes import NEXT_SIZE, Difference, differences, without_next_sizes
 from hific.evaluation.measurement import Measurement, systems
 
@@ -55,6 +56,24 @@ def rate_groups(rows: Rows) -> list[RateGroup]:
             found = next((known for known in limits if asked <= known), asked)
             limits.setdefault(found, ([], []))[1].append(system)
     return [RateGroup(tuple(leaders), tuple(matched)) for leaders, matched in limits.values()]
+
+
+def decode_alike(rows: Rows) -> bool:
+    """Whether these are several learned systems that all decode to the same pixels, as what codes one latent in several
+    ways does: by the metrics of each image, which are then equal to the last bit."""
+    metrics: dict[str, list[dict[str, float]]] = {}
+    for row in without_next_sizes(rows):
+        if not row.fingerprint:
+            return False
+        if not row.is_set:
+            of_pixels = {name: value for name, value in row.metrics.items() if _is_directed(name)}
+            metrics.setdefault(row.image, []).append(of_pixels)
+    several = all(len(of_image) > 1 for of_image in metrics.values())
+    return bool(metrics) and several and all(one == of_image[0] for of_image in metrics.values() for one in of_image)
+
+
+def _is_directed(metric: str) -> bool:
+    return metric_column(metric).higher_is_better is not None
 
 
 def references(rows: Rows, groups: Sequence[RateGroup]) -> list[Reference]:

@@ -15,7 +15,7 @@ from hific.evaluation.means import summarize
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.page.assets import joined, legible, policy_source, template
 from hific.evaluation.page.bars import bar_chart
-from hific.evaluation.page.comparisons import rate_groups, references
+from hific.evaluation.page.comparisons import RateGroup, decode_alike, rate_groups, references
 from hific.evaluation.page.curves import COLORS, curves, marker
 from hific.evaluation.page.data import as_json, page_data
 from hific.evaluation.page.pictures import Pictures
@@ -57,8 +57,12 @@ class _Page:
         summaries = [one for one in summarize(shown) if one.rows]
         self.series = chart_series(summaries)
         groups = rate_groups(rows)
-        found = references(rows, groups)
-        main = main_table(summaries, groups, found, self.metrics)
+        alike = decode_alike(shown)
+        if alike:  # only bytes differ: each is a line, and metrics are told once
+            groups = [RateGroup((one.system,), ()) for one in summaries]
+        found = [] if alike else references(rows, groups)
+        compared = [] if alike else self.metrics
+        main = main_table(summaries, groups, found, compared)
         # that of which classical codecs have the bytes, else the first
         self.first_shown = next((group.leaders[0] for group in groups if group.leaders and group.matched), "")
         further = [name for name in metric_names(shown) if name not in self.metrics]
@@ -69,12 +73,13 @@ class _Page:
             "warnings": warnings_of(shown, context.warnings),
             "training": _filled(training_table(context.training)),
             "main": main,
-            "metrics": [metric_column(name) for name in self.metrics],
-            "curves": [curves(self.series, self.rows, name) for name in self.metrics],
+            "same_pixels": _metrics_of_first(shown, [*self.metrics, *further]) if alike else None,
+            "metrics": [metric_column(name) for name in compared],
+            "curves": [curves(self.series, self.rows, name) for name in compared],
             "legend": [_legend(one) for one in self.series],
-            "bars": [bar_chart(self.series, main, name) for name in self.metrics],
+            "bars": [bar_chart(self.series, main, name) for name in compared],
             "bd_rates": bd_rate_table(shown),
-            "further": mean_table(shown, further) if further else None,
+            "further": mean_table(shown, further) if further and not alike else None,
             "absent": _filled(absent_table(shown)),
             "seconds": _filled(time_table(shown)),
             "provenance": provenance_facts(rows, context.command),
@@ -94,6 +99,14 @@ class _Page:
             data=as_json(data),
         )
         return legible(text)
+
+
+def _metrics_of_first(rows: Sequence[Measurement], metrics: Sequence[str]) -> Table:
+    """Of the first system, a line each."""
+    means = mean_table([row for row in rows if row.system == rows[0].system], metrics)
+    places = [means.header.index(metric_column(name).heading) for name in metrics]
+    body = tuple((means.header[place], means.body[0][place]) for place in places)
+    return Table(("metric", "mean over images"), body, means.notes)
 
 
 def _legend(series: Series) -> dict[str, Any]:
