@@ -9,6 +9,7 @@ A link to a file that is not there ends it, here; one to a page or an anchor tha
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -35,7 +36,9 @@ class BrokenLinkError(Exception):
 
 
 def main() -> int:
-    output = Path(sys.argv[1] if sys.argv[1:] else ROOT / "outputs" / "docs").resolve()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path, nargs="?", default=ROOT / "outputs" / "docs", help="default: %(default)s")
+    output = parser.parse_args().output.resolve()
     try:
         build(output)
     except BrokenLinkError as error:

@@ -61,8 +61,12 @@ def find_line(name: str, where: Mapping[str, Any]) -> Line:
 
 
 def lines_of(name: str) -> list[dict[str, str]]:
-    with (EXPERIMENTS / name).open(newline="") as file:
-        return list(csv.DictReader(file))
+    """OptionError where there is no such file below experiments/."""
+    try:
+        with (EXPERIMENTS / name).open(newline="") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError as error:
+        raise OptionError(f"{EXPERIMENTS / name} is missing, which a table of pages/tables.yaml is made of") from error
 
 
 def _has(cell: str, value: Any) -> bool:
