@@ -70,6 +70,9 @@ def lines_of(name: str) -> list[dict[str, str]]:
 
 
 def _has(cell: str, value: Any) -> bool:
+    """A string stands for what begins with it, {is: string} for itself."""
+    if isinstance(value, Mapping):
+        return cell == str(value["is"])
     if isinstance(value, str):
         return cell.startswith(value)
     return bool(cell) and float(cell) == float(value)
