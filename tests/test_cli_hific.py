@@ -288,7 +288,6 @@ def test_wrong_combinations_are_one_line(
             (*ours, *theirs, "--bpp", "1", "--switch-source", "random"),
             "compressnet.ckpt: --switch-source random: only for models that predict switches; this one's are none",
         ),
-        ((*theirs, "--tile", "512"), "--tile 512 is not for compressnet.ckpt: only hific has it: leave it out"),
         ((*theirs, "--precision", "bfloat16"), "--precision bfloat16 is not for compressnet.ckpt: only hific has it"),
         ((*ours, "--switch-source", "random"), "--switch-source random is not for hific.ckpt: only compressnet has it"),
         ((*ours, "--checkpoint", "absent.ckpt", "--bpp", "1"), "absent.ckpt: no such checkpoint"),

@@ -57,12 +57,11 @@ class CodecOptions:
         "more bytes would, and take a minute or two a megapixel and core; decompressing takes no longer",
         encoder_only=True,
     )
-
     tile: int = option(
         1024,
-        "pixels a side that the networks see at a time, rounded down to a multiple of 16 (default 1024); less takes "
-        "less memory and more time, 0 is the whole image at once; need not be the same for both ways; does nothing for "
-        "models that look at the whole image",
+        "of models that code in tiles (others do not look at it): pixels a side that the networks see at a time, "
+        "rounded down to a multiple of 16 (default 1024); less takes less memory and more time, 0 is the whole image "
+        "at once; need not be the same for both ways",
     )
 
     @property
