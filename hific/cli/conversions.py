@@ -61,8 +61,7 @@ def _check_source(task: Task, options: argparse.Namespace) -> None:
     if options.command == "compress":
         check_pixels(*image_size(path), options.max_pixels or DECODE_MAX_PIXELS)
         return
-    header = unpack(path.read_bytes(), max_pixels=options.max_pixels or DECODE_MAX_PIXELS).header
-    check_pixels(header.width, header.height, options.max_pixels or DECODE_MAX_PIXELS)
+    unpack(path.read_bytes(), max_pixels=options.max_pixels or DECODE_MAX_PIXELS)
 
 
 @dataclass(frozen=True)

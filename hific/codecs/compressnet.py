@@ -24,7 +24,7 @@ from hific.codecs.family import Family, PaddedSize, Progress, Transform, Variant
 from hific.codecs.latent_coding import LatentCoding, UncodedLatent, blank_array
 from hific.codecs.latent_refinement import Scene, Search
 from hific.codecs.learned_codec import LearnedCodec
-from hific.codecs.memory import DECODE_MAX_PIXELS, DEFAULT_MAX_PIXELS, check_memory, check_tiled_memory
+from hific.codecs.memory import DEFAULT_MAX_PIXELS, check_memory, check_tiled_memory
 from hific.codecs.priors import ChannelPrior
 from hific.codecs.tiling import Place, TiledTransform
 from hific.coding.frequency_table import TOTAL
@@ -42,8 +42,6 @@ NO_HYPER_SYMBOLS = (0, 0, 0)
 class TiledCompressNetTransform(TiledTransform):
     """Of a model that `is_local`, which has no switches."""
 
-    max_pixels = DECODE_MAX_PIXELS
-
     def __init__(self, model: CompressNet, options: CompressNetOptions) -> None:
         _check_switch_source(model, options)
         self.model = model.eval().to(memory_format=torch.channels_last)
@@ -54,9 +52,7 @@ class TiledCompressNetTransform(TiledTransform):
             check_tiled_memory(width, height, self.padded(width, height), self.model, self.tile)
 
     def blank(self, size: PaddedSize) -> UncodedLatent:
-        stride = self.model.stride
-        latent = blank_array((self.model.latent_channels, size.height // stride, size.width // stride), np.float32)
-        return UncodedLatent(latent, np.zeros(NO_HYPER_SYMBOLS, np.int32))
+        return _blank(self.model, size)
 
     def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
         latents = self.latents(images, size, progress, self._quantized_part)
@@ -102,11 +98,7 @@ class CompressNetTransform(Transform):
             check_memory(width, height, self.padded(width, height), self.model.channels_per_pixel)
 
     def blank(self, size: PaddedSize) -> UncodedLatent:
-        stride, widths = self.model.stride, self.model.widths
-        latent = blank_array((self.model.latent_channels, size.height // stride, size.width // stride), np.float32)
-        scales = range(SCALES) if self.model.switches == "transmitted" else ()
-        planes = [blank_array((widths[i], size.height >> i + 1, size.width >> i + 1), np.int8) for i in scales]
-        return UncodedLatent(latent, np.zeros(NO_HYPER_SYMBOLS, np.int32), tuple(planes))
+        return _blank(self.model, size)
 
     @torch.inference_mode()
     def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
@@ -166,6 +158,14 @@ class CompressNetTransform(Transform):
             return [torch.zeros(shape, dtype=torch.long, device=self.device)]
         generator = torch.Generator().manual_seed(RANDOM_SWITCHES_SEED)
         return [torch.randint(0, 4, shape, generator=generator).to(self.device)]
+
+
+def _blank(model: CompressNet, size: PaddedSize) -> UncodedLatent:
+    stride, widths = model.stride, model.widths
+    latent = blank_array((model.latent_channels, size.height // stride, size.width // stride), np.float32)
+    scales = range(SCALES) if model.switches == "transmitted" else ()
+    planes = [blank_array((widths[i], size.height >> i + 1, size.width >> i + 1), np.int8) for i in scales]
+    return UncodedLatent(latent, np.zeros(NO_HYPER_SYMBOLS, np.int32), tuple(planes))
 
 
 def _check_switch_source(model: CompressNet, options: CompressNetOptions) -> None:
