@@ -10,7 +10,7 @@ import pytest
 
 from experiments.pages.__main__ import main
 from experiments.pages.blocks import NO_ROWS, TABLE, blocks_of, with_tables
-from experiments.pages.claims import unbacked
+from experiments.pages.claims import Claim, problems_of, unbacked
 from experiments.pages.csv_tables import less_rival_table
 from experiments.pages.drawing import draw
 from experiments.pages.evidence import Comparison, compare
@@ -184,6 +184,22 @@ def test_a_line_less_a_curve_is_at_the_same_bpp(tmp_path: Path) -> None:
 )
 def test_a_number_that_nothing_backs_is_found(text: str, found: list[str]) -> None:
     assert [one.partition(" in '")[0] for one in unbacked(f"# Page\n\n{text}\n", [])] == found
+
+
+@pytest.mark.parametrize(
+    ("name", "rival", "told"),
+    [
+        ("median", "avif", r"'median': 'median' is none of system, rival, mean"),
+        ("rival", "", r"'rival': 'rival' is none of system, n$"),
+        ("smallest mean", "avif", r"'smallest' is none of least, most"),
+    ],
+)
+def test_a_statistic_that_there_is_not_is_told_with_those_that_there_are(
+    name: str, rival: str, told: str, rows: str
+) -> None:
+    claim = Claim(text="by 1.5 dB", rows=rows, system="ours", rival=rival, metric="psnr", values=[name])
+    with pytest.raises(OptionError, match=told):
+        problems_of(claim, "Ahead by 1.5 dB.")
 
 
 def test_numbers_are_rounded_as_they_are_stated() -> None:

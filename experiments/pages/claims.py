@@ -9,7 +9,7 @@ none. A text with a comparative word needs the `verdict` that every comparison m
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -23,6 +23,10 @@ from hific.errors import OptionError
 DIRECTIONS = {"better": 1, "ahead": 1, "worse": -1, "behind": -1, "level": 0} | dict.fromkeys(
     ("lead", "leads", "beat", "beats"), 1
 )
+
+STATISTICS = ("system", "rival", "mean", "low", "high", "n", "total", "wins", "losses")
+STATISTICS_OF_MEANS = ("system", "n")  # where there is no rival
+EXTREMES = {"least": min, "most": max}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +88,24 @@ def _verdict_differs(claim: Claim, text: str) -> list[str]:
 
 def _statistic(claim: Claim, name: str) -> float:
     if claim.file:
-        return float(find_line(claim.file, claim.where)[name])
+        line = find_line(claim.file, claim.where)
+        _check_known(claim, name, name, line)
+        return float(line[name])
     which, _, plain = name.rpartition(" ")
+    _check_known(claim, name, plain, STATISTICS if claim.rival else STATISTICS_OF_MEANS)
+    _check_known(claim, name, which, ("", *EXTREMES))
     values = [_value(asked, plain) for asked in claim.comparisons().values()]
     if which:
-        return {"least": min, "most": max}[which](values, key=abs)
+        return EXTREMES[which](values, key=abs)
     if len({round(value, 12) for value in values}) > 1:
         raise OptionError(f"'{claim.text}': {name} is {values}: least or most?")
     return values[0]
+
+
+def _check_known(claim: Claim, name: str, part: str, known: Collection[str]) -> None:
+    if part not in known:
+        choices = ", ".join(one for one in known if one)
+        raise OptionError(f"'{claim.text}': values has {name!r}: {part!r} is none of {choices}")
 
 
 def _value(asked: Comparison, name: str) -> float:

@@ -66,6 +66,7 @@ def test_where_all_decode_to_the_same_pixels_metrics_are_told_once(make_row: Mak
     ]
     page = render_page(rows, ReportContext("T"))
     assert decode_alike(rows) and "the same pixels" in page and page.count(">30.50<") == 1
+    assert "Few images:" in page  # whatever stands below has intervals too
     assert 'id="bars"' not in page and 'id="curves"' not in page and "both_sides" not in page
     assert page.count(" bpp</span>") == 0, "one block, also where two have equal bytes"
     other = [*rows[:-1], replace(rows[-1], metrics={"psnr": 31.1})]
