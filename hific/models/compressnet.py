@@ -11,22 +11,11 @@ from torch import Tensor, nn
 
 from hific.layers.blocks import Normalization
 from hific.layers.resampling import Upsampling
-from hific.networks.compressnet import (
-    SCALES,
-    CompressNetAnalysis,
-    CompressNetSynthesis,
-    Downsampling,
-    LinearShortcut,
-    PatchCompressNetAnalysis,
-    PatchCompressNetSynthesis,
-    SpnHead,
-    switch_prediction,
-)
-from hific.networks.transforms import MOST_BLOCKS, MOST_CHANNELS
+from hific.networks.compressnet import SCALES, Downsampling, LinearShortcut, SpnHead, switch_prediction
+from hific.networks.compressnet_transforms import Transform, make_transforms
 from hific.ops.quantize import QuantizerGradient, nearest_symbols, quantize
 
 Switches = Literal["none", "transmitted", "predicted"]
-Stack = Literal["pools", "patch"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +93,7 @@ class CompressNet(nn.Module):
         widths: Sequence[int],
         residual_blocks: int | Sequence[int],
         latent_channels: int,
-        transform: Stack = "pools",
+        transform: Transform = "pools",
         switches: Switches = "none",
         downsampling: Downsampling = "pool",
         upsampling: Upsampling = "sub_pixel",
@@ -118,11 +107,10 @@ class CompressNet(nn.Module):
         super().__init__()
         if switches != "none" and downsampling != "pool":
             raise ValueError(f"switches={switches!r} needs downsampling='pool': strided convolutions have no switches")
-        blocks = [residual_blocks] if isinstance(residual_blocks, int) else [int(one) for one in residual_blocks]
         self.arguments: dict[str, Any] = {
             "transform": transform,
             "widths": [int(width) for width in widths],
-            "residual_blocks": residual_blocks if isinstance(residual_blocks, int) else blocks,
+            "residual_blocks": residual_blocks if isinstance(residual_blocks, int) else list(map(int, residual_blocks)),
             "latent_channels": int(latent_channels),
             "switches": switches,
             "downsampling": downsampling,
@@ -134,43 +122,31 @@ class CompressNet(nn.Module):
             "detach_switch_prediction": bool(detach_switch_prediction),
             "linear_shortcut": bool(linear_shortcut),
         }
-        num_widths, num_blocks = (SCALES + 1, 1) if transform == "pools" else (2, 2)
-        channels = (*self.arguments["widths"], self.arguments["latent_channels"])
-        if len(widths) != num_widths or not all(1 <= one <= MOST_CHANNELS for one in channels):
-            raise ValueError(
-                f"CompressNet needs {num_widths} widths and latent_channels in 1..{MOST_CHANNELS}: {self.arguments}"
-            )
-        if len(blocks) != num_blocks or not all(0 <= one <= MOST_BLOCKS for one in blocks):
-            raise ValueError(f"residual_blocks={residual_blocks}: {num_blocks} in 0..{MOST_BLOCKS}")
-        if transform == "patch" and (switches, normalization, linear_shortcut) != ("none", "none", False):
-            raise ValueError("transform='patch' goes with switches and normalization 'none' and no linear_shortcut")
         self.widths = tuple(self.arguments["widths"])
         self.latent_channels = int(latent_channels)
         self.switches = switches
         self.quantizer_gradient: QuantizerGradient = quantizer_gradient
         self.quantizer_sigma = quantizer_sigma
         self.detach_switch_prediction = detach_switch_prediction
-        self.analysis: CompressNetAnalysis | PatchCompressNetAnalysis
-        self.synthesis: CompressNetSynthesis | PatchCompressNetSynthesis
-        if transform == "patch":
-            self.analysis = PatchCompressNetAnalysis(self.widths, latent_channels, blocks)
-            self.synthesis = PatchCompressNetSynthesis(self.widths, latent_channels, blocks)
-        else:
-            scales = {"none": 0, "transmitted": SCALES, "predicted": 1}[switches]
-            analysis = CompressNetAnalysis(self.widths, latent_channels, normalization, downsampling, scales)
-            synthesis = CompressNetSynthesis(self.widths, latent_channels, blocks[0], normalization, upsampling, scales)
-            for head in (analysis.head, synthesis.head) if linear_shortcut else ():
-                nn.init.zeros_(head.weight)
-                nn.init.zeros_(head.bias)  # type: ignore[arg-type]
-            self.analysis, self.synthesis = analysis, synthesis
-        self.is_bounded = transform == "pools" and not linear_shortcut
+        self.analysis, self.synthesis = make_transforms(
+            transform,
+            widths=self.widths,
+            latent_channels=self.latent_channels,
+            residual_blocks=residual_blocks,
+            normalization=normalization,
+            downsampling=downsampling,
+            upsampling=upsampling,
+            switch_scales={"none": 0, "transmitted": SCALES, "predicted": 1}[switches],
+            begin_as_nothing=linear_shortcut,
+        )
+        self.is_bounded = self.synthesis.is_bounded and not linear_shortcut
         self.spn = switch_prediction(spn_head, self.widths[0]) if switches == "predicted" else None
         self.shortcut = LinearShortcut(latent_channels) if linear_shortcut else None
 
     @property
     def is_local(self) -> bool:
         """Whether both networks have a `halo`, and see nothing beyond it."""
-        return isinstance(self.synthesis, PatchCompressNetSynthesis)
+        return self.synthesis.is_local
 
     @property
     def channels_per_pixel(self) -> int:

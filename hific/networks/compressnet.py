@@ -139,6 +139,7 @@ class CompressNetSynthesis(nn.Module):
 
     recompute = False
     """Whether the backward pass computes activations of blocks anew, instead of their being kept."""
+    is_bounded, is_local = True, False
 
     def __init__(
         self,
@@ -184,6 +185,8 @@ class PatchCompressNetAnalysis(PatchAnalysis):
 
 class PatchCompressNetSynthesis(PatchSynthesis):
     """And in the synthesis's."""
+
+    is_bounded, is_local = False, True
 
     def forward(self, latent_hat: Tensor, switches_of: SwitchesOfScale) -> tuple[Tensor, tuple[Tensor, ...]]:  # type: ignore[override]
         return 2 * super().forward(latent_hat) - 1, ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -39,13 +39,38 @@ class TransformOptions:
 
 
 @dataclass(frozen=True)
-class TransformKind:
-    """num_widths, num_blocks: scales that have a width, and that have residual blocks; make: both networks;
-    initialize_klt: makes a linear transform coder of the untrained two, in place, and returns about the standard
-    deviations [C] of latents in photos."""
+class TransformSizes:
+    """num_widths, num_blocks: scales that have a width, and that have residual blocks."""
 
     num_widths: int
     num_blocks: int
+    fewest_channels: ClassVar[int] = 2  # a single one less its mean is nothing
+
+    def checked(
+        self, transform: str, widths: Sequence[int], latent_channels: int, residual_blocks: int | Sequence[int]
+    ) -> tuple[int, ...]:
+        """The residual blocks of each scale that has some; OptionError where numbers are others than this kind's, or
+        more is asked for, by a checkpoint perhaps, than any model has."""
+        channels, fewest = (*widths, latent_channels), self.fewest_channels
+        if len(widths) != self.num_widths or not all(fewest <= one <= MOST_CHANNELS for one in channels):
+            raise OptionError(
+                f"transform={transform} takes {self.num_widths} widths, and these and latent_channels lie in "
+                f"{fewest}..{MOST_CHANNELS}, not {list(widths)} and {latent_channels}"
+            )
+        blocks = (residual_blocks,) * self.num_blocks if isinstance(residual_blocks, int) else tuple(residual_blocks)
+        if len(blocks) != self.num_blocks or not all(0 <= one <= MOST_BLOCKS for one in blocks):
+            each = f"{self.num_blocks} numbers, or one for all scales" if self.num_blocks > 1 else "one number"
+            raise OptionError(
+                f"residual_blocks={residual_blocks}: transform={transform} takes {each}, each in 0..{MOST_BLOCKS}"
+            )
+        return blocks
+
+
+@dataclass(frozen=True)
+class TransformKind(TransformSizes):
+    """make: both networks; initialize_klt: makes a linear transform coder of the untrained two, in place, and returns
+    about the standard deviations [C] of latents in photos."""
+
     make: Callable[[TransformOptions], tuple[Analysis, Synthesis]]
     initialize_klt: Callable[[Any, Any], Tensor]
 
@@ -88,16 +113,5 @@ def make_transforms(
     if transform not in TRANSFORMS:
         raise OptionError(f"transform={transform!r} is none of {', '.join(TRANSFORMS)}")
     kind = TRANSFORMS[transform]
-    # Two or more: a single one less its mean is nothing.
-    if len(widths) != kind.num_widths or not all(2 <= one <= MOST_CHANNELS for one in (*widths, latent_channels)):
-        raise OptionError(
-            f"transform={transform} takes {kind.num_widths} widths, and these and latent_channels lie in "
-            f"2..{MOST_CHANNELS}, not {list(widths)} and {latent_channels}"
-        )
-    blocks = (residual_blocks,) * kind.num_blocks if isinstance(residual_blocks, int) else tuple(residual_blocks)
-    if len(blocks) != kind.num_blocks or not all(0 <= one <= MOST_BLOCKS for one in blocks):
-        each = f"{kind.num_blocks} numbers, or one for all scales" if kind.num_blocks > 1 else "one number"
-        raise OptionError(
-            f"residual_blocks={residual_blocks}: transform={transform} takes {each}, each in 0..{MOST_BLOCKS}"
-        )
+    blocks = kind.checked(transform, widths, latent_channels, residual_blocks)
     return kind.make(TransformOptions(tuple(widths), latent_channels, blocks, normalization, activation))

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from hific.errors import OptionError
 from hific.models.compressnet import CompressNet
 from hific.networks.compressnet import LogitSwitchPrediction, ScalarSwitchPrediction
 from hific.networks.discriminators import MultiScaleDiscriminator, PatchDiscriminator
@@ -234,9 +235,10 @@ def test_the_patch_transform_takes_the_place_of_the_stack() -> None:
         {"normalization": "channel"},
         {"linear_shortcut": True},
         {"widths": (6, 8, 10, 12, 14)},
-        {"residual_blocks": 2},
+        {"residual_blocks": (1, 1, 1)},
+        {"transform": "wave"},
     ],
 )
 def test_what_the_patch_transform_has_not_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"patch|widths|residual_blocks"):
+    with pytest.raises(OptionError, match=r"^(transform=|residual_blocks=)"):
         CompressNet(**{**PATCH, **wrong}, latent_channels=4)  # type: ignore[arg-type]
