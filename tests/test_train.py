@@ -205,6 +205,11 @@ def test_a_wrong_option_is_one_line(tmp_path: Path) -> None:
     assert output.strip() == "error: rate=3 is none of high, low, medium"
 
 
+def test_two_actions_of_hydra_are_one_too_many(tmp_path: Path) -> None:
+    output = run("-m", "model=sae,gc", "--cfg", "hydra", cwd=tmp_path, status=1)
+    assert output.strip() == "error: -m and --cfg: one of --run, -m, --cfg, --info, --shell-completion at a time"
+
+
 def test_one_batch_of_everything(tmp_path: Path) -> None:
     run(*SHORT, "trainer.fast_dev_run=true", "hydra.run.dir=run", cwd=tmp_path)
     assert not list((tmp_path / "run").glob("*.ckpt"))
@@ -217,7 +222,8 @@ def test_wandb_groups_a_sweep_offline(tmp_path: Path) -> None:
     for seed in (1, 2):
         (written,) = (tmp_path / "ours" / f"seed={seed}" / "wandb").glob("offline-run-*/run-*.wandb")
         records = list(records_of_wandb(written))
-        assert [one.run.run_group for one in records if one.HasField("run")] == ["ours"]
+        ran = [(one.run.run_group, one.run.display_name) for one in records if one.HasField("run")]
+        assert ran == [("ours", f"seed={seed}")]
         options = {option.key: option.value_json for one in records for option in one.config.update}
         assert options["seed"] == str(seed)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 from tiny_overrides import TINY_COMPRESSNET
+
+from hific.cli.hydra_app import with_overrides
+from hific.cli.train_options import fits
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 Told = Callable[..., str]
@@ -124,11 +127,6 @@ def test_a_folder_of_photos_for_one_split_only_is_told(told: Told, tmp_path: Pat
 
 
 def test_types_are_checked_as_annotated() -> None:
-    from collections.abc import Sequence
-    from typing import Literal
-
-    from hific.cli.train_options import fits
-
     cases: list[tuple[Any, Any, bool]] = [
         (1, int, True),
         (True, int, False),
@@ -148,3 +146,16 @@ def test_types_are_checked_as_annotated() -> None:
     ]
     for value, hint, expected in cases:
         assert fits(value, hint) is expected, (value, hint)
+
+
+@pytest.mark.parametrize(
+    ("given", "all_of_them"),
+    [
+        (["a=1", "--cfg", "job", "-p", "recipe"], ["b=2", "a=1", "--cfg", "job", "-p", "recipe"]),
+        (["-m", "a=1,2"], ["-m", "b=2", "a=1,2"]),
+        (["--config-dir=conf", "a=1"], ["--config-dir=conf", "b=2", "a=1"]),
+        (["-m"], ["b=2", "-m"]),
+    ],
+)
+def test_what_is_added_stands_beside_the_other_overrides(given: list[str], all_of_them: list[str]) -> None:
+    assert with_overrides(given, ["b=2"]) == all_of_them

@@ -21,6 +21,9 @@ from hific.errors import HificError, OptionError, exit_on_user_error
 
 # Environment variables: one that only this launcher sets (Lightning's own sets WORLD_SIZE too), and the ranks' number.
 RANKS_OF = {"torchrun": ("TORCHELASTIC_RUN_ID", "WORLD_SIZE"), "srun": ("SLURM_STEP_ID", "SLURM_NTASKS")}
+# What Hydra does in place of a run, by its flags.
+ACTIONS = {"--run": "--run", "-r": "--run", "--multirun": "-m", "-m": "-m", "--cfg": "--cfg", "-c": "--cfg"}
+ACTIONS |= {"--info": "--info", "-i": "--info", "--shell-completion": "--shell-completion", "-sc": "--shell-completion"}
 OURS = re.compile(r"target '(hific|train)\.")
 
 
@@ -29,6 +32,7 @@ def run_app(main: Callable[[], object], conf: Path) -> None:
     Hydra prints its own account. conf: the folder of its configuration."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or it would print, advise and exit by itself
     with exit_on_wrong_option():
+        check_actions(sys.argv[1:])
         check_groups(sys.argv[1:], conf)
         check_one_folder(sys.argv[1:])
         main()
@@ -46,6 +50,13 @@ def exit_on_wrong_option(*others: type[BaseException]) -> Iterator[None]:
             if line is None:
                 raise
             raise OptionError(line) from error
+
+
+def check_actions(arguments: Sequence[str]) -> None:
+    """Raises OptionError where Hydra is told to do two things at once."""
+    asked = dict.fromkeys(ACTIONS[flag] for one in arguments if (flag := one.partition("=")[0]) in ACTIONS)
+    if len(asked) > 1:
+        raise OptionError(f"{' and '.join(asked)}: one of {', '.join(dict.fromkeys(ACTIONS.values()))} at a time")
 
 
 def check_groups(arguments: Sequence[str], conf: Path) -> None:
@@ -90,6 +101,13 @@ def parsed_overrides(arguments: Sequence[str]) -> list[Override]:
             except HydraException as error:
                 raise OptionError(f"{argument}: cannot be read as an option ({_first_line(error)})") from error
     return found
+
+
+def with_overrides(arguments: Sequence[str], added: Sequence[str]) -> list[str]:
+    """`added` in front of the overrides among the arguments: Hydra takes none that stand apart from the others, as they
+    would behind `--cfg job --package recipe`."""
+    place = next((place for place, one in enumerate(arguments) if "=" in one and not one.startswith("-")), 0)
+    return [*arguments[:place], *added, *arguments[place:]]
 
 
 def _chosen(override: Override) -> list[object]:

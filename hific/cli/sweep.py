@@ -22,7 +22,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning import Callback
 
 from hific.cli import INTERRUPTED
-from hific.cli.hydra_app import parsed_overrides
+from hific.cli.hydra_app import parsed_overrides, with_overrides
 from hific.cli.run_folder import RUN, Run, is_first_rank, is_point, read_run
 from hific.errors import OptionError
 from hific.evaluation.tables import Table
@@ -31,7 +31,7 @@ from hific.training.pruning import EndPruned
 
 _FLAGS = ("-m", "--multirun")
 _FOLDER, _EXCLUDED = "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys"
-_WANDB_GROUP = "logger.wandb.group"
+_WANDB = "logger.wandb"
 STUDY = "study.json"
 # The module that each needs, and the extra that brings it.
 _NEEDS = {
@@ -67,13 +67,17 @@ class Sweep:
                 raise OptionError(f"{asked} needs what pip install 'hific[{extra}]' brings")
             if one == "hydra/launcher=slurm" and which("srun") is None:
                 raise OptionError(f"{asked}: no srun here; on one machine: launcher=local, processes or ray")
+        keys = [one.partition("=")[0] for one in named]
         given = [one.partition("=")[2] for one in named if one.startswith(f"{_FOLDER}=")]
         folder = given[-1] if given else f"outputs/sweep/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
-        if "logger=wandb" in named and not any(one.startswith(f"{_WANDB_GROUP}=") for one in named):
-            named.append(f"{_WANDB_GROUP}='{Path(folder).name}'")
-        fixed = ",".join(f"'{one.key_or_group}'" for one in parsed_overrides(named) if not one.is_sweep_override())
         added = [] if given else [f"{_FOLDER}={folder}"]
-        return cls([*named, *added, f"{_EXCLUDED}=[{fixed}]"], Path(folder))
+        if "logger=wandb" in named:
+            of_wandb = {"group": f"'{Path(folder).name}'", "name": "${hydra:job.override_dirname}"}
+            added += [f"{_WANDB}.{key}={value}" for key, value in of_wandb.items() if f"{_WANDB}.{key}" not in keys]
+        parsed = parsed_overrides([*named, *added])
+        fixed = ",".join(f"'{one.key_or_group}'" for one in parsed if not one.is_sweep_override())
+        added.append(f"{_EXCLUDED}=[{fixed}]")
+        return cls(with_overrides(named, added), Path(folder))
 
     @contextmanager
     def summarized(self) -> Iterator[None]:

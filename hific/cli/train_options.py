@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from hific.cli.hydra_app import with_overrides
 from hific.errors import CheckpointError, DataNotFoundError, OptionError
 from hific.io.checkpoint_file import read_checkpoint
 
@@ -96,7 +97,7 @@ def with_choices_of_base(arguments: Sequence[str]) -> list[str]:
         if asked and asked[-1] != choice:
             raise OptionError(f"{group}={asked[-1]}: base_checkpoint is of {group}={choice}, which is taken from it")
         added += [] if asked else [f"{group}={choice}"]
-    return [*arguments, *added]
+    return with_overrides(arguments, added)
 
 
 def _choices(path: Path) -> tuple[tuple[str, str], ...]:
