@@ -107,7 +107,7 @@ def read_study(name: str) -> Study:
     path = FOLDER / name / "study.yaml"
     if not path.is_file():
         raise OptionError(f"{name} is no experiment; there are {', '.join(study_names())}")
-    return parse_study(name, _load(path), f"experiments/{name}/study.yaml")
+    return parse_study(name, load_yaml(path), f"experiments/{name}/study.yaml")
 
 
 def read_sizes(family: str) -> dict[str, SizeOptions]:
@@ -115,7 +115,7 @@ def read_sizes(family: str) -> dict[str, SizeOptions]:
     if not path.is_file():
         known = sorted(one.stem for one in path.parent.glob("*.yaml"))
         raise OptionError(f"family={family} is none of {', '.join(known)}")
-    return _sizes(_load(path), f"experiments/sizes/{family}.yaml")
+    return _sizes(load_yaml(path), f"experiments/sizes/{family}.yaml")
 
 
 def parse_study(name: str, entries: Any, where: str) -> Study:
@@ -230,8 +230,8 @@ def _strings(value: Any, where: str) -> Overrides:
     return tuple(value)
 
 
-def _load(path: Path) -> Any:
-    """As YAML; interpolations stay as they are: they are for train.py."""
+def load_yaml(path: Path) -> Any:
+    """With interpolations as they stand: they are for train.py. OptionError for what is no YAML."""
     try:
         return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (YAMLError, OmegaConfBaseException, OSError) as error:

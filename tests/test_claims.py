@@ -131,6 +131,14 @@ def test_answers_to_the_papers_follow_from_intervals(rows: str, metric: str, exp
     assert answer(replace(asked, why="no rows")).word == NOT_MEASURED
 
 
+def test_metrics_of_one_claim_are_told_by_their_names(rows: str) -> None:
+    asked = PaperClaim(
+        paper="p", source="s", claim="c", study="x", rows=rows, system="ours", rival="theirs", metric="{metric}"
+    )
+    told = answer(replace(asked, each={"metric": ["psnr", "lpips_alex"]})).measured
+    assert told.startswith("PSNR, dB +.70 [") and "; LPIPS-Alex +" in told and "metric" not in told
+
+
 def test_a_stated_mean_is_equal_within_a_share(rows: str) -> None:
     asked = PaperClaim(paper="p", source="s", claim="c", study="x", rows=rows, system="ours", metric="bpp", stated=1.01)
     assert answer(replace(asked, within=0.02)).word == AGREES and answer(asked).word == CONTRADICTS

@@ -68,9 +68,12 @@ def answer(claim: PaperClaim) -> Answer:
         word = AGREES
     else:
         word = CONTRADICTS if verdicts - set(claim.expected) - {"level"} else UNDECIDED
-    measured = "; ".join(f"{name} {_told(one, claim.relative)}".strip() for name, one in found.items())
+    several = "metric" in claim.each  # metrics, each then told by its name
+    told = [(name.replace(one.metric, title_of(one.metric)) if several else name, one) for name, one in found.items()]
+    measured = "; ".join(f"{name} {_told(one, claim.relative)}".strip() for name, one in told)
+    measured = measured if several else f"{title_of(claim.metric)}: {measured}"
     photos = ", ".join(dict.fromkeys(str(one.n) for one in found.values()))
-    return Answer(word, f"{title_of(claim.metric)}: {measured}{f'. {claim.note}' if claim.note else ''}", photos)
+    return Answer(word, f"{measured}{f'. {claim.note}' if claim.note else ''}", photos)
 
 
 def _answer_of_a_mean(claim: PaperClaim, stated: float) -> Answer:

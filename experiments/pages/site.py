@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from experiments.pages.blocks import NO_ROWS, blocks_of, with_tables
 from experiments.pages.claims import Claim, claims_of, problems_of, unbacked
 from experiments.pages.drawing import draw
 from experiments.pages.evidence import EXPERIMENTS
 from experiments.pages.papers import PaperClaim, claims_page, paper_claims_of, paper_csv, plain_table
 from experiments.pages.studies import studies_page
-from experiments.study import study_names
+from experiments.study import load_yaml, study_names
 from hific.evaluation.equal_bytes import equal_bytes_table
 from hific.evaluation.folder import read_rows
 
@@ -38,7 +36,7 @@ def prose_pages() -> list[str]:
 
 def declared(name: str) -> dict[str, Any]:
     """Of a YAML file beside this one, without resolving: texts may hold braces."""
-    return dict(OmegaConf.to_container(OmegaConf.load(FOLDER / name), resolve=False))  # type: ignore[arg-type]
+    return dict(load_yaml(FOLDER / name))
 
 
 def generated_files() -> dict[Path, str]:

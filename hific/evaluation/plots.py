@@ -17,7 +17,7 @@ from hific.io.write_whole import write_whole
 
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#444444", "#ee8866", "#44bb99", "#bbbbbb")
 """Paul Tol's bright scheme, told apart by color-blind readers too."""
-MARKERS = ("o", "s", "^", "D")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 WIDE_RANGE = 20
 """Rates that differ more than so are drawn on a logarithmic axis."""
 
