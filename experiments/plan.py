@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.content import Content, evaluation_content, training_content
-from experiments.study import LAST, CheckpointOf, Overrides, SizeOptions, Study, Variant, read_sizes
+from experiments.study import LAST, CheckpointOf, Overrides, SizeOptions, Study, Variant, read_sizes, seed_suffix
 from hific import zoo
 from hific.cli.train_options import SET_STEPS
 from hific.errors import OptionError
@@ -184,7 +184,7 @@ def _given_id(path: Path) -> str:
 
 
 def _label(study: Study, name: str, seed: int | None) -> str:
-    return f"{name}_seed{seed}" if len(study.seeds) > 1 else name
+    return f"{name}{seed_suffix(seed)}" if len(study.seeds) > 1 and seed is not None else name
 
 
 def _names_data(override: str) -> bool:

@@ -122,7 +122,7 @@ def _evaluate_arguments(evaluation: Evaluation) -> list[str]:
 def _draw(study: Study, evaluation: Evaluation, trainings: Mapping[str, Training]) -> dict[str, str]:
     paths = {label: trainings[one.variant].checkpoint(one.file) for label, one in evaluation.checkpoints.items()}
     try:
-        tables = write_tables(study.tables, evaluation.folder, paths)
+        tables = write_tables(study.tables, evaluation.folder, paths, study.seeds)
         if (evaluation.folder / PAGE).exists():  # not where it was measured before there were pages
             print(add_to_page(evaluation.folder, question=study.question, tables=tables), flush=True)
     except (HificError, AssertionError) as error:

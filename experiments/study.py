@@ -98,6 +98,11 @@ class Study:
     tables: Mapping[str, TableOf] = field(default_factory=dict)
 
 
+def seed_suffix(seed: int) -> str:
+    """Of a variant's label, where each is trained with several seeds."""
+    return f"_seed{seed}"
+
+
 def study_names() -> list[str]:
     return sorted(path.parent.name for path in FOLDER.glob("*/study.yaml"))
 

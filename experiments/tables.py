@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.curves import curve_figure, curve_table, read_curves
 from experiments.pages.evidence import ratio_interval
-from experiments.study import TableOf
+from experiments.study import TableOf, seed_suffix
 from hific.errors import OptionError
 from hific.evaluation.columns import metric_column
 from hific.evaluation.folder import read_rows
@@ -38,10 +38,42 @@ class Fitted:
     num_bytes: int
 
 
-def write_tables(tables: Mapping[str, TableOf], folder: Path, checkpoints: Mapping[str, Path]) -> Mapping[str, Table]:
-    """NAME.md and NAME.csv into `folder`, which holds the measurements of `checkpoints` (by label). Raises OptionError
-    where a table names what was not measured, AssertionError where rows contradict what a table says."""
+def write_tables(
+    tables: Mapping[str, TableOf], folder: Path, checkpoints: Mapping[str, Path], seeds: Sequence[int] = ()
+) -> Mapping[str, Table]:
+    """NAME.md and NAME.csv into `folder`, which holds the measurements of `checkpoints` (by label); of several seeds,
+    NAME_seed1 and so on. Raises OptionError where a table names what was not measured, AssertionError where rows
+    contradict what a table says."""
     rows = read_rows(folder / "measurements.parquet") if tables else []
+    if len(seeds) < 2:
+        return _write(tables, folder, rows, checkpoints)
+    found: dict[str, Table] = {}
+    for seed in seeds:
+        suffix = seed_suffix(seed)
+        named = {f"{name}{suffix}": table for name, table in tables.items()}
+        found |= _write(named, folder, rows_of_seed(rows, seed), of_seed(checkpoints, seed))
+    return found
+
+
+def rows_of_seed(rows: Rows, seed: int) -> Rows:
+    """As if it had been the only one."""
+    found = ((row, *row.system.partition(", ")) for row in rows)
+    suffix = seed_suffix(seed)
+    return [
+        replace(row, system=f"{label.removesuffix(suffix)}{comma}{coder}")
+        for row, label, comma, coder in found
+        if label.endswith(suffix)
+    ]
+
+
+def of_seed(checkpoints: Mapping[str, Path], seed: int) -> Mapping[str, Path]:
+    suffix = seed_suffix(seed)
+    return {label.removesuffix(suffix): path for label, path in checkpoints.items() if label.endswith(suffix)}
+
+
+def _write(
+    tables: Mapping[str, TableOf], folder: Path, rows: Rows, checkpoints: Mapping[str, Path]
+) -> dict[str, Table]:
     found = {}
     for name, table in tables.items():
         drawn = found[name] = _KINDS[table.kind](rows, table, checkpoints)

@@ -9,8 +9,18 @@ from pathlib import Path
 import pytest
 
 from experiments.study import TABLE_KINDS, TableOf, read_study
-from experiments.tables import _KINDS, Fitted, ablation_table, bytes_table, quality_table, read_fitted, systems_of
+from experiments.tables import (
+    _KINDS,
+    Fitted,
+    ablation_table,
+    bytes_table,
+    quality_table,
+    read_fitted,
+    systems_of,
+    write_tables,
+)
 from hific.errors import CheckpointError, OptionError
+from hific.evaluation.folder import write_rows
 from hific.evaluation.measurement import WHOLE_SET, Measurement
 
 MakeCheckpoint = Callable[..., Path]
@@ -146,3 +156,17 @@ def test_nothing_is_fitted_to_a_plain_hific(make_hific_checkpoint: MakeCheckpoin
     assert read_fitted(make_hific_checkpoint()) == Fitted(None, 0)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         read_fitted(tmp_path / "absent.ckpt")
+
+
+def test_of_several_seeds_each_has_its_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each as if it were the only one: seed 12 is none of seed 2's."""
+    rows = [
+        row(f"{name}_seed{seed}, tables", 100, psnr=psnr) for seed, psnr in ((2, 20.0), (12, 30.0)) for name in "ab"
+    ]
+    write_rows([*rows, row("jpeg", 90)], tmp_path / "measurements")
+    checkpoints = {f"{name}_seed{seed}": tmp_path for seed in (2, 12) for name in "ab"}
+    table = TableOf("quality", ("high",), {"A": "a", "B": "b"}, ("psnr",))
+    found = write_tables({"table": table}, tmp_path, checkpoints, seeds=(2, 12))
+    assert list(found) == ["table_seed2", "table_seed12"]
+    assert [[line[-1] for line in one.body] for one in found.values()] == [["20.00"] * 2, ["30.00"] * 2]
+    assert (tmp_path / "table_seed12.csv").read_text() == found["table_seed12"].to_csv()
