@@ -78,7 +78,8 @@ class CompressNet(nn.Module):
         linear_shortcut: whether a linear transform goes around both networks, which then begin as nothing beside it
             (networks/compressnet.py); not in the paper.
         transform: `pools`, the paper's, or `patch` (networks/patch_transform.py): then `widths` and `residual_blocks`
-            are two each, at 1/8 and 1/16, there are no layer losses and no switches, and `normalization` is `none`.
+            are two each (one number of blocks stands for both), at 1/8 and 1/16, there are no layer losses and no
+            switches, and `normalization` is `none`.
 
     Images are float [B, 3, H, W] in [-1, 1], H and W multiples of 16 and at least 32.
     """
