@@ -241,9 +241,10 @@ def test_a_killed_worker_costs_nothing_and_files_are_those_of_compress(tmp_path:
 def test_killed_and_interrupted_it_goes_on(tmp_path: Path) -> None:
     source, target = tmp_path / "src", tmp_path / "dst"
     names = save_corpus(source, 40)
+    slowly = 20  # steps of the search, so that none is through with all before it is stopped
     done = 0
     for number, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
-        process = start(source, target, "--workers", 2)
+        process = start(source, target, "--workers", 2, effort=slowly)
         wait_until(lambda before=done: count_rows(target) > before)  # type: ignore[misc]
         process.send_signal(number)
         process.communicate(timeout=300)
@@ -253,7 +254,7 @@ def test_killed_and_interrupted_it_goes_on(tmp_path: Path) -> None:
         assert 0 < done < len(names)
     changed = next(iter(rows_of(target / "rows")))  # whichever a worker had finished
     save_noise(source / changed, (160, 144), 1000)
-    process = start(source, target, "--workers", 2)
+    process = start(source, target, "--workers", 2, effort=slowly)
     _, told = process.communicate(timeout=600)
     assert process.returncode == 0, told
     assert f"{len(names) - done + 1} compressed" in told and f"{done - 1} were done already" in told

@@ -153,7 +153,8 @@ def test_a_base_brings_its_size_and_rate_and_needs_no_perceptual_weights(
 ) -> None:
     train(composed("model=hific", "size=small", "rate=high", *TWO_STAGES))
     base = f"base_checkpoint={tmp_path / 'run' / 'last.ckpt'}"
-    assert with_choices_of_base(["model=hific_xgboost", base])[2:] == ["size=small", "rate=high"]
+    given = ["model=hific_xgboost", base]
+    assert with_choices_of_base(given) == ["size=small", "rate=high", *given]
     monkeypatch.setattr("hific.losses.perceptual.load_lpips", None)
     needing = ["recipe.perceptual=lpips_alex", "recipe.perceptual_required=true"]
     train(composed("model=hific_xgboost", base, *needing, *FEW_XGBOOST, "test=true", output="fitted"))
