@@ -4,7 +4,7 @@
 
 An image of 768x512 through `sae` and `sae_spn` in turn, untrained (their time does not depend on weights), one thread;
 the least of the repeats. `sae_spn` expands its last scale by switches, which it predicts from the features before it,
-where `sae` has a sub-pixel convolution, so that it may well be the faster of the two.
+where `sae` has a sub-pixel convolution.
 """
 
 from __future__ import annotations

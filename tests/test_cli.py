@@ -194,7 +194,6 @@ def test_a_file_that_comes_up_while_it_is_made_is_not_overwritten(
         ("compress", "a.png", "--max-bytes", "100", "--bpp", ".1"),
         ("compress", "a.png", "--tile", "-1"),
         ("compress", "a.png", "--precision", "bfloat16"),
-        ("compress", "a.png", "--precision", "bfloat16"),
         ("compress", "a.png", "--checkpoint", "a.png", "--checkpoint", "b.png"),
         ("compress", "a.png", "--checkpoint", "missing.ckpt"),
         ("compress", "a.png", "--checkpoint", "a.png"),

@@ -23,7 +23,7 @@ from hific.networks.compressnet import (
     PatchCompressNetAnalysis,
     PatchCompressNetSynthesis,
 )
-from hific.networks.transforms import TransformSizes
+from hific.networks.transforms import TransformSizes, checked_kind
 
 Transform = Literal["pools", "patch"]
 Analysis = CompressNetAnalysis | PatchCompressNetAnalysis
@@ -93,10 +93,7 @@ def make_transforms(
     Raises:
         OptionError: no kind, or what it cannot be made of.
     """
-    if transform not in TRANSFORMS:
-        raise OptionError(f"transform={transform!r} is none of {', '.join(TRANSFORMS)}")
-    kind = TRANSFORMS[transform]
-    blocks = kind.checked(transform, widths, latent_channels, residual_blocks)
+    kind, blocks = checked_kind(TRANSFORMS, transform, widths, latent_channels, residual_blocks)
     return kind.make(
         TransformOptions(
             tuple(widths),

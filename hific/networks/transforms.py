@@ -8,9 +8,9 @@ one file of networks and one line of `TRANSFORMS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from torch import Tensor
 
@@ -90,6 +90,24 @@ def _make_patch(options: TransformOptions) -> tuple[Analysis, Synthesis]:
     return PatchAnalysis(*arguments), PatchSynthesis(*arguments)
 
 
+Kind = TypeVar("Kind", bound=TransformSizes)
+
+
+def checked_kind(
+    table: Mapping[str, Kind],
+    transform: str,
+    widths: Sequence[int],
+    latent_channels: int,
+    residual_blocks: int | Sequence[int],
+) -> tuple[Kind, tuple[int, ...]]:
+    """The table's kind of that name, and the residual blocks of each of its scales; OptionError as `checked`, and where
+    there is none."""
+    if transform not in table:
+        raise OptionError(f"transform={transform!r} is none of {', '.join(table)}")
+    kind = table[transform]
+    return kind, kind.checked(transform, widths, latent_channels, residual_blocks)
+
+
 TRANSFORMS: dict[str, TransformKind] = {
     "hific": TransformKind(5, 1, _make_hific, initialize_klt),
     "patch": TransformKind(2, 2, _make_patch, initialize_patch_klt),
@@ -110,8 +128,5 @@ def make_transforms(
     Raises:
         OptionError: no kind, or what it cannot be made of.
     """
-    if transform not in TRANSFORMS:
-        raise OptionError(f"transform={transform!r} is none of {', '.join(TRANSFORMS)}")
-    kind = TRANSFORMS[transform]
-    blocks = kind.checked(transform, widths, latent_channels, residual_blocks)
+    kind, blocks = checked_kind(TRANSFORMS, transform, widths, latent_channels, residual_blocks)
     return kind.make(TransformOptions(tuple(widths), latent_channels, blocks, normalization, activation))
