@@ -1,4 +1,4 @@
-"""python -m experiments NAME size=smoke|small|paper [overrides of train.py] [--evaluate overrides of evaluate.py]
+"""python -m experiments NAME size=smoke|short|small|paper [overrides of train.py] [--evaluate overrides of evaluate.py]
 
 size= is smoke where it is left out; seeds=[1,2,3] trains each variant so often. data=, data.root and weights.dir count
 for evaluate.py too, unless --evaluate has others. What was made before of the same options, photos and code is taken,

@@ -7,7 +7,7 @@ OUTPUT/STUDY/SIZE[-NAME]-ID/        report.md, measurements, tables, content.jso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from experiments.content import Content, evaluation_content, training_content
@@ -73,8 +73,15 @@ class Evaluation:
 
 
 def plan_trainings(study: Study, request: Request) -> dict[str, Training]:
-    """By label, each after those that it needs. OptionError where options do not compose, before anything runs."""
+    """By label, each after those that it needs. OptionError where options do not compose or make two variants one,
+    before anything runs."""
     _check(study, request)
+    trainings = _trainings(study, request)
+    _check_told_apart(study, request, trainings)
+    return trainings
+
+
+def _trainings(study: Study, request: Request) -> dict[str, Training]:
     trainings: dict[str, Training] = {}
     for seed in study.seeds or (None,):
         for name, variant in study.variants.items():
@@ -177,6 +184,37 @@ def _check(study: Study, request: Request) -> None:
             raise OptionError(f"--use {name}={path}: {study.name} has {', '.join(study.variants)}")
         if not path.is_file() and str(path) not in zoo.MODELS:
             raise OptionError(f"--use {name}={path}: there is no such checkpoint")
+
+
+def _check_told_apart(study: Study, request: Request, trainings: Mapping[str, Training]) -> None:
+    """The command line counts last: what it sets anew may be the one thing that tells two variants apart, and their rows
+    would then be those of one training under two names."""
+    same = _first_two_alike(trainings)
+    if same is None:
+        return
+    varied = {
+        _option(override)
+        for variant in study.variants.values()
+        for override in (*variant.train, *variant.sizes.get(request.size, ()))
+    }
+    typed = [one for one in request.train if _option(one) in varied]
+    if not typed:
+        return  # so it is at this size: smoke does without the weights that two perceptual losses would differ by
+    kept = tuple(one for one in request.train if one not in typed)
+    without = _trainings(study, replace(request, train=kept))
+    if without[same[0]].identity != without[same[1]].identity:
+        raise OptionError(
+            f"{', '.join(typed)}: {' and '.join(same)} of {study.name} would be one training, "
+            "as this takes away what tells them apart"
+        )
+
+
+def _first_two_alike(trainings: Mapping[str, Training]) -> tuple[str, str] | None:
+    seen: dict[str, str] = {}
+    for label, training in trainings.items():
+        if training.given is None and seen.setdefault(training.identity, label) != label:
+            return seen[training.identity], label
+    return None
 
 
 def _given_id(path: Path) -> str:

@@ -25,7 +25,7 @@ STUDY = {
 
 
 @pytest.mark.parametrize(
-    "size", ["smoke", *(pytest.param(size, marks=[pytest.mark.slow]) for size in ("tiny", "small", "paper"))]
+    "size", ["smoke", *(pytest.param(size, marks=[pytest.mark.slow]) for size in ("tiny", "short", "small", "paper"))]
 )
 @pytest.mark.parametrize("name", study_names())
 def test_every_study_composes_at_every_size(name: str, size: str, tmp_path: Path) -> None:
@@ -35,11 +35,20 @@ def test_every_study_composes_at_every_size(name: str, size: str, tmp_path: Path
     trainings = plan_trainings(study, request)
     assert list(trainings) == list(study.variants)
     # Smoke does without pretrained weights in every variant, and the paper has one learning rate.
-    if size in ("tiny", "small"):
+    if size in ("tiny", "short", "small"):
         assert len({one.identity for one in trainings.values()}) == len(trainings), "two variants are the same training"
     for of_one, checkpoints in evaluations_wanted(study).items():
         evaluation = plan_evaluation(study, request, of_one, checkpoints, trainings)
         assert evaluation.overrides[1] == f"names=[{','.join(checkpoints)}]"
+
+
+def test_what_is_typed_cannot_make_two_variants_one(tmp_path: Path) -> None:
+    study, data = read_study("ablation_hific_strategy"), ("data=folder", f"data.root={tmp_path}")
+    both = ("recipe.stage1_steps=400", "recipe.stage2_steps=100")
+    with pytest.raises(OptionError, match="recipe.stage1_steps=400.*two_stages and one_stage.* would be one training"):
+        plan_trainings(study, Request("small", tmp_path / "out", (*data, *both)))
+    shorter = plan_trainings(study, Request("small", tmp_path / "out", (*data, "recipe.stage2_steps=100")))
+    assert len({one.identity for one in shorter.values()}) == 3
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*/study.yaml")), ids=lambda path: path.parent.name)
@@ -103,7 +112,7 @@ def test_what_is_wrong_in_a_study_is_told_in_a_line(change: dict[str, Any], told
 
 def test_a_size_that_there_is_not_is_told(tmp_path: Path) -> None:
     study = parse_study("x", {**STUDY, "sizes": {"smal": {}}}, "x")
-    with pytest.raises(OptionError, match="x: size=smal is none of smoke, tiny, small, paper"):
+    with pytest.raises(OptionError, match="x: size=smal is none of smoke, tiny, short, small, paper"):
         plan_trainings(study, Request("small", tmp_path))
     with pytest.raises(OptionError, match="family=vae is none of compressnet, hific"):
         read_sizes("vae")
