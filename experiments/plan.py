@@ -187,8 +187,8 @@ def _check(study: Study, request: Request) -> None:
 
 
 def _check_told_apart(study: Study, request: Request, trainings: Mapping[str, Training]) -> None:
-    """The command line counts last: what it sets anew may be the one thing that tells two variants apart, and their rows
-    would then be those of one training under two names."""
+    """The command line counts last: what it sets may be all that tells two variants apart, and one training would have
+    rows under two names."""
     same = _first_two_alike(trainings)
     if same is None:
         return

@@ -276,7 +276,9 @@ def test_overrides_may_stand_on_both_sides_of_an_option(monkeypatch: pytest.Monk
 def test_a_dry_run_shows_commands_and_makes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert command.main(["hific_small", "--dry-run", "--output", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[2] for line in lines] == [*THREE, *["evaluate.py"] * 3] and not list(tmp_path.iterdir())
+    assert [line.split()[2] for line in lines] == ["train.py"] * 6 + ["evaluate.py"] * 3 and not list(
+        tmp_path.iterdir()
+    )
 
 
 def test_the_list_says_what_was_run_and_where_its_last_result_is(commands: Commands, tmp_path: Path) -> None:
