@@ -77,7 +77,7 @@ class TiledCompressNetTransform(TiledTransform):
         return found
 
     def _latent_part(self, image: Tensor) -> Tensor:
-        return self.model.analyze(2 * image - 1).latent.float()
+        return self.model.analyze(2 * image - 1, note_switches=False).latent.float()
 
     def _quantized_part(self, image: Tensor) -> Tensor:
         return self.model.quantize(self._latent_part(image)).latent_hat
@@ -104,10 +104,9 @@ class CompressNetTransform(Transform):
     def analyze(self, images: Sequence[Pixels], size: PaddedSize, progress: Progress) -> list[UncodedLatent]:
         found = []
         for done, pixels in enumerate(images, 1):
-            analysis = self.model.analyze(self.to_tensor(pixels))
+            analysis = self.model.analyze(self.to_tensor(pixels), note_switches=self.model.switches == "transmitted")
             latent = self.model.quantize(analysis.latent).latent_hat[0].float().cpu().numpy()
-            transmitted = analysis.switches if self.model.switches == "transmitted" else ()
-            planes = tuple(maps[0].to(torch.int8).cpu().numpy() for maps in transmitted)
+            planes = tuple(maps[0].to(torch.int8).cpu().numpy() for maps in analysis.switches)
             found.append(UncodedLatent(latent, np.zeros(NO_HYPER_SYMBOLS, np.int32), planes))
             progress(done, len(images))
         return found
@@ -127,7 +126,7 @@ class CompressNetTransform(Transform):
         """The latent of uint8 [H, W, 3] at whole levels, searched for. costs: bits of each level [C, levels]."""
         image, half = self.to_tensor(pixels), self.model.levels // 2
         with torch.no_grad():
-            latent = self.model.analyze(image).latent
+            latent = self.model.analyze(image, note_switches=False).latent
         switches = self._switches(source.side_information, latent)
 
         def decode(symbols: Tensor) -> Tensor:

@@ -154,12 +154,12 @@ class CompressNet(nn.Module):
         """Of the features that take most memory."""
         return self.analysis.channels_per_pixel
 
-    def analyze(self, image: Tensor) -> AnalysisOutput:
-        """Image [B, 3, H, W] in [-1, 1] to latent, and what the pools saw."""
+    def analyze(self, image: Tensor, note_switches: bool = True) -> AnalysisOutput:
+        """Image [B, 3, H, W] in [-1, 1] to latent, and what the pools saw; without their switches faster."""
         height, width = image.shape[-2:]
         if height % self.stride or width % self.stride or min(height, width) < self.minimum_size:
             raise ValueError(f"height and width must be multiples of 16 and at least 32, not {height} and {width}")
-        latent, features, pools = self.analysis(image)
+        latent, features, pools = self.analysis(image, note_switches)
         if self.shortcut is not None:
             latent = latent + self.shortcut.analyze(image)
         return AnalysisOutput(

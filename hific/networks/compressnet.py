@@ -112,13 +112,16 @@ class CompressNetAnalysis(nn.Module):
         )
         self.head = nn.Conv2d(widths[-1], latent_channels, 3, padding=1, padding_mode="reflect")
 
-    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Pooled, ...]]:
-        """The latent before quantization; the four post-pool maps (none with strides); pools with their switches."""
+    def forward(
+        self, image: Tensor, note_switches: bool = True
+    ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Pooled, ...]]:
+        """The latent before quantization; the four post-pool maps (none with strides); pools with their switches,
+        none where they are not noted."""
         features = self.stem(image)
         maps: list[Tensor] = []
         pools: list[Pooled] = []
         for index, down in enumerate(self.downs):
-            if self.pools and index < self.switch_scales:
+            if self.pools and note_switches and index < self.switch_scales:
                 pools.append(max_pool_with_switches(features))
                 features = pools[-1].values
             elif self.pools:
@@ -179,7 +182,9 @@ class CompressNetSynthesis(nn.Module):
 class PatchCompressNetAnalysis(PatchAnalysis):
     """The patch transform in the analysis's place: no pools, and so neither maps nor switches."""
 
-    def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...], tuple[Pooled, ...]]:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, image: Tensor, note_switches: bool = True
+    ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Pooled, ...]]:
         return super().forward((image + 1) / 2), (), ()
 
 

@@ -200,7 +200,7 @@ class CompressNetModule(AdversarialModule):
     def symbols(self, photo: Tensor) -> Latent:
         """One image [1, 3, H, W] in [0, 1] to its symbols, int8 [C, H/16, W/16] of 0 to 4."""
         padded = pad_to_multiple(2 * photo - 1, self.model.stride, self.model.minimum_size)
-        quantized = self.model.quantize(self.model.analyze(padded).latent)
+        quantized = self.model.quantize(self.model.analyze(padded, note_switches=False).latent)
         found: Latent = quantized.symbols[0].to(torch.int8).cpu().numpy()
         return found
 

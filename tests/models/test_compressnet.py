@@ -37,6 +37,13 @@ def count(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.parametrize("system", ["sae", "sae_spn", "swwae"])
+def test_the_latent_is_the_same_without_switches(system: str) -> None:
+    model, image = tiny_model(system), torch.rand(1, 3, 64, 96)
+    plain = model.analyze(image, note_switches=False)
+    assert torch.equal(plain.latent, model.analyze(image).latent) and plain.switches == ()
+
+
 def test_swwae_switches_cost_56_25_bpp() -> None:
     analysis = paper_model(switches="transmitted").analyze(torch.empty(1, 3, 512, 512, device="meta"))
     bits = sum(2 * switches.numel() for switches in analysis.switches)
