@@ -192,15 +192,14 @@ class ReconstructionImages(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
+        outputs: Tensor,  # type: ignore[override]
         batch: Tensor,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         if batch_idx >= self.max_images or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        reconstruction = pl_module.reconstruct(batch)  # type: ignore[operator]
-        pair = torch.cat((batch, reconstruction), dim=-1)[0]
+        pair = torch.cat((batch, outputs), dim=-1)[0]
         picture = (pair.float() * 255).round().clamp(0, 255).byte().movedim(0, -1).cpu().numpy()
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.folder.mkdir(parents=True, exist_ok=True)

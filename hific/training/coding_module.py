@@ -52,17 +52,18 @@ class CodingModule(LightningModule, ABC):
         model and a post-filter from as many as they ask for."""
 
     @abstractmethod
-    def measure(self, batch: Tensor, stage: str) -> None:
-        """Logs what a whole photo [1, 3, H, W] says of the model."""
+    def measure(self, batch: Tensor, stage: str) -> Tensor:
+        """Logs what a whole photo [1, 3, H, W] in [0, 1] says of the model. Returns its reconstruction."""
 
     @property
     def all_weights_learn(self) -> bool:
         """In every batch, but for the adversary's: DDP then need not search each graph for those that do not."""
         return True
 
-    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+    def validation_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """The reconstruction, which callbacks show and measure."""
         self._photo_weight = self._weight_of(batch_idx, self.trainer.val_dataloaders)
-        self.measure(batch, "val")
+        return self.measure(batch, "val")
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
         self._photo_weight = self._weight_of(batch_idx, self.trainer.test_dataloaders)
@@ -128,8 +129,10 @@ class FittedModule(CodingModule):
     def fit_coding(self, photos: Photos, num_photos: int) -> None:
         self.fitted = fit_over(self.model.eval(), self.base.coding, self.fitting, photos)
 
-    def measure(self, batch: Tensor, stage: str) -> None:
-        self.log_psnr(self.reconstruct(batch), batch, stage)
+    def measure(self, batch: Tensor, stage: str) -> Tensor:
+        reconstruction = self.reconstruct(batch)
+        self.log_psnr(reconstruction, batch, stage)
+        return reconstruction
 
     def configure_optimizers(self) -> list[Optimizer]:
         return []

@@ -232,12 +232,13 @@ class HificModule(AdversarialModule):
         return rate_weight
 
     @torch.no_grad()
-    def measure(self, batch: Tensor, stage: str, weighted_rate: float | Tensor = 0.0) -> None:
+    def measure(self, batch: Tensor, stage: str, weighted_rate: float | Tensor = 0.0) -> Tensor:
         padded = pad_to_multiple(batch, self.model.stride, self.model.minimum_size)
         bits = self.model.quantized_bits(self.model.analyze(padded))  # over the unpadded pixels:
         rate = bits / (batch.shape[0] * batch.shape[-2] * batch.shape[-1])
-        super().measure(batch, stage, weighted_rate + self.rate_target.lambda_a * rate)
+        reconstruction = super().measure(batch, stage, weighted_rate + self.rate_target.lambda_a * rate)
         self.log_photo(f"{stage}/estimated_bpp", rate, prog_bar=True)
+        return reconstruction
 
     @torch.no_grad()
     def reconstruct(self, batch: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import csv
 from dataclasses import astuple, dataclass, fields
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -85,7 +84,7 @@ class MetricCurve(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
+        outputs: Tensor,  # type: ignore[override]
         batch: Tensor,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -93,7 +92,7 @@ class MetricCurve(Callback):
         if self._is_off(trainer) or self._seen >= self.num_images:
             return
         self._seen += 1
-        image, reconstruction = from_unit_range(batch), from_unit_range(pl_module.reconstruct(batch))  # type: ignore[operator]
+        image, reconstruction = from_unit_range(batch), from_unit_range(outputs)
         for metric in self._of_image:
             self._add(trainer, f"{dataloader_idx}:{batch_idx}", metric.name, metric(image, reconstruction))
         for of_set in self._of_set:
