@@ -1,4 +1,5 @@
-"""A learned system against a classical one at equal bytes: paired differences, each with its 95 % interval.
+"""A learned system against a classical one at equal bytes, or variants of one against the first, each at its own bytes:
+paired differences, each with its 95 % interval.
 
 A quality setting is coarse: the largest file not above the learned one's is smaller than it, by 4 % of AVIF's and 8 %
 of WebP's on Kodak, which decides comparisons. So each image is coded at the next size too, and each metric is taken
@@ -27,7 +28,7 @@ RESAMPLES, CONFIDENCE, SEED = 10_000, 0.95, 0
 
 @dataclass(frozen=True)
 class Difference:
-    """The learned system's metric less the other's at its bytes: a mean over `n` images of `total`, and the bootstrap
+    """The learned system's metric less the other's: a mean over `n` images of `total`, and the bootstrap
     interval of that mean over images. `learned`, `other`: the means themselves, over the same images."""
 
     metric: str
@@ -70,11 +71,37 @@ def differences(rows: Sequence[Measurement], learned: str, other: str) -> list[D
             and (theirs := metric_at(ours[image].num_bytes, below[image], above[image], metric)) is not None
         ]
         if pairs:
-            values = np.array(pairs)
-            low, high = bootstrap_interval(values[:, 0] - values[:, 1])
-            mine, others = values.mean(axis=0).tolist()
-            found.append(Difference(metric, mine, others, mine - others, low, high, len(pairs), len(ours)))
+            found.append(_difference(metric, pairs, len(ours)))
     return found
+
+
+def variants(rows: Sequence[Measurement]) -> list[str]:
+    """The systems of an evaluation that has learned ones alone, two or more, none coded to a limit: what a study tries,
+    whose bytes are results as their metrics are. Else none."""
+    of_images = [row for row in rows if not row.is_set]
+    if any(not row.fingerprint or row.max_bytes is not None for row in of_images):
+        return []
+    found = systems(of_images)
+    return found if len(found) > 1 else []
+
+
+def differences_at_own_bytes(rows: Sequence[Measurement], system: str, other: str) -> list[Difference]:
+    """Of every metric that both have, whatever the bytes of each."""
+    ours, theirs = _by_image(rows, system), _by_image(rows, other)
+    found = []
+    for metric in metric_names(rows):
+        both = [(ours[image].metrics, theirs[image].metrics) for image in ours if image in theirs]
+        pairs = [(one[metric], another[metric]) for one, another in both if metric in one and metric in another]
+        if pairs:
+            found.append(_difference(metric, pairs, len(ours)))
+    return found
+
+
+def _difference(metric: str, pairs: Sequence[tuple[float, float]], total: int) -> Difference:
+    values = np.array(pairs)
+    low, high = bootstrap_interval(values[:, 0] - values[:, 1])
+    mine, others = values.mean(axis=0).tolist()
+    return Difference(metric, mine, others, mine - others, low, high, len(pairs), total)
 
 
 def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -100,6 +127,27 @@ def equal_bytes_table(rows: Sequence[Measurement]) -> Table | None:
         "between its files next to the system's bytes. Images that it cannot code so small are left out (n)."
     )
     return Table((*header, "n"), tuple(body), (note,)) if body else None
+
+
+def own_bytes_table(rows: Sequence[Measurement]) -> Table | None:
+    """A line for each of the `variants` but the first, and metric; None where there are none, or all are equal."""
+    names = variants(rows)
+    if not names:
+        return None
+    first, *others = names
+    size = {name: np.mean([row.num_bytes for row in _by_image(rows, name).values()]) for name in names}
+    body = [
+        (other, f"{100 * (size[other] / size[first] - 1):+.1f} %", *_cells(one))
+        for other in others
+        for one in differences_at_own_bytes(rows, other, first)
+        if not one.low == one.high == 0
+    ]
+    header = ("system", "bytes", "metric", "system's", f"that of {first}", "difference", "95 % interval", "it is", "n")
+    note = (
+        f"Each at its own bytes, which differ as said: more bytes buy better metrics. Paired by image; intervals by "
+        f"bootstrap over images, {RESAMPLES} times."
+    )
+    return Table(header, tuple(body), (note,)) if body else None
 
 
 def _cells(one: Difference) -> tuple[str, ...]:

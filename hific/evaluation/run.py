@@ -11,7 +11,7 @@ from pathlib import Path
 from hific.evaluation.bd_rate import bd_rate_table
 from hific.evaluation.codecs_under_test import CodecUnderTest, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
-from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table, without_next_sizes
+from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table, own_bytes_table, without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
 from hific.evaluation.folder import ORIGINAL, ROWS, EvaluationFolder, write_rows
 from hific.evaluation.measurement import Measurement, Provenance, byte_limits, systems
@@ -120,7 +120,7 @@ def write_results(
     """measurements.parquet and .csv, report.html and .md, table.md and .tex, figures, panels; returns all paths."""
     root, panel = folder.root, panel or PanelOptions()
     written = [*write_rows(rows, root / ROWS), *write_page(rows, context, root)]
-    compared = equal_bytes_table(rows)
+    compared, own = equal_bytes_table(rows), own_bytes_table(rows)
     rows = without_next_sizes(rows)
     table = main_table(rows)
     texts = {"table.md": table.to_markdown(), "table.tex": table.to_latex()}
@@ -134,7 +134,7 @@ def write_results(
         written += save_figure(rate_metric_curves(rows, drawn), root / "rate_metrics")
         written += save_figure(metric_bars(rows, drawn), root / "metric_bars")
         figures |= {"metrics of each system": "metric_bars.png", "metrics against rate": "rate_metrics.png"}
-    tables = {"At equal bytes": compared, "BD-rate": bd_rate_table(rows)}
+    tables = {"At equal bytes": compared, "Each at its own bytes": own, "BD-rate": bd_rate_table(rows)}
     for name, found in zip(("equal_bytes", "bd_rate"), tables.values(), strict=True):
         if found is not None:
             texts |= {f"{name}.md": found.to_markdown(), f"{name}.tex": found.to_latex()}

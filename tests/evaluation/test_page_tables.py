@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hific.evaluation.equal_bytes import NEXT_SIZE, differences
+from hific.evaluation.equal_bytes import NEXT_SIZE, differences, own_bytes_table
 from hific.evaluation.means import summarize
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.page.comparisons import decode_alike, rate_groups, references
@@ -55,6 +55,26 @@ def test_without_pairs_there_are_no_differences_and_the_page_says_so(make_row: M
     rows = [make_row(system, image, size) for system, size in (("a", 10), ("b", 20)) for image in IMAGES]
     assert not references(rows, rate_groups(rows))
     assert "both_sides=true" in render_page(rows, ReportContext("T"))
+
+
+def test_variants_are_held_against_the_first_each_at_its_own_bytes(make_row: MakeRow) -> None:
+    sizes = {"hific": (100, 30.0), "leaky": (110, 29.0), "noise": (90, 30.0)}
+    rows = [
+        make_row(system, image, size, fingerprint=system, metrics={"psnr": psnr + place})
+        for system, (size, psnr) in sizes.items()
+        for place, image in enumerate(IMAGES)
+    ]
+    (found,) = references(rows, rate_groups(rows))
+    assert (found.label, found.at_equal_bytes, list(found.of)) == ("hific", False, ["leaky", "noise"])
+    assert found.of["leaky"]["psnr"].mean == -1 and found.of["leaky"]["psnr"].verdict == "worse"
+    (group,) = main_table(summarize(rows), rate_groups(rows), [found], ["psnr"]).groups
+    assert [line.more_bytes for line in group.lines] == ["", "+10.0 %", "−10.0 %"]
+    page = render_page(rows, ReportContext("T"))
+    assert "Each at its own bytes, compared with" in page and "both_sides" not in page and "+10.0 %" in page
+    table = own_bytes_table(rows)
+    assert table is not None and [line[:2] for line in table.body] == [("leaky", "+10.0 %")], "noise is equal"
+    codec = make_row("jpeg", "a", 50, metrics={"psnr": 20.0})
+    assert own_bytes_table([*rows, codec]) is None and not references([*rows, codec], rate_groups([*rows, codec]))
 
 
 def test_where_all_decode_to_the_same_pixels_metrics_are_told_once(make_row: MakeRow) -> None:

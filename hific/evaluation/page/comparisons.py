@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hific.evaluation.columns import metric_column
-from hific.evaluation.equal_bytes import NEXT_SIZE, Difference, differences, without_next_sizes
+from hific.evaluation.equal_bytes import (
+    NEXT_SIZE,
+    Difference,
+    differences,
+    differences_at_own_bytes,
+    variants,
+    without_next_sizes,
+)
 from hific.evaluation.measurement import Measurement, systems
 
 Rows = Sequence[Measurement]
@@ -33,11 +40,12 @@ class RateGroup:
 
 @dataclass(frozen=True)
 class Reference:
-    """What all others are compared with. `of`: of each system, by metric, its value less the reference's at equal
-    bytes."""
+    """What all others are compared with. `of`: of each system, by metric, its value less the reference's, at equal
+    bytes or each at its own."""
 
     label: str
     of: Mapping[str, Mapping[str, Difference]]
+    at_equal_bytes: bool = True
 
 
 def rate_groups(rows: Rows) -> list[RateGroup]:
@@ -77,7 +85,8 @@ def _is_directed(metric: str) -> bool:
 
 
 def references(rows: Rows, groups: Sequence[RateGroup]) -> list[Reference]:
-    """Each codec that was coded at both sizes, then what leads the groups; none where rows permit no comparison."""
+    """Each codec that was coded at both sizes, then what leads the groups; where there are variants alone, the first of
+    them; none where rows permit no comparison."""
     codecs = {row.system: row.codec for row in rows}
     pairs = {(group, other): _against(rows, group, other) for group in groups for other in group.matched}
     found = []
@@ -92,7 +101,16 @@ def references(rows: Rows, groups: Sequence[RateGroup]) -> list[Reference]:
     }
     of_leaders |= {name: one for group in leading for name, one in _among_leaders(rows, group).items()}
     label = leading[0].leaders[0] if len(leading) == 1 else "the learned system of the same bytes"
-    return [one for one in (*found, Reference(label, of_leaders)) if any(one.of.values())]
+    at_equal_bytes = [one for one in (*found, Reference(label, of_leaders)) if any(one.of.values())]
+    return at_equal_bytes or _first_of(rows, variants(rows))
+
+
+def _first_of(rows: Rows, names: Sequence[str]) -> list[Reference]:
+    if not names:
+        return []
+    first, *others = names
+    of = {name: {one.metric: one for one in differences_at_own_bytes(rows, name, first)} for name in others}
+    return [Reference(first, of, at_equal_bytes=False)]
 
 
 def _against(rows: Rows, group: RateGroup, other: str) -> dict[str, dict[str, Difference]]:

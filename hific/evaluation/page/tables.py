@@ -1,4 +1,4 @@
-"""The main table as its page shows it: means, and the difference of each from a reference at equal bytes."""
+"""The main table as its page shows it: means, and the difference of each from a reference."""
 
 from __future__ import annotations
 
@@ -44,12 +44,15 @@ class ValueCell:
 
 @dataclass(frozen=True)
 class SystemLine:
+    """`more_bytes`: than the reference's, where each is compared at its own."""
+
     name: str
     short_name: str
     is_learned: bool
     num_bytes: str
     is_smallest: bool
     bpp: str
+    more_bytes: str
     notes: str
     cells: tuple[ValueCell, ...]
 
@@ -74,12 +77,14 @@ class Score:
 
 @dataclass(frozen=True)
 class MainTable:
-    """`has_matched`: some systems were coded at the largest size not above another's."""
+    """`has_matched`: some systems were coded at the largest size not above another's. `at_own_bytes`: those that are
+    compared differ in bytes."""
 
     headings: tuple[str, ...]
     groups: tuple[LineGroup, ...]
     scores: tuple[Score, ...]
     has_matched: bool
+    at_own_bytes: bool
 
 
 def shown_metrics(rows: Sequence[Measurement]) -> list[str]:
@@ -109,7 +114,11 @@ def main_table(
         for part, title in parts
     )
     return MainTable(
-        tuple(map(heading, metrics)), lines, tuple(map(_score, found)), any(group.matched for group in groups)
+        tuple(map(heading, metrics)),
+        lines,
+        tuple(map(_score, found)),
+        has_matched=any(group.matched for group in groups),
+        at_own_bytes=any(not one.at_equal_bytes for one in found),
     )
 
 
@@ -130,6 +139,7 @@ def _lines(
 ) -> tuple[SystemLine, ...]:
     best = {name: _best(summaries, name) for name in metrics}
     sizes = {one.system: one.mean(lambda row: row.num_bytes) or 0.0 for one in summaries}
+    own = {name: sizes[one.label] for one in found if not one.at_equal_bytes for name in one.of}
     smallest = None if is_at_equal_bytes or len(set(sizes.values())) < 2 else min(sizes.values())
     return tuple(
         SystemLine(
@@ -139,6 +149,7 @@ def _lines(
             f"{sizes[one.system]:,.0f}",
             smallest is not None and sizes[one.system] == smallest,
             f"{one.mean(lambda row: row.bpp) or 0:.4f}",
+            f"{signed(100 * (sizes[one.system] / own[one.system] - 1), 1, plus=True)} %" if one.system in own else "",
             "; ".join(one.notes),
             tuple(_value_cell(one, name, best[name], found) for name in metrics),
         )
