@@ -117,7 +117,7 @@ def matched_names(families: Sequence[CodecFamily], limits: Mapping[str, int] | S
 def write_results(
     rows: Sequence[Measurement], context: ReportContext, folder: EvaluationFolder, panel: PanelOptions | None = None
 ) -> list[Path]:
-    """measurements.parquet and .csv, report.html and .md, table.md and .tex, figures, panels; returns all paths."""
+    """measurements.parquet and .csv, report.html and .md, tables as .md and .tex, figures, panels; returns all paths."""
     root, panel = folder.root, panel or PanelOptions()
     written = [*write_rows(rows, root / ROWS), *write_page(rows, context, root)]
     compared, own = equal_bytes_table(rows), own_bytes_table(rows)
@@ -135,7 +135,7 @@ def write_results(
         written += save_figure(metric_bars(rows, drawn), root / "metric_bars")
         figures |= {"metrics of each system": "metric_bars.png", "metrics against rate": "rate_metrics.png"}
     tables = {"At equal bytes": compared, "Each at its own bytes": own, "BD-rate": bd_rate_table(rows)}
-    for name, found in zip(("equal_bytes", "bd_rate"), tables.values(), strict=True):
+    for name, found in zip(("equal_bytes", "own_bytes", "bd_rate"), tables.values(), strict=True):
         if found is not None:
             texts |= {f"{name}.md": found.to_markdown(), f"{name}.tex": found.to_latex()}
     texts["report.md"] = write_report(rows, replace(context, figures={**figures, **context.figures}), tables)
