@@ -117,7 +117,7 @@ def matched_names(families: Sequence[CodecFamily], limits: Mapping[str, int] | S
 def write_results(
     rows: Sequence[Measurement], context: ReportContext, folder: EvaluationFolder, panel: PanelOptions | None = None
 ) -> list[Path]:
-    """measurements.parquet and .csv, report.html and .md, tables as .md and .tex, figures, panels; returns all paths."""
+    """measurements.parquet, .csv, report.html, .md, tables as .md and .tex, figures, panels; returns all paths."""
     root, panel = folder.root, panel or PanelOptions()
     written = [*write_rows(rows, root / ROWS), *write_page(rows, context, root)]
     compared, own = equal_bytes_table(rows), own_bytes_table(rows)
