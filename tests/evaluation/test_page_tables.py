@@ -73,6 +73,8 @@ def test_variants_are_held_against_the_first_each_at_its_own_bytes(make_row: Mak
     assert "Each at its own bytes, compared with" in page and "both_sides" not in page and "+10.0 %" in page
     table = own_bytes_table(rows)
     assert table is not None and [line[:2] for line in table.body] == [("leaky", "+10.0 %")], "noise is equal"
+    bare = [replace(row, num_bytes=100, metrics={}) for row in rows]
+    assert not references(bare, rate_groups(bare)) and render_page(bare, ReportContext("T"))
     codec = make_row("jpeg", "a", 50, metrics={"psnr": 20.0})
     assert own_bytes_table([*rows, codec]) is None and not references([*rows, codec], rate_groups([*rows, codec]))
 

@@ -110,7 +110,7 @@ def _first_of(rows: Rows, names: Sequence[str]) -> list[Reference]:
         return []
     first, *others = names
     of = {name: {one.metric: one for one in differences_at_own_bytes(rows, name, first)} for name in others}
-    return [Reference(first, of, at_equal_bytes=False)]
+    return [Reference(first, of, at_equal_bytes=False)] if any(of.values()) else []
 
 
 def _against(rows: Rows, group: RateGroup, other: str) -> dict[str, dict[str, Difference]]:
