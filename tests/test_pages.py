@@ -29,7 +29,6 @@ WITHOUT_ROWS = {
     "docs/reliability.md": 1,
     "docs/scale.md": 1,
     "docs/train.md": 1,
-    "experiments/ablation_hific_start/README.md": 1,
     "experiments/campaign/README.md": 9,
     "experiments/compressnet_small/README.md": 2,
     "experiments/hific_small/README.md": 3,
