@@ -3,7 +3,7 @@
     title, question   what the report is called, what is asked
     claim             where in the paper the answer stands; paper.csv has the claims themselves
     cost              at size=small, for --list
-    family            hific or compressnet: whose sizes/FAMILY.yaml says what smoke, short, small and paper are
+    family            hific or compressnet: whose sizes/FAMILY.yaml says what smoke, short and the others are
     train, evaluate   overrides of train.py for every variant, and of evaluate.py
     sizes             {SIZE: {train, evaluate}}: more of them at that size
     seeds             each variant is trained once a seed; absent: once, with the configuration's own
