@@ -29,6 +29,7 @@ from hific import zoo
 from hific.losses.perceptual import unit_length
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.networks.perceptual_features import LPIPS_SCALE, PerceptualFeatures
+from hific.ops.precision import fast_precision
 from hific.weights import CONV4, load_features, load_lpips
 
 SIDE, CROP, PAIRS = 224, 160, 6
@@ -127,7 +128,7 @@ def train(
         annealed = 0.5 * (1 + math.cos(math.pi * done))
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(1, number / WARM_UP) * annealed
         images = batch(pairs, draw)
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_precision(images.device):
             found = student(images)
         with torch.no_grad():
             due = teacher(images)

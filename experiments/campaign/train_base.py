@@ -40,6 +40,7 @@ from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.models.lapped_initialization import initialize_lapped, is_klt_initialized
 from hific.models.variable_rate import VariableRate
 from hific.ops.images import shifted_crop
+from hific.ops.precision import fast_precision
 from hific.ops.ranks import average_gradients
 
 RATE_WEIGHTS = (0.16, 0.4, 1.0, 2.4, 5.0)
@@ -154,7 +155,7 @@ class Base:
             group["lr"] = rate * group["factor"]
         image = self.crops.batch(options.batch, options.crop)
         weight = torch.empty(options.batch).uniform_(self.low, self.high, generator=self.generator).exp()
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_precision(image.device):
             output = self.variable(image, weight)
         mse = 255**2 * (output.reconstruction - image).square().flatten(1).mean(1)
         losses = (MSE_WEIGHT * mse + weight * output.noisy_bpp) / weight.sqrt()

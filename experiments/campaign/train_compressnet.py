@@ -37,6 +37,7 @@ from hific.models.compressnet import CompressNet
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.networks.compressnet import FILLED
 from hific.ops.images import from_unit_range, shifted_crop
+from hific.ops.precision import fast_precision
 from hific.ops.ranks import average_gradients
 from hific.training.objectives import CompressNetObjective, LossWeights
 
@@ -192,7 +193,7 @@ class CompressNetTraining:
         image = 2 * self.crops.batch(options.batch, options.crop) - 1
         model = self.rates.of_rate["low" if self.batches % options.low_every == 0 else "high"]
         true_share = max(0.0, 1 - self.batches / max(1, options.true_switches_until))
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_precision(image.device):
             output = model(image, true_share)
         terms = self.objective.terms(model, image, output)
         x_hat, x = shifted_crop((output.reconstruction, image), VIEW_SHIFT, self.generator)

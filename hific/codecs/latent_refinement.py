@@ -14,7 +14,7 @@ section 3.3). A hyper-latent stays, and with it the means and scales; a decoder 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -24,6 +24,7 @@ from torch.nn.functional import avg_pool2d
 
 from hific import zoo
 from hific.networks.perceptual_features import SMALLEST_SIDE, PerceptualFeatures, distances
+from hific.ops.precision import fast_precision
 
 MSE_WEIGHT = 0.075 / 32  # k_M, of errors on [0, 255]: that a checkpoint's rate_weight stands beside
 # Squared error alone smoothes: LPIPS, conv4 and SSIMULACRA2 then lose what PSNR gains. Measured on photos apart from
@@ -114,7 +115,7 @@ class Search:
         symbols = scene.symbols.round().clamp(scene.lowest, scene.highest)
         symbols[..., scene.rows, scene.columns] = inner
         # The synthesis and the features alone: variances of SSIM have no digits to spare.
-        with _fast_precision(inner.device):
+        with fast_precision(inner.device):
             reconstruction = scene.decode(symbols)
         distortion = MSE_WEIGHT * 255**2 * (reconstruction - scene.image).square().mean()
         if share:
@@ -140,7 +141,7 @@ class Perception:
         features, smallest = _shipped_features().to(image.device), min(image.shape[-2:])
         if smallest < SMALLEST_SIDE:
             return cls(image, rate_weight, features, None)
-        with torch.no_grad(), _fast_precision(image.device):
+        with torch.no_grad(), fast_precision(image.device):
             return cls(image, rate_weight, features, features(image))
 
     def __call__(self, reconstruction: Tensor) -> Tensor:
@@ -148,7 +149,7 @@ class Perception:
         if min(self.image.shape[-2:]) >= STRUCTURE_MINIMUM:
             lost = lost + _structure_lost(reconstruction, self.image)
         if self.target is not None:
-            with _fast_precision(reconstruction.device):
+            with fast_precision(reconstruction.device):
                 found = self.features(reconstruction)
             lpips, conv4 = distances(found, self.target)
             lost = lost + self.rate_weight * (LPIPS_SHARE * lpips + CONV4_SHARE * conv4)
@@ -203,9 +204,3 @@ def _without_gradients(network: nn.Module) -> Iterator[None]:
     finally:
         for one in learning:
             one.requires_grad_(True)
-
-
-def _fast_precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where it is fast: .6 of the time on processors that have it, several times as long on others."""
-    able = device.type == "cuda" or any(torch.cpu.get_capabilities().get(one) for one in ("avx512_bf16", "amx_bf16"))
-    return torch.autocast(device.type, torch.bfloat16) if able else nullcontext()

@@ -15,6 +15,7 @@ from torch import nn
 from hific.errors import CheckpointError, OptionError
 from hific.io.checkpoint_file import read_checkpoint
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
+from hific.ops.precision import emulates_bfloat16
 
 LAST, BEFORE_LAST = "last.ckpt", "last_before.ckpt"
 
@@ -162,10 +163,6 @@ def silence_known_messages() -> None:
     )
 
 
-# Any of these multiplies bfloat16; named as `torch.cpu.get_capabilities` names them.
-INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "avx_ne_convert")
-
-
 def warn_of_slow_precision(trainer: Trainer) -> None:
     """Says so where bfloat16 would be emulated: a step of CompressNet at size=small took 35 times float32's."""
     if trainer.precision.startswith("bf16") and trainer.strategy.root_device.type == "cpu" and emulates_bfloat16():
@@ -174,10 +171,3 @@ def warn_of_slow_precision(trainer: Trainer) -> None:
             "32-true (Ctrl-C stops the run)",
             trainer.precision,
         )
-
-
-def emulates_bfloat16() -> bool:
-    """False also where nothing is known of the processor."""
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    x86 = capabilities.get("architecture") == "x86_64"
-    return x86 and not any(capabilities.get(name, False) for name in INSTRUCTIONS)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from lightning import Trainer
 
-from hific.training.beginnings import emulates_bfloat16, warn_of_slow_precision
+from hific.ops.precision import emulates_bfloat16, fast_precision
+from hific.training.beginnings import warn_of_slow_precision
 
 
 def quiet_trainer(precision: str) -> Trainer:
@@ -41,3 +42,21 @@ def test_bfloat16_without_instructions_is_told(
         assert not caplog.records
         warn_of_slow_precision(quiet_trainer("bf16-mixed"))
     assert ("no bfloat16 instructions" in caplog.text) == emulates
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "bfloat16"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"architecture": "x86_64", "avx512_bf16": True}, True),
+        ({"architecture": "aarch64"}, False),
+        ({}, False),
+    ],
+)
+def test_fast_precision_is_bfloat16_where_it_is_multiplied(
+    capabilities: dict[str, object], bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    with fast_precision(torch.device("cpu")):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if bfloat16 else torch.float32)
