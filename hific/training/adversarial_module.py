@@ -183,15 +183,20 @@ class AdversarialModule(CodingModule):
         self.log_dict({"train/gradient_norm": norm, **{f"train/{name}": mean[name] for name in names}})
         return mean
 
-    def measure(self, batch: Tensor, stage: str, weighted_rate: float | Tensor = 0.0) -> Tensor:
-        """Logs PSNR, the weighted distortion of whole photos, and the objective that checkpoints are compared by: the
-        distortion plus what the rate weighs where it is not fixed. Returns the reconstruction."""
+    def measure(self, batch: Tensor, stage: str) -> Tensor:
         reconstruction = self.reconstruct(batch)
+        self.log_quality(reconstruction, batch, stage)
+        return reconstruction
+
+    def log_quality(
+        self, reconstruction: Tensor, batch: Tensor, stage: str, weighted_rate: float | Tensor = 0.0
+    ) -> None:
+        """Logs PSNR, the weighted distortion of whole photos, and the objective that checkpoints are compared by: the
+        distortion plus what the rate weighs where it is not fixed."""
         self.log_psnr(reconstruction, batch, stage)
         distortion = self.objective.distortion(reconstruction, batch)
         self.log_photo(f"{stage}/distortion", distortion)
         self.log_photo(f"{stage}/objective", distortion + weighted_rate)
-        return reconstruction
 
     def checkpoint_info(self) -> dict[str, Any]:
         """Plain values that tell the run by."""

@@ -232,20 +232,24 @@ class HificModule(AdversarialModule):
         return rate_weight
 
     @torch.no_grad()
-    def measure(self, batch: Tensor, stage: str, weighted_rate: float | Tensor = 0.0) -> Tensor:
-        padded = pad_to_multiple(batch, self.model.stride, self.model.minimum_size)
-        bits = self.model.quantized_bits(self.model.analyze(padded))  # over the unpadded pixels:
-        rate = bits / (batch.shape[0] * batch.shape[-2] * batch.shape[-1])
-        reconstruction = super().measure(batch, stage, weighted_rate + self.rate_target.lambda_a * rate)
+    def measure(self, batch: Tensor, stage: str) -> Tensor:
+        reconstruction, bits = self._code(batch)
+        rate = bits / (batch.shape[0] * batch.shape[-2] * batch.shape[-1])  # over the unpadded pixels
+        self.log_quality(reconstruction, batch, stage, self.rate_target.lambda_a * rate)
         self.log_photo(f"{stage}/estimated_bpp", rate, prog_bar=True)
         return reconstruction
 
-    @torch.no_grad()
     def reconstruct(self, batch: Tensor) -> Tensor:
+        return self._code(batch)[0]
+
+    @torch.no_grad()
+    def _code(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstructions at 256 levels, in [0, 1], and the estimated bits of all of them."""
         height, width = batch.shape[-2:]
         latent = self.model.analyze(pad_to_multiple(batch, self.model.stride, self.model.minimum_size))
-        latent_hat = self.model.quantize(latent, self.model.predict(latent))
-        return to_256_levels(self._decoder(latent_hat).float()[..., :height, :width])
+        hyperprior = self.model.predict(latent)
+        decoded = self._decoder(self.model.quantize(latent, hyperprior)).float()
+        return to_256_levels(decoded[..., :height, :width]), self.model.quantized_bits(latent, hyperprior)
 
     def fit_coding(self, photos: Photos, num_photos: int) -> None:
         with self._eval_mode():

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning import LightningModule
 from omegaconf import DictConfig
+from torch import Tensor, nn
 
 from experiments.curves import curve_figure, curve_table, read_curves
 from hific.errors import OptionError
+from hific.models.compressnet import CompressNet
+from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.training.compressnet_module import CompressNetModule
 from hific.training.hific_module import HificModule
 from hific.training.metric_curve import FILE, WHOLE_SET, CurveRow, MetricCurve, read_curve
@@ -34,17 +38,35 @@ def test_a_resumed_run_goes_on_with_the_rows_behind_it(
     assert [row.image for row in both if row.batches == 6] == [row.image for row in first], "the same photos"
 
 
-@pytest.mark.parametrize("model", ["sae", "hific"])
-def test_a_photo_is_reconstructed_once_for_all_that_shows_or_measures_it(
-    train: Train, composed: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+@pytest.mark.parametrize(
+    ("model", "module", "network", "method"),
+    [("sae", CompressNetModule, CompressNet, "forward"), ("hific", HificModule, HyperpriorAutoencoder, "analyze")],
+)
+def test_a_photo_passes_the_network_once_for_all_that_shows_or_measures_it(
+    train: Train,
+    composed: Callable[..., DictConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    module: type,
+    network: type,
+    method: str,
 ) -> None:
-    module = {"sae": CompressNetModule, "hific": HificModule}[model]
-    reconstruct, calls = module.reconstruct, []
-    monkeypatch.setattr(module, "reconstruct", lambda self, batch: calls.append(1) or reconstruct(self, batch))
+    step, passes = module.validation_step, getattr(network, method)
+    modules: list[LightningModule] = []
+    calls: list[bool] = []
+    monkeypatch.setattr(module, "validation_step", lambda self, *some: modules.append(self) or step(self, *some))
+
+    def counted(self: nn.Module, image: Tensor, *more: Any) -> Any:
+        calls.extend(bool(modules and modules[-1].trainer.validating) * [True])
+        return passes(self, image, *more)
+
+    monkeypatch.setattr(network, method, counted)
     steps = ["recipe.steps=1"] if model == "sae" else ["recipe.stage1_steps=1", "recipe.stage2_steps=0"]
     train(composed(f"model={model}", *steps, "recipe.val_check_interval=1", "test=false"))
     measured = [row for row in read_curve(tmp_path / "run" / FILE) if row.metric == "psnr"]
-    assert len(calls) == len(measured) == len(list((tmp_path / "run").rglob("0*_step*.png"))) > 0
+    shown = list((tmp_path / "run").rglob("0*_step*.png"))
+    assert len(calls) == len(modules) == len(measured) == len(shown) > 0
 
 
 def test_nothing_is_measured_where_none_is_asked_for_and_a_wrong_option_is_told(tmp_path: Path) -> None:
