@@ -28,7 +28,7 @@ from torchvision.models import (
 
 from hific.errors import DAMAGED_FILE, WeightsFileError, WeightsNotFoundError
 
-WeightsName = Literal["alexnet_features", "squeezenet1_1_features", "vgg16_features", "dists"]
+WeightsName = Literal["alexnet_features", "squeezenet1_1_features", "vgg16_features", "dists", "niqe"]
 TrunkName = Literal["alexnet_features", "squeezenet1_1_features", "vgg16_features"]
 LPIPSNet = Literal["alex", "squeeze"]
 
@@ -39,6 +39,7 @@ _URLS: dict[WeightsName, str] = {
     "squeezenet1_1_features": SqueezeNet1_1_Weights.IMAGENET1K_V1.url,
     "vgg16_features": VGG16_Weights.IMAGENET1K_V1.url,
     "dists": "https://github.com/photosynthesis-team/piq/releases/download/v0.4.1/dists_weights.pt",
+    "niqe": "https://github.com/XPixelGroup/BasicSR/raw/v1.4.2/basicsr/metrics/niqe_pris_params.npz",
 }
 _NETWORKS = {"alexnet_features": alexnet, "squeezenet1_1_features": squeezenet1_1, "vgg16_features": vgg16}
 _LPIPS_TRUNKS: dict[LPIPSNet, TrunkName] = {"alex": "alexnet_features", "squeeze": "squeezenet1_1_features"}
@@ -154,7 +155,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _file_names(name: WeightsName) -> tuple[str, ...]:
     published = _URLS[name].rsplit("/", 1)[-1]
-    return (f"{name}.pth", f"{name}_torchvision.pth", f"{name}_torchvision_fp32.pth", published)
+    if name in _NETWORKS:
+        return (f"{name}.pth", f"{name}_torchvision.pth", f"{name}_torchvision_fp32.pth", published)
+    return (f"{name}.npz" if published.endswith(".npz") else f"{name}.pth", published)
 
 
 def _download(name: WeightsName, folders: list[Path], hub_folder: Path) -> Path:

@@ -36,6 +36,7 @@ METRIC_COLUMNS = {
     "fsimc": MetricColumn("FSIMc", 3, True),
     "dists": MetricColumn("DISTS", 3, False),
     "perceptual_loss": MetricColumn("perceptual loss", 3, False),
+    "niqe": MetricColumn("NIQE", 2, False),
     "estimated_bpp": MetricColumn("estimated bpp", 4),
     "post_filtered_share": MetricColumn("share of filtered tiles", 3),
     "switch_accuracy": MetricColumn("switch accuracy", 3, True),

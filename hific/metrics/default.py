@@ -9,6 +9,7 @@ import torch
 from hific.metrics.fidelity import MSE, MSSSIM, PSNR, SSIM, ColorError, FSIMc
 from hific.metrics.frechet import AlexNetFrechetDistance, InceptionDistances
 from hific.metrics.image_metric import ImageMetric, SetMetric
+from hific.metrics.niqe import NIQE
 from hific.metrics.perceptual import DISTS, LPIPS, PerceptualLoss
 from hific.metrics.program_metrics import VMAF, Butteraugli
 from hific.metrics.ssimulacra2 import SSIMULACRA2
@@ -30,6 +31,7 @@ def default_image_metrics(
         DISTS(weights_dir, device=device),
         PerceptualLoss(weights_dir, device=device),
         ColorError(),
+        NIQE(weights_dir),
         Butteraugli(),
         VMAF(),
     ]

@@ -33,6 +33,7 @@ def test_names_are_the_columns_of_the_results(metrics: Sequence[ImageMetric]) ->
         "dists",
         "perceptual_loss",
         "color_error",
+        "niqe",
         "butteraugli",
         "vmaf",
     ]
