@@ -6,8 +6,9 @@ Loss of an image at rate weight w, drawn for each image: (mse_weight · MSE + la
 each of one image of a batch: LPIPS-Alex, the squared difference after AlexNet's conv4, 1 - MS-SSIM, 1 - SSIM of the
 luma at 1/8; 0 unless asked for.
 Adam at a rate that falls with the root of the batches: there is no end to plan for, until `--batches` and
-`--cool-down` name one. bfloat16 where the processor multiplies it. An average of all weights is what is measured and exported. SIGTERM to one of the ranks saves
-and stops all; the same command goes on. Blocks may be added on the way (`--blocks`): they begin as the identity.
+`--cool-down` name one. bfloat16 where the processor multiplies it. An average of all weights is what is measured and
+exported. SIGTERM to one of the ranks saves and stops all; the same command goes on. Blocks may be added on the way
+(`--blocks`): they begin as the identity.
 
 Files in RUN: last.pt (all), curve.csv (losses), development.csv, base.pt (averaged weights, float16).
 """
