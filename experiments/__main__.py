@@ -13,15 +13,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from experiments.listing import list_studies
-from experiments.plan import Request
 from experiments.process import ROOT, Interrupted
-from experiments.runner import run_study, show_commands
 from experiments.study import read_study
 from hific.cli import INTERRUPTED
 from hific.errors import OptionError, exit_on_user_error
 from hific.zoo import MODELS
+
+if TYPE_CHECKING:
+    from experiments.plan import Request
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,13 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_intermixed_args(arguments)
     output = options.output.resolve()
     with exit_on_user_error():
-        if options.list:
+        if not options.list and not options.overrides:
+            raise OptionError("which experiment? python -m experiments --list shows all")
+        study = None if options.list else read_study(options.overrides[0])
+        # Ten seconds of libraries: for those who named a study that there is.
+        from experiments.listing import list_studies
+        from experiments.runner import run_study, show_commands
+
+        if study is None:
             print(list_studies(output))
             return 0
-        if not options.overrides:
-            raise OptionError("which experiment? python -m experiments --list shows all")
         request = _request(options.overrides[1:], options.evaluate, options.use, output)
-        study = read_study(options.overrides[0])
         if request.seeds is not None:
             study = replace(study, seeds=request.seeds)
         if options.dry_run:
@@ -52,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _request(overrides: Sequence[str], evaluate: Sequence[str], use: Sequence[str], output: Path) -> Request:
+    from experiments.plan import Request
+
     sizes = [one.removeprefix("size=") for one in overrides if one.startswith("size=")]
     seeds = [one.removeprefix("seeds=") for one in overrides if one.startswith("seeds=")]
     train = tuple(one for one in overrides if not one.startswith(("size=", "seeds=")))

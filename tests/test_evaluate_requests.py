@@ -171,8 +171,8 @@ def test_sizes_and_places_that_cannot_be_are_a_line(evaluate: Evaluate, script: 
     (tmp_path / "file").write_text("")
     for option, message in (
         ("crop=-5", "crop=-5 is"),
-        ("scale=0", "scale=0 lies above 0 and is at most 1"),
-        ("scale=half", "scale=half lies above 0"),
+        ("scale=0", "scale=0 must be above 0, and at most 1"),
+        ("scale=half", "scale=half must be above 0"),
         ("crop=0", "above 0"),
         ("num_images=0", "num_images=0"),
         (f"output_dir={tmp_path}/file", "is a file"),

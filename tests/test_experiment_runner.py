@@ -250,10 +250,12 @@ def test_the_command_line_tells_failures_at_its_end_and_ctrl_c_in_a_line(
     def stopped(study: Study, request: Request) -> dict[str, str]:
         raise Interrupted
 
-    monkeypatch.setattr(command, "run_study", stopped)
+    monkeypatch.setattr("experiments.runner.run_study", stopped)
     assert command.main(["hific_small", "--output", str(tmp_path)]) == INTERRUPTED
     assert capsys.readouterr().err == "interrupted; the same command goes on from here\n"
-    monkeypatch.setattr(command, "run_study", lambda study, request: {"low": "no", "high": "not made without low"})
+    monkeypatch.setattr(
+        "experiments.runner.run_study", lambda study, request: {"low": "no", "high": "not made without low"}
+    )
     assert command.main(["size=small", "hific_small"][::-1]) == 1
     assert capsys.readouterr().err == "failed: low: no\nfailed: high: not made without low\n"
 
@@ -262,13 +264,13 @@ def test_overrides_may_stand_on_both_sides_of_an_option(monkeypatch: pytest.Monk
     base = tmp_path / "last.ckpt"
     base.touch()
     asked: list[Request] = []
-    monkeypatch.setattr(command, "run_study", lambda study, request: asked.append(request) or {})
+    monkeypatch.setattr("experiments.runner.run_study", lambda study, request: asked.append(request) or {})
     command.main(
         ["hific_small", "size=small", "--use", f"low={base}", "--evaluate", "crop=64", "--output", str(tmp_path)]
     )
     assert asked == [Request("small", tmp_path, (), ("crop=64",), {"low": base})]
     studies: list[Study] = []
-    monkeypatch.setattr(command, "run_study", lambda study, request: studies.append(study) or {})
+    monkeypatch.setattr("experiments.runner.run_study", lambda study, request: studies.append(study) or {})
     command.main(["hific_small", "seeds=[1, 2,3]", "--use", "low=hific-low", "--output", str(tmp_path)])
     assert studies[0].seeds == (1, 2, 3)
 

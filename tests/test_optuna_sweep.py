@@ -77,7 +77,7 @@ def test_what_cannot_be_searched_is_named(override: str) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"n_trials": 0}, "n_trials=0 is 1 or more"),
+        ({"n_trials": 0}, "n_trials=0 must be 1 or more"),
         ({"n_trials": "many"}, "n_trials=many is not a whole number"),
         ({"sampler": "best"}, "sampler=best is none of tpe, random"),
         ({"pruner": "mean"}, "pruner=mean is none of none, median"),
@@ -138,7 +138,7 @@ def test_points_are_pruned_and_fail_and_the_best_is_marked(tmp_path: Path) -> No
     output = run(*SWEEP, *options, "recipe.mse_weight=30,30000", "seed=5000000000,1", cwd=tmp_path, status=1)
     assert "error: 1 of the sweep's points failed\n" in output
     failed, usual, pruned = sorted(points(tmp_path / "sweep"), key=lambda line: line["state"] == "pruned")
-    assert failed["state"] == "failed" and "seed=5000000000 lies in" in failed["problem"]
+    assert failed["state"] == "failed" and "seed=5000000000 must be in" in failed["problem"]
     assert usual["state"] == "done" and usual["best"] == "*" and usual["recipe.mse_weight"] == "30"
     assert pruned["state"] == "pruned" and pruned["best"] == "" and float(pruned["val/psnr"]) > 0
     states = [one.state for one in study(tmp_path / "sweep").trials]

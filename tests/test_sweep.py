@@ -47,7 +47,7 @@ def test_a_failing_point_does_not_end_a_sweep_and_again_only_what_is_missing_run
     folder = tmp_path / "sweep"
     found = points(folder)
     assert {seed: line["state"] for seed, line in found.items()} == {"1": "done", "5000000000": "failed"}
-    assert "seed=5000000000 lies in" in found["5000000000"]["problem"] and float(found["1"]["val/psnr"]) > 0
+    assert "seed=5000000000 must be in" in found["5000000000"]["problem"] and float(found["1"]["val/psnr"]) > 0
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["seed=1", "seed=5000000000"]
     assert Image.open(folder / "sweep.png").width > 300
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,27 +31,27 @@ EARLY_PIXELS = 50_000_000
 INPUT_ERRORS = (BitstreamError, OSError, MemoryError)
 
 
-def admit(tasks: Sequence[Task], options: argparse.Namespace) -> tuple[list[Task], list[str]]:
-    """The tasks that are worth starting, and why the others are not. Standard input and pipes are not looked at."""
+def admit(tasks: Sequence[Task], options: argparse.Namespace) -> tuple[list[Task], Counter[str]]:
+    """The tasks that are worth starting, and why the others are not, with how many each reason is of: a clash is told
+    once for all who are in it. Standard input and pipes are not looked at."""
     clashes = find_clashes(tasks)
     admitted: list[Task] = []
-    problems: list[str] = []
+    problems: Counter[str] = Counter()
     for task in tasks:
         try:
             _check_source(task, options)
             if task in clashes:
-                problems.append(clashes[task])
+                problems[clashes[task]] += 1
                 continue
             if task.target is not None:
                 check_target(task.target, force=options.force)
         except ImageError as error:
-            problems.append(str(error))
+            problems[str(error)] += 1
         except (BitstreamError, OSError) as error:
-            problems.append(f"{task.source}: {error}")
+            problems[f"{task.source}: {error}"] += 1
         else:
             admitted.append(task)
-    # A clash is told once for all who are in it.
-    return admitted, list(dict.fromkeys(problems))
+    return admitted, problems
 
 
 def _check_source(task: Task, options: argparse.Namespace) -> None:

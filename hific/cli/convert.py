@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -94,10 +94,11 @@ class BatchReport:
         self.successes += 1
         self._progress.advance(self._files)
 
-    def failed(self, text: str) -> None:
-        self.failures += 1
+    def failed(self, text: str, files: int = 1) -> None:
+        """`files`: that the text is about."""
+        self.failures += files
         self._console.print(f"hific: {text}")
-        self._progress.advance(self._files)
+        self._progress.advance(self._files, files)
 
 
 def read_ahead(tasks: Sequence[Task], conversion: Conversion[Content]) -> Generator[tuple[Task, Content | Failed]]:
@@ -121,7 +122,8 @@ def run_convert(options: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     compressing = options.command == "compress"
     suffixes = image_suffixes() if compressing else frozenset((".hfc",))
-    inputs, problems = find_inputs(options.inputs, suffixes)
+    inputs, not_found = find_inputs(options.inputs, suffixes)
+    problems = Counter(not_found)
     extension = ".hfc" if compressing else ".png"
     one_named = len(options.inputs) == 1
     tasks = plan_tasks(inputs, options.output, extension, one_named=one_named, keep_suffix=options.keep_suffix)
@@ -131,13 +133,13 @@ def run_convert(options: argparse.Namespace) -> int:
     if any(task.target is None for task in tasks) and sys.stdout.isatty():
         raise UsageError("standard output is a terminal, not a place for binary data: redirect it, or use -o")
     tasks, refused = admit(tasks, options)
-    problems += refused
+    problems.update(refused)
     models = load_from_options(options, tasks) if tasks else None
-    with BatchReport(options.command, len(tasks) + len(problems), quiet=options.quiet) as report:
+    with BatchReport(options.command, len(tasks) + problems.total(), quiet=options.quiet) as report:
         if options.skip_existing and existing:
             report.note(f"left as they are, since their outputs exist: {len(existing)}")
-        for problem in problems:
-            report.failed(problem)
+        for problem, files in problems.items():
+            report.failed(problem, files)
         if models is not None:
             if options.jobs == 1:
                 models.tell_progress(report.steps)

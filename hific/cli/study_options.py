@@ -63,7 +63,7 @@ class StudyOptions:
     def __post_init__(self) -> None:
         for name, least in (("n_trials", 1), ("workers", 1), ("heartbeat", 1), ("retries", 0)):
             if getattr(self, name) < least:
-                raise OptionError(f"hydra.sweeper.{name}={getattr(self, name)} is {least} or more")
+                raise OptionError(f"hydra.sweeper.{name}={getattr(self, name)} must be {least} or more")
         for name, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
             if getattr(self, name) not in choices:
                 raise OptionError(f"hydra.sweeper.{name}={getattr(self, name)} is none of {', '.join(choices)}")

@@ -46,7 +46,7 @@ def check_options(config: DictConfig) -> None:
     check_roots(config)
     check_config(config, TrainOptions)
     if not 0 <= config.seed < 1 << 32:
-        raise OptionError(f"seed={config.seed} lies in 0..{(1 << 32) - 1}")
+        raise OptionError(f"seed={config.seed} must be in 0..{(1 << 32) - 1}")
     if config.trainer.max_steps != -1:
         steps = " and ".join(f"recipe.{key}" for key in STEPS if key in config.recipe)
         raise OptionError(f"trainer.max_steps={config.trainer.max_steps}: how long this model trains is {steps}")

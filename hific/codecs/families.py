@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from hific.codecs.family import Family
 
 
+LEAST_TILE = 16  # pixels a side: of one latent
+
+
 def option(default: Any, help: str, *, choices: tuple[str, ...] = (), encoder_only: bool = False) -> Any:
     """A field of options: `help` is the command line's too; `choices`: of a string; `encoder_only`: a decoder goes by
     the file."""
@@ -60,8 +63,8 @@ class CodecOptions:
     tile: int = option(
         1024,
         "of models that code in tiles (others do not look at it): pixels a side that the networks see at a time, "
-        "rounded down to a multiple of 16 (default 1024); less takes less memory and more time, 0 is the whole image "
-        "at once; need not be the same for both ways",
+        "16 or more, rounded down to a multiple of 16 (default 1024); less takes less memory and more time, 0 is the "
+        "whole image at once; need not be the same for both ways",
     )
 
     @property
@@ -75,11 +78,11 @@ class CodecOptions:
             if choices and value is not None and value not in choices:
                 raise OptionError(f"{one.name}={value!r} is none of {', '.join(choices)}")
         if self.max_pixels is not None and self.max_pixels < 1:
-            raise OptionError(f"max_pixels={self.max_pixels} is 1 or more")
+            raise OptionError(f"max_pixels={self.max_pixels} must be 1 or more")
         if self.effort < 0:
-            raise OptionError(f"effort={self.effort} is 0 (no search) or more steps")
-        if self.tile < 0:
-            raise OptionError(f"tile={self.tile} is 0 (the whole image) or more")
+            raise OptionError(f"effort={self.effort} must be 0 (no search) or more steps")
+        if self.tile != 0 and self.tile < LEAST_TILE:
+            raise OptionError(f"tile={self.tile} must be 0 (the whole image), or {LEAST_TILE} or more")
 
 
 @dataclass(frozen=True)

@@ -257,7 +257,7 @@ def _check_counts(**options: tuple[int | None, int]) -> None:
     """Each a value, or None, and the least that it may be."""
     for name, (value, least) in options.items():
         if value is not None and value < least:
-            raise OptionError(f"data.{name}={value} is {least} or more")
+            raise OptionError(f"data.{name}={value} must be {least} or more")
 
 
 def _default_workers() -> int:

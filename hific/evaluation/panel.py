@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
@@ -55,6 +55,22 @@ def panel_cells(
     return [raw, *(PanelCell(row.system, _caption(row, shown), pixels) for row, pixels in measured)]
 
 
+def in_rows(cells: Sequence[PanelCell]) -> tuple[list[PanelCell | None], int | None]:
+    """And the number of columns: where codecs were held to the bytes of several systems (`codec <= system`) a row for
+    each, the system first, and the original before the first row; else the cells as they are."""
+    rows: dict[str, list[PanelCell]] = {}
+    for cell in cells[1:]:
+        name, _, held_to = cell.title.partition(" <= ")
+        rows.setdefault(held_to or name, []).append(replace(cell, title=name))
+    if sum(len(row) > 1 for row in rows.values()) < 2:
+        return list(cells), None
+    longest = max(len(row) for row in rows.values())
+    placed: list[PanelCell | None] = []
+    for row in rows.values():
+        placed += [None if placed else cells[0], *row, *[None] * (longest - len(row))]
+    return placed, longest + 1
+
+
 def encode_panel(cells: Sequence[PanelCell], *, zoom: Zoom | None = None, max_bytes: int = 600_000) -> bytes:
     """A PNG of at most `max_bytes`, with cells as wide as that allows, at least NARROWEST. Colors are never reduced:
     that would put bands into pictures that have none."""
@@ -71,15 +87,20 @@ def encode_panel(cells: Sequence[PanelCell], *, zoom: Zoom | None = None, max_by
 def draw_panel(
     cells: Sequence[PanelCell], *, cell_width: int = 320, zoom: Zoom, columns: int | None = None
 ) -> Image.Image:
-    """RGB. `columns`: by default as many as make the last row fullest, 3 or 4 where there are enough cells."""
-    columns = columns or _columns(len(cells))
+    """RGB. `columns`: by default as `in_rows` has them, or as many as make the last row fullest, 3 or 4 where there are
+    enough cells."""
+    placed, in_a_row = in_rows(cells) if columns is None else (list(cells), columns)
+    columns = in_a_row or _columns(len(cells))
     crop = _crop_box(cells[0].pixels, cell_width, zoom)
-    pictures = [_picture(cell.pixels, cell_width, crop, zoom.factor, framed=cell is cells[0]) for cell in cells]
     text_height = TITLE_LINE + LINE * max(len(cell.lines) for cell in cells)
-    width, height = pictures[0].width + MARGIN, pictures[0].height + GAP + text_height + MARGIN
-    rows = math.ceil(len(cells) / columns)
+    original = _picture(cells[0].pixels, cell_width, crop, zoom.factor, framed=True)
+    width, height = original.width + MARGIN, original.height + GAP + text_height + MARGIN
+    rows = math.ceil(len(placed) / columns)
     panel = Image.new("RGB", (MARGIN + columns * width, MARGIN + rows * height), PAPER)
-    for place, (cell, picture) in enumerate(zip(cells, pictures, strict=True)):
+    for place, cell in enumerate(placed):
+        if cell is None:
+            continue
+        picture = original if place == 0 else _picture(cell.pixels, cell_width, crop, zoom.factor, framed=False)
         left, top = MARGIN + place % columns * width, MARGIN + place // columns * height
         panel.paste(picture, (left, top))
         _write(panel, cell, left, top + picture.height + GAP, picture.width)
@@ -89,7 +110,7 @@ def draw_panel(
 def _caption(row: Measurement, metrics: Sequence[str]) -> tuple[str, ...]:
     titles = {name: metric_column(name).title.replace(", dB", "").replace(", ΔE", "") for name in metrics}
     values = [f"{titles[name]} {_value(row, name)}" for name in metrics]
-    size = f"coded at 1/{row.scale} of width and height" if row.scale > 1 else ""
+    size = f"coded at 1/{row.scale} size" if row.scale > 1 else ""
     return (f"{row.num_bytes:,} bytes, {row.bpp:.4f} bpp", *values, *filter(None, (size, row.note)))
 
 

@@ -56,13 +56,13 @@ def check_output(option: str, folder: str | Path) -> None:
 def check_positive(option: str, value: int | None) -> None:
     """OptionError unless it is None or above 0."""
     if value is not None and value < 1:
-        raise OptionError(f"{option}={value} is a whole number above 0, or null")
+        raise OptionError(f"{option}={value} must be a whole number above 0, or null")
 
 
 def check_scale(value: float) -> None:
     """OptionError unless it lies in (0, 1]."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise OptionError(f"scale={value} lies above 0 and is at most 1")
+        raise OptionError(f"scale={value} must be above 0, and at most 1")
 
 
 def byte_limits_wanted(

@@ -19,13 +19,21 @@ ABANDONED = 24 * 3600  # seconds
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Raises FileRefusedError if `path` exists and may not be replaced; a device or a pipe never is."""
+    """Raises FileRefusedError if `path` exists and may not be replaced, as a device or a pipe never may, or if its
+    folder cannot be made or written into."""
     if path.exists() and not path.is_file():
         raise FileRefusedError(f"{path} is not a regular file")
     if not force and path.exists():
         raise FileRefusedError(
             f"{path} exists: write elsewhere with -o NAME or -o FOLDER/, or overwrite it with --force"
         )
+    folder = Path(os.path.realpath(path)).parent
+    while not os.path.lexists(folder):  # what there is of it already
+        folder = folder.parent
+    if not folder.is_dir():
+        raise FileRefusedError(f"{path}: {folder} is not a folder: write elsewhere with -o")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FileRefusedError(f"{path}: no permission to write into {folder}: write elsewhere with -o")
 
 
 def write_whole(path: Path, data: bytes | str, *, force: bool = True) -> None:

@@ -56,9 +56,9 @@ class RateTarget:
             given = f"{self.lambda_b}, {self.lambda_a}, {self.target_bpp}"
             raise OptionError(f"0 < lambda_b <= lambda_a and target_bpp > 0 are due: {given}")
         if self.averaged_over < 1:
-            raise OptionError(f"averaged_over={self.averaged_over} is a number of batches, 1 or more")
+            raise OptionError(f"averaged_over={self.averaged_over} must be a number of batches, 1 or more")
         if not 0 <= self.integral <= 1:
-            raise OptionError(f"integral={self.integral} lies in 0..1")
+            raise OptionError(f"integral={self.integral} must be in 0..1")
 
     def state_dict(self) -> dict[str, Tensor | None]:
         """What it has learned of a training, for its checkpoint."""

@@ -83,7 +83,7 @@ class HyperpriorAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         if not 2 <= hyper_channels <= MOST_CHANNELS:
-            raise OptionError(f"hyper_channels={hyper_channels} lies in 2..{MOST_CHANNELS}")
+            raise OptionError(f"hyper_channels={hyper_channels} must be in 2..{MOST_CHANNELS}")
         if quantization not in get_args(Quantization):
             raise OptionError(f"quantization={quantization!r} is none of {', '.join(get_args(Quantization))}")
         blocks = residual_blocks if isinstance(residual_blocks, int) else [int(count) for count in residual_blocks]

@@ -42,7 +42,7 @@ class PostFilterOptions:
 
     def __post_init__(self) -> None:
         if self.side not in (3, 5, 7, 9) or not 16 <= self.tile <= 1024:
-            raise ValueError(f"side={self.side} is 3, 5, 7 or 9, tile={self.tile} lies in 16..1024")
+            raise ValueError(f"side={self.side} must be 3, 5, 7 or 9, and tile={self.tile} in 16..1024")
 
     @property
     def reach(self) -> int:

@@ -30,7 +30,7 @@ def write_results(folder: Path, output: Path | None = None, *, catch_errors: int
     """votes.parquet and .csv, report.md, a .md and .tex of each table, preferences.png and .svg; returns all paths.
     OptionError where there is no study, or no vote that counts."""
     if catch_errors < 0:
-        raise OptionError(f"--catch-errors {catch_errors}: it is 0 or more")
+        raise OptionError(f"--catch-errors {catch_errors} must be 0 or more")
     manifest, manifest_hash = read_manifest(folder)
     if not (folder / VOTES).is_file():
         raise OptionError(f"{folder} has no votes yet: hific study serve {folder}")

@@ -68,7 +68,7 @@ class AdversarialModule(CodingModule):
     ) -> None:
         super().__init__(name=name, fitting=fitting, training_info=training_info)
         if steps < 1 or seed < 0:
-            raise OptionError(f"steps={steps} are 1 or more, seed={seed} is 0 or more")
+            raise OptionError(f"steps={steps} must be 1 or more, seed={seed} must be 0 or more")
         self.automatic_optimization = False
         self.model: Any = speed.prepared(model)
         self.objective = objective

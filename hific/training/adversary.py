@@ -74,8 +74,8 @@ class Adversary(nn.Module):
         super().__init__()
         if min(weight, feature_matching_weight) < 0 or not 0 <= start <= 1:
             raise OptionError(
-                f"adversary: weight={weight} and feature_matching_weight={feature_matching_weight} are 0 or more, "
-                f"start={start} lies in 0..1"
+                f"adversary: weight={weight} and feature_matching_weight={feature_matching_weight} must be 0 or more, "
+                f"start={start} must be in 0..1"
             )
         self.discriminator = discriminator
         self.optimizer_factory = optimizer

@@ -41,7 +41,7 @@ class Initialization:
         if self.kind not in get_args(InitializationKind):
             raise OptionError(f"initialization={self.kind!r} is none of {', '.join(get_args(InitializationKind))}")
         if self.num_photos < 1 or self.steps < 1:
-            raise OptionError(f"initialization: num_photos={self.num_photos} and steps={self.steps} are 1 or more")
+            raise OptionError(f"initialization: num_photos={self.num_photos} and steps={self.steps} must be 1 or more")
 
     def prepare(self, model: HyperpriorAutoencoder) -> None:
         """All but what is fitted to photos, in place."""

@@ -83,7 +83,7 @@ class LastCheckpoint(Callback):
 
     def __init__(self, dirpath: str | Path, every_n_steps: int = 500) -> None:
         if every_n_steps < 1:
-            raise OptionError(f"callbacks.last.every_n_steps={every_n_steps} is 1 or more")
+            raise OptionError(f"callbacks.last.every_n_steps={every_n_steps} must be 1 or more")
         self.folder = Path(dirpath)
         self.every_n_steps = every_n_steps
         self._saved_coding: FittedCoding | None = None

@@ -112,7 +112,7 @@ class CompressNetModule(AdversarialModule):
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
         if not 0 <= true_switches_until <= 1:
-            raise OptionError(f"true_switches_until={true_switches_until} lies in 0..1")
+            raise OptionError(f"true_switches_until={true_switches_until} must be in 0..1")
         super().__init__(
             name=name,
             model=model,

@@ -51,7 +51,7 @@ class MetricCurve(Callback):
         inception: str | None = None,
     ) -> None:
         if num_images < 0:
-            raise OptionError(f"callbacks.curve.num_images={num_images} is 0 or more")
+            raise OptionError(f"callbacks.curve.num_images={num_images} must be 0 or more")
         if inception is not None and not Path(inception).is_file():
             raise OptionError(f"callbacks.curve.inception={inception}: there is no such file")
         self.path = Path(dirpath) / FILE

@@ -39,7 +39,7 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         if view_shift < 0:
-            raise OptionError(f"view_shift={view_shift} is 0 or more")
+            raise OptionError(f"view_shift={view_shift} must be 0 or more")
         self.weights: Any = weights
         self.perceptual, self.view_shift = perceptual, view_shift
 
@@ -69,7 +69,7 @@ class LossWeights:
 
     def __post_init__(self) -> None:
         if min(getattr(self, field.name) for field in fields(self)) < 0:
-            raise OptionError(f"weights of losses are 0 or more: {self}")
+            raise OptionError(f"weights of losses must be 0 or more: {self}")
 
     def of_mse(self, error: Tensor) -> Tensor:
         """The weighted term of a mean squared error on [0, 1]."""
@@ -138,7 +138,7 @@ class DistortionWeights:
 
     def __post_init__(self) -> None:
         if min(self.mse, self.perceptual, self.phase_pattern, self.local_color) < 0:
-            raise OptionError(f"weights of the distortion are 0 or more: {self}")
+            raise OptionError(f"weights of the distortion must be 0 or more: {self}")
 
     def of_mse(self, error: Tensor) -> Tensor:
         """The weighted term of a mean squared error on [0, 1]."""
@@ -189,7 +189,7 @@ class HificDistortion(Objective):
     ) -> None:
         super().__init__(weights, perceptual, view_shift)
         if perceptual_samples is not None and perceptual_samples < 1:
-            raise OptionError(f"perceptual_samples={perceptual_samples} is 1 or more")
+            raise OptionError(f"perceptual_samples={perceptual_samples} must be 1 or more")
         self.perceptual_samples = perceptual_samples
 
     def terms(

@@ -79,7 +79,8 @@ class Optimization:
     def __post_init__(self) -> None:
         if not self.gradient_clip > 0 or not self.hyperprior_lr_factor > 0:
             raise OptionError(
-                f"gradient_clip={self.gradient_clip} and hyperprior_lr_factor={self.hyperprior_lr_factor} are above 0"
+                f"gradient_clip={self.gradient_clip} and hyperprior_lr_factor={self.hyperprior_lr_factor} must be "
+                "above 0"
             )
 
     def set_learning_rates(self, optimizers: Sequence[Optimizer], progress: float) -> None:
@@ -126,7 +127,7 @@ class ExponentialAverage(nn.Module):
     def __init__(self, network: nn.Module, decay: float) -> None:
         super().__init__()
         if not 0 < decay < 1:
-            raise OptionError(f"ema_decay={decay} lies in [0, 1); 0 is for none")
+            raise OptionError(f"ema_decay={decay} must be in [0, 1); 0 is for none")
         self.decay = decay
         self.average = copy.deepcopy(network).requires_grad_(False)
 
@@ -153,7 +154,7 @@ class Stages:
     def __post_init__(self) -> None:
         given = f"stage1_steps={self.stage1_steps} and stage2_steps={self.stage2_steps}"
         if min(self.stage1_steps, self.stage2_steps) < 0:
-            raise OptionError(f"{given} are 0 or more")
+            raise OptionError(f"{given} must be 0 or more")
         if self.total == 0:
             raise OptionError(f"{given} leave nothing to train")
 

@@ -34,7 +34,7 @@ class Speed:
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
-            raise OptionError(f"speed.accumulate={self.accumulate} is 1 or more")
+            raise OptionError(f"speed.accumulate={self.accumulate} must be 1 or more")
 
     def prepared(self, model: nn.Module) -> Any:
         """The model, changed in place."""

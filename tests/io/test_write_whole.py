@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hific.errors import FileRefusedError
 from hific.io import write_whole as module
-from hific.io.write_whole import write_whole
+from hific.io.write_whole import check_target, write_whole
 
 
 def test_errors_name_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +40,16 @@ def test_what_killed_runs_left_is_removed_when_it_is_old(tmp_path: Path) -> None
         os.utime(path, (day_before, day_before))
     write_whole(tmp_path / "photo.hfc", b"abc")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hific-2-cd.part", "mine.part", "photo.hfc"]
+
+
+def test_where_nothing_can_be_written_is_known_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"in the way")
+    for path in (tmp_path / "file" / "photo.hfc", tmp_path / "file" / "below" / "photo.hfc"):
+        with pytest.raises(FileRefusedError, match="file is not a folder: write elsewhere with -o"):
+            check_target(path, force=True)
+    check_target(tmp_path / "not" / "yet" / "photo.hfc", force=False)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"], "nothing is made"
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    for path in (tmp_path / "photo.hfc", tmp_path / "new" / "photo.hfc"):
+        with pytest.raises(FileRefusedError, match=f"no permission to write into {tmp_path}: write elsewhere with -o"):
+            check_target(path, force=True)

@@ -117,7 +117,7 @@ def test_fitting_twice_gives_the_same(photos: list[Pixels], postfilter: PostFilt
 
 def test_wrong_options_are_told() -> None:
     for options in ({"side": 4}, {"side": 11}, {"tile": 8}):
-        with pytest.raises(ValueError, match="is 3, 5, 7 or 9"):
+        with pytest.raises(ValueError, match="must be 3, 5, 7 or 9"):
             PostFilterOptions(**options)
     with pytest.raises(ValueError, match="rounds"):
         PostFilterFit(rounds=-1)

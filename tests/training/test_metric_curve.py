@@ -70,7 +70,7 @@ def test_a_photo_passes_the_network_once_for_all_that_shows_or_measures_it(
 
 
 def test_nothing_is_measured_where_none_is_asked_for_and_a_wrong_option_is_told(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"callbacks\.curve\.num_images=-1 is 0 or more"):
+    with pytest.raises(OptionError, match=r"callbacks\.curve\.num_images=-1 must be 0 or more"):
         MetricCurve(tmp_path, num_images=-1)
     with pytest.raises(OptionError, match=r"inception=none\.pth: there is no such file"):
         MetricCurve(tmp_path, inception="none.pth")

@@ -113,7 +113,7 @@ def test_weights_are_laid_out_as_asked(composed: Composed) -> None:
 def test_unequal_parts_are_refused(composed: Composed, train: Train) -> None:
     with pytest.raises(OptionError, match=r"speed\.accumulate=3 does not divide the 4 images that a rank has"):
         train(composed("model=sae", *COMMON, "speed.accumulate=3"))
-    with pytest.raises(Exception, match=r"speed\.accumulate=0 is 1 or more"):
+    with pytest.raises(Exception, match=r"speed\.accumulate=0 must be 1 or more"):
         instantiate(composed("model=sae", "speed.accumulate=0").model)
 
 
