@@ -258,6 +258,7 @@ def test_inputs_that_would_become_one_file_fail_and_the_rest_is_done(
     lines = capsys.readouterr().err.splitlines()
     assert "hific: in/a.jpg and in/a.png would both become out/a.hfc: rename one of them, or give" in lines[0]
     assert lines[1].startswith("hific: in/sub/b.png and in/sub/b.tif and in/sub/b.webp would all become out/sub/b.hfc")
+    assert lines[-1] == "1 done, 5 failed", "files are counted, not lines"
     assert run("compress", "in/a.png", "in/sub/b.png", "in/sub", "-o", "more") == 1
     assert files(here / "more") == ["a.hfc"]
 
