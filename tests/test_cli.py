@@ -248,6 +248,21 @@ def test_pixel_limits(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) 
     assert "7167" in capsys.readouterr().err and not (here / "b.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--mx-bytes", "unrecognized arguments: --mx-bytes 30 (perhaps --max-bytes)"),
+        ("--quality", "unrecognized arguments: --quality 30; hific compress --help has its options"),
+    ],
+)
+def test_an_option_that_a_command_has_not_is_told_with_those_it_has(
+    run: Run, capsys: pytest.CaptureFixture[str], option: str, told: str
+) -> None:
+    assert run("compress", "a.png", option, "30") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("usage: hific compress") and "--bpp" in error and error.endswith(f"{told}\n")
+
+
 def test_inputs_that_would_become_one_file_fail_and_the_rest_is_done(
     run: Run, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

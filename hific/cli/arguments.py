@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from hific import __version__, zoo
 from hific.cli import COMMANDS
@@ -16,6 +18,19 @@ from hific.codecs.families import FAMILIES, options_by_name
 INPUTS_HELP = "files, folders (searched through), glob patterns, or - for standard input"
 
 
+class CommandParser(argparse.ArgumentParser):
+    """Of one command: what it does not know it tells with its own usage, and the option that was nearly written."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            known = list(self._option_string_actions)
+            near = [match for one in unknown for match in get_close_matches(one.partition("=")[0], known, 1, 0.8)]
+            hint = f" (perhaps {', '.join(near)})" if near else f"; {self.prog} --help has its options"
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return options, unknown
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hific",
@@ -23,7 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 all done, 1 some inputs failed (the rest is done), 2 wrong usage, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"hific {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar=" | ".join(COMMANDS))
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar=" | ".join(COMMANDS), parser_class=CommandParser
+    )
 
     compress = commands.add_parser("compress", help="images to .hfc files", description="a.png -> a.hfc")
     _add_conversion(compress, "a.hfc beside a.png", "a.png.hfc and a.jpg.hfc, not a.hfc twice")
@@ -68,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_shards(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_shards(commands: argparse._SubParsersAction[Any]) -> None:
     shards = commands.add_parser("shards", help="photos to shards, for training by data=shards")
     make = shards.add_subparsers(dest="action", required=True, metavar="make").add_parser(
         "make",

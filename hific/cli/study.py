@@ -7,13 +7,14 @@ import argparse
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from hific.errors import OptionError, UsageError, as_usage_error, in_a_line
 
 NEEDED = ("fastapi", "uvicorn", "choix", "pydantic")
 
 
-def add_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_study(commands: argparse._SubParsersAction[Any]) -> None:
     study = commands.add_parser(
         "study",
         help="people compare reconstructions: make a study of an evaluation, serve it, read its results",
