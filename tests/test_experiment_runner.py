@@ -293,3 +293,16 @@ def test_the_list_says_what_was_run_and_where_its_last_result_is(commands: Comma
     run_study(study, Request("smoke", tmp_path), commands)
     line = next(line for line in list_studies(tmp_path).splitlines() if line.startswith("hific_small "))
     assert "finished" in line and str(tmp_path / "hific_small" / "smoke-") in line
+
+
+def test_a_study_that_there_is_not_is_told_before_ten_seconds_of_libraries() -> None:
+    script = """
+import sys
+from experiments.__main__ import main
+try:
+    main(["wrongname"])
+finally:
+    assert not {"torch", "lightning"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and done.stderr.startswith("error: wrongname is no experiment; there are ablation_")
