@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 # What is tested is measured, and nothing is left behind; tests of the cache name a folder of their own.
 os.environ["HIFIC_CACHE"] = ""
+# A shell without job control starts what it puts into the background deaf to Ctrl-C, and all that this starts with it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeCheckpoint = Callable[..., Path]
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -170,7 +170,7 @@ def test_help_explains_the_main_options_on_a_screen() -> None:
 def test_sizes_and_places_that_cannot_be_are_a_line(evaluate: Evaluate, script: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for option, message in (
-        ("crop=-5", "crop=-5 is"),
+        ("crop=-5", "crop=-5 must be"),
         ("scale=0", "scale=0 must be above 0, and at most 1"),
         ("scale=half", "scale=half must be above 0"),
         ("crop=0", "above 0"),
