@@ -30,16 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_intermixed_args(arguments)
     output = options.output.resolve()
     with exit_on_user_error():
-        if not options.list and not options.overrides:
-            raise OptionError("which experiment? python -m experiments --list shows all")
-        study = None if options.list else read_study(options.overrides[0])
-        # Ten seconds of libraries: for those who named a study that there is.
-        from experiments.listing import list_studies
-        from experiments.runner import run_study, show_commands
+        if options.list:
+            from experiments.listing import list_studies
 
-        if study is None:
             print(list_studies(output))
             return 0
+        if not options.overrides:
+            raise OptionError("which experiment? python -m experiments --list shows all")
+        study = read_study(options.overrides[0])
+        # Ten seconds of libraries: for those who named a study that there is.
+        from experiments.runner import run_study, show_commands
+
         request = _request(options.overrides[1:], options.evaluate, options.use, output)
         if request.seeds is not None:
             study = replace(study, seeds=request.seeds)

@@ -73,12 +73,11 @@ def hific_models(base: Path, rate: str, options: argparse.Namespace) -> Made:
     arrays = list(training_photos(options.roots, PHOTOS_FOR_RANGES))
     fit_activation_ranges(model, (torch.from_numpy(one.copy()).permute(2, 0, 1)[None] / 255 for one in arrays))
     coding = latent_coding(model)
-    training = {"batches": batches, "rate_weight": WEIGHTS[rate], "rate": rate, "size": "small"}
     about = f"{rate} rate, about {KODAK_BPP[rate]} bpp on Kodak"
-    training["about"] = f"{about} where XGBoost codes it (hific-xgboost-{rate}), more without"
-    made = {f"hific-{rate}": checkpoint(f"hific-{rate}", model, coding, training)}
+    training = {"batches": batches, "rate_weight": WEIGHTS[rate], "rate": rate, "size": "small", "about": about}
+    plain = {**training, "about": f"{about} where XGBoost codes it (hific-xgboost-{rate}), more without"}
+    made = {f"hific-{rate}": checkpoint(f"hific-{rate}", model, coding, plain)}
     fitted = _with_context_model(_latents("hific", model, coding, training, options), coding, options)
-    training = {**training, "about": about}
     return made | {f"hific-xgboost-{rate}": checkpoint(f"hific-xgboost-{rate}", model, fitted, training)}
 
 

@@ -127,7 +127,7 @@ class TiledTransform(Transform):
         return symbols
 
     def _grid(self, rows: int, columns: int, halo: int) -> list[tuple[Span, Span]]:
-        tile = max(1, self.tile // self.model.stride) if self.tile else max(rows, columns)
+        tile = self.tile // self.model.stride if self.tile else max(rows, columns)
         return list(tiles(rows, columns, tile, halo))
 
 

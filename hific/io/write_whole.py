@@ -21,12 +21,7 @@ ABANDONED = 24 * 3600  # seconds
 def check_target(path: Path, *, force: bool) -> None:
     """Raises FileRefusedError if `path` exists and may not be replaced, as a device or a pipe never may, or if its
     folder cannot be made or written into."""
-    if path.exists() and not path.is_file():
-        raise FileRefusedError(f"{path} is not a regular file")
-    if not force and path.exists():
-        raise FileRefusedError(
-            f"{path} exists: write elsewhere with -o NAME or -o FOLDER/, or overwrite it with --force"
-        )
+    _check_replaceable(path, force=force)
     folder = Path(os.path.realpath(path)).parent
     while not os.path.lexists(folder):  # what there is of it already
         folder = folder.parent
@@ -34,6 +29,15 @@ def check_target(path: Path, *, force: bool) -> None:
         raise FileRefusedError(f"{path}: {folder} is not a folder: write elsewhere with -o")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise FileRefusedError(f"{path}: no permission to write into {folder}: write elsewhere with -o")
+
+
+def _check_replaceable(path: Path, *, force: bool) -> None:
+    if path.exists() and not path.is_file():
+        raise FileRefusedError(f"{path} is not a regular file")
+    if not force and path.exists():
+        raise FileRefusedError(
+            f"{path} exists: write elsewhere with -o NAME or -o FOLDER/, or overwrite it with --force"
+        )
 
 
 def write_whole(path: Path, data: bytes | str, *, force: bool = True) -> None:
@@ -55,7 +59,7 @@ def write_whole_by(path: Path, write: Callable[[BinaryIO], object], *, force: bo
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        check_target(path, force=force)
+        _check_replaceable(path, force=force)
         os.replace(partial, target)
     except OSError as error:
         # Of what was asked for: nobody knows the partial file.
