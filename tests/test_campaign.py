@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.campaign import cards, export, loop, make_zoo, train_base, train_compressnet
+from experiments.campaign import cards, export, loop, make_zoo, train_base, train_compressnet, train_synthesis
 from experiments.campaign.crops import Crops, write_scaled_photos
 from experiments.campaign.development import development_photos, split
 from hific import zoo
@@ -41,7 +42,9 @@ def test_no_training_sees_the_development_split(roots: list[str], tmp_path: Path
     assert torch.equal(crops, Crops(tmp_path / "crops", seed=0).batch(3, 64))
 
 
-def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_on_grows_and_codes(
+    roots: list[str], tmp_path: Path, random_weights_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(train_base, "START_STEPS", 2)
     monkeypatch.setattr(loop.signal, "signal", lambda *_: None)  # pytest has its own
     write_scaled_photos(roots, tmp_path / "crops")
@@ -82,6 +85,35 @@ def test_it_goes_on_grows_and_codes(roots: list[str], tmp_path: Path, monkeypatc
         assert np.array_equal(*decoded) and xgboost.coder == "context_coded" and plain.coder == "tables"
         own = sum((folder / f"hific-{kind}{rate}.safetensors").stat().st_size for kind in ("", "xgboost-"))
         assert own > 0 and zoo.describe(f"hific-{rate}").training["batches"] == 5
+
+    # A synthesis of one rate's own: its files stay as they are, the others' pixels too.
+    files = {rate: load_codec(f"hific-xgboost-{rate}").compress(image) for rate in zoo.RATES}
+    plain = {rate: load_codec(f"hific-{rate}") for rate in zoo.RATES}
+    pixels = {rate: codec.decompress(codec.compress(image)) for rate, codec in plain.items()}
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    steps = ["--run", str(alone), "--start-from", str(run / "base.pt"), "--weight", "5", "--roots", *roots]
+    steps += ["--weights-dir", str(random_weights_dir), "--ranks", "1", "--crop", "64", "--lr", "1"]
+    for batches, minutes in (("2", "0"), ("3", "1")):
+        told = ["--batches", batches, "--measure-minutes", minutes]
+        loop.run_rank(0, train_synthesis.Synthesis, train_synthesis.parse([*steps, *told]))
+    torch.set_num_threads(threads)
+    assert torch.load(alone / "last.pt", weights_only=True)["batches"] == 3
+    with open(alone / "development.csv") as file:
+        measured = {(row["scale"], row["metric"]): float(row["difference"]) for row in csv.DictReader(file)}
+    assert measured["1.0", "bpp"] == measured["1.5", "bpp"] == 0 and measured["1.5", "psnr"] != 0
+    before = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    make_zoo.main([str(alone / "synthesis.pt"), "--output", str(folder)])
+    zoo.describe.cache_clear()
+    assert zoo.describe("hific-low").training["synthesis_batches"] == 3
+    for rate in zoo.RATES:
+        codec = load_codec(f"hific-{rate}")
+        assert (codec.decompress(codec.compress(image)) == pixels[rate]) == (rate != "low")
+        assert (load_codec(f"hific-xgboost-{rate}").compress(image) == files[rate]) == (rate != "low")
+    assert len(load_codec("hific-xgboost-low").compress(image)) == len(files["low"])
+    after = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    assert set(after) - set(before) == {"hific-networks-medium-high.safetensors"}
+    assert sum(map(len, after.values())) < 2 * sum(map(len, before.values()))
     zoo.describe.cache_clear()
 
     (run / "last.pt").unlink()

@@ -34,15 +34,15 @@ def split(roots: Sequence[str | Path]) -> ImageFolder:
     return ImageFolder(roots, val_fraction=0.03, test_fraction=0.001)
 
 
-def development_photos(roots: Sequence[str | Path]) -> list[Pixels]:
-    """Centers, at most 512 a side and multiples of 16, of photos downscaled by .6."""
+def development_photos(roots: Sequence[str | Path], scale: float = SCALE) -> list[Pixels]:
+    """Centers, at most 512 a side and multiples of 16, of photos at that scale of their own."""
     files = [path for number, path in enumerate(split(roots).files("val")) if number % 19 != 18 and number % 3 != 2]
-    return [_center(Image.open(path).convert("RGB")) for path in files[:NUM_PHOTOS]]
+    return [_center(Image.open(path).convert("RGB"), scale) for path in files[:NUM_PHOTOS]]
 
 
-def _center(photo: Image.Image) -> Pixels:
-    smaller = max(SCALE, (SMALLEST + 0.5) / min(photo.size))
-    photo = photo.resize((round(photo.width * smaller), round(photo.height * smaller)), Image.Resampling.LANCZOS)
+def _center(photo: Image.Image, scale: float) -> Pixels:
+    scale = max(scale, (SMALLEST + 0.5) / min(photo.size))
+    photo = photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.Resampling.LANCZOS)
     width, height = (min(CROP, side // 16 * 16) for side in photo.size)
     left, top = (photo.width - width) // 2, (photo.height - height) // 2
     return np.asarray(photo.crop((left, top, left + width, top + height)))

@@ -1,11 +1,13 @@
 """The models of hific/zoo out of the trainings for all rates: tables and a context model for each rate.
 
     python -m experiments.campaign.make_zoo RUN/base.pt --roots FOLDER... [--output hific/zoo]
+    python -m experiments.campaign.make_zoo RUN/synthesis.pt
     python -m experiments.campaign.make_zoo RUN/compressnet.pt --roots FOLDER...
 
 Of base.pt, HiFiC's, for each rate: the weights at its weight, rounded to float16; ranges of the integer
 hyper-syntheses; XGBoost over the latents of training photos. Two models a rate, with the same weights: files of both
-hold the same pixels. Of compressnet.pt, one model a rate, with XGBoost.
+hold the same pixels. Of synthesis.pt, one rate's own: the shipped models of HiFiC with it, and all else as it was.
+Of compressnet.pt, one model a rate, with XGBoost.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from hific.codecs.family import Identity
 from hific.codecs.hific import latent_coding
 from hific.codecs.latent_coding import LatentCoding
 from hific.codecs.learned_codec import LearnedCodec
+from hific.codecs.load import load_codec
 from hific.context.xgboost import XGBoostFit
 from hific.fitting.coding import fit_activation_ranges, fit_channel_tables, training_latent
 from hific.fitting.context_model import ContextFit, TrainingLatent
@@ -45,6 +48,7 @@ KODAK_BPP = {"low": ".13", "medium": ".25", "high": ".42"}
 COMPRESSNET_KODAK_BPP = {"low": ".02", "high": ".05"}
 SMALLEST = 64
 LARGEST_FILE = 11_000_000  # bytes of the tensors that a file of shared ones has, at most
+_WEIGHT = "model."
 
 
 def training_photos(roots: Sequence[str], count: int, seed: int = 3) -> Iterator[Pixels]:
@@ -73,12 +77,31 @@ def hific_models(base: Path, rate: str, options: argparse.Namespace) -> Made:
     arrays = list(training_photos(options.roots, PHOTOS_FOR_RANGES))
     fit_activation_ranges(model, (torch.from_numpy(one.copy()).permute(2, 0, 1)[None] / 255 for one in arrays))
     coding = latent_coding(model)
-    about = f"{rate} rate, about {KODAK_BPP[rate]} bpp on Kodak"
-    training = {"batches": batches, "rate_weight": WEIGHTS[rate], "rate": rate, "size": "small", "about": about}
-    plain = {**training, "about": f"{about} where XGBoost codes it (hific-xgboost-{rate}), more without"}
-    made = {f"hific-{rate}": checkpoint(f"hific-{rate}", model, coding, plain)}
+    training = {"batches": batches, "rate_weight": WEIGHTS[rate], "rate": rate, "size": "small"}
     fitted = _with_context_model(_latents("hific", model, coding, training, options), coding, options)
-    return made | {f"hific-xgboost-{rate}": checkpoint(f"hific-xgboost-{rate}", model, fitted, training)}
+    return _two_models(rate, model, coding, fitted, training)
+
+
+def _two_models(
+    rate: str, model: nn.Module, coding: LatentCoding, fitted: LatentCoding, training: Mapping[str, Any]
+) -> Made:
+    """fitted: the coding with XGBoost."""
+    about = f"{rate} rate, about {KODAK_BPP[rate]} bpp on Kodak"
+    told = {"": f"{about} where XGBoost codes it (hific-xgboost-{rate}), more without", "xgboost-": about}
+    return {
+        f"hific-{kind}{rate}": checkpoint(f"hific-{kind}{rate}", model, one, {**training, "about": told[kind]})
+        for kind, one in (("", coding), ("xgboost-", fitted))
+    }
+
+
+def with_own_synthesis(trained: Path, rate: str) -> Made:
+    """The shipped models of a rate, with a synthesis of train_synthesis.py where it is of their rate."""
+    plain, xgboost = load_codec(f"hific-{rate}"), load_codec(f"hific-xgboost-{rate}")
+    training, state = dict(plain.identity.training), torch.load(trained, weights_only=True)
+    if state["weight"] == training["rate_weight"]:
+        plain.model.synthesis.load_state_dict(state["synthesis"])
+        training["synthesis_batches"] = state["batches"]
+    return _two_models(rate, plain.model, plain.coding, xgboost.coding, training)
 
 
 def compressnet_model(trained: Path, rate: str, options: argparse.Namespace) -> Made:
@@ -114,23 +137,39 @@ def pack(family: str, by_rate: Sequence[Made], folder: Path) -> None:
     """Files as hific/zoo/__init__.py has them: each tensor once, with the first that has it."""
     tensors = {name: _tensors(one) for made in by_rate for name, one in made.items()}
     rates = [next(iter(made)) for made in by_rate]
-    first = tensors[rates[0]]
-    common = {key: value for key, value in first.items() if all(_has(tensors[one], key, value) for one in rates)}
     shared: dict[str, dict[str, Tensor]] = {}
-    for part, prefix in (("networks", "model."), ("tables", "table.")):
-        files = _of_at_most(LARGEST_FILE, {key: value for key, value in common.items() if key.startswith(prefix)})
-        names = [f"{family}-{part}{f'-{number}' if len(files) > 1 else ''}" for number in range(1, len(files) + 1)]
-        shared |= dict(zip(names, files, strict=True))
+    of_rate: dict[str, list[str]] = {rate: [] for rate in rates}
+    for part, having, some in _shared({rate: tensors[rate] for rate in rates}):
+        only = [] if having == rates else [one.removeprefix(f"{family}-") for one in having]
+        files = _of_at_most(LARGEST_FILE, some)
+        for number, file in enumerate(files, start=1):
+            name = "-".join([family, part, *only, *([str(number)] if len(files) > 1 else [])])
+            shared[name] = file
+            for rate in having:
+                of_rate[rate].append(name)
     for name, some in shared.items():
         _write(folder, name, some, {})
     for made in by_rate:
-        sources = dict(shared)
+        sources = {name: shared[name] for name in of_rate[next(iter(made))]}
         for name, one in made.items():
             known = {key: value for source in sources.values() for key, value in source.items()}
             own = {key: value for key, value in tensors[name].items() if not _has(known, key, value)}
             entry = {key: value for key, value in one["hific"].items() if key != "tables"}
             _write(folder, name, own, {"hific": json.dumps(entry), "others_from": json.dumps(list(sources))})
             sources[name] = own
+
+
+def _shared(models: Mapping[str, Mapping[str, Tensor]]) -> list[tuple[str, list[str], dict[str, Tensor]]]:
+    """What several models have: the kind of tensors, these models, and the tensors. Weights of some of the models too;
+    tables of all, for what two have of them alone is small."""
+    found: dict[tuple[str, tuple[str, ...]], dict[str, Tensor]] = {}
+    for tensors in models.values():
+        for key, value in tensors.items():
+            having = tuple(name for name, others in models.items() if _has(others, key, value))
+            part = "networks" if key.startswith(_WEIGHT) else "tables"
+            if len(having) == len(models) or (part == "networks" and len(having) > 1):
+                found.setdefault((part, having), {})[key] = value
+    return [(part, list(having), some) for (part, having), some in found.items()]
 
 
 def _of_at_most(num_bytes: int, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
@@ -168,14 +207,20 @@ def _write(folder: Path, name: str, tensors: Mapping[str, Tensor], metadata: Map
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("trained", type=Path, help="a base.pt or compressnet.pt")
-    parser.add_argument("--roots", nargs="+", required=True)
+    parser.add_argument("trained", type=Path, help="a base.pt, synthesis.pt or compressnet.pt")
+    parser.add_argument("--roots", nargs="+", help="photos, but for a synthesis.pt")
     parser.add_argument("--output", type=Path, default=Path("hific/zoo"))
     parser.add_argument("--photos", type=int, default=384, help="that a context model learns from")
     parser.add_argument("--max-windows", type=int, default=1_000_000)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if "models" in torch.load(options.trained, weights_only=True, mmap=True):
+    kind = torch.load(options.trained, weights_only=True, mmap=True).keys()
+    if "synthesis" in kind:
+        pack("hific", [with_own_synthesis(options.trained, rate) for rate in WEIGHTS], options.output)
+        return
+    if options.roots is None:
+        parser.error(f"{options.trained} goes with --roots")
+    if "models" in kind:
         made = [compressnet_model(options.trained, rate, options) for rate in COMPRESSNET_KODAK_BPP]
         pack("compressnet", made, options.output)
     else:

@@ -63,12 +63,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--lr", type=float, default=1e-3)
     add("--hyperprior-lr-factor", type=float, default=2.0)
     add("--settle", type=int, default=6000, help="batches after which the learning rate falls")
+    add_late_terms(parser)
+    add("--start-from", type=Path, help="a base.pt, where RUN has no last.pt yet: its weights, and its batches")
+    return parser.parse_args(arguments)
+
+
+def add_late_terms(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--lpips-weight", type=float, default=0.0)
     add("--conv4-weight", type=float, default=0.0)
     add("--ms-ssim-weight", type=float, default=0.0)
     add("--coarse-weight", type=float, default=0.0, help="of 1 - SSIM of the luma at 1/8 of the resolution")
-    add("--start-from", type=Path, help="a base.pt, where RUN has no last.pt yet: its weights, and its batches")
-    return parser.parse_args(arguments)
 
 
 def build(options: argparse.Namespace) -> VariableRate:
