@@ -238,7 +238,7 @@ def test_pixel_limits(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) 
     save_image(here / "a.png", (100, 50))
     assert run("compress", "a.png", "--max-pixels", "4999") == 1
     error = capsys.readouterr().err
-    assert "a.png: 100x50 is above the limit of 4999" in error and "--max-pixels" in error and "GB" in error
+    assert "a.png: 100x50 is above the limit of 4999" in error and "--max-pixels" in error
     assert run("compress", "a.png", "--max-pixels", "7167") == 1
     assert "padded to 112x64" in capsys.readouterr().err
     assert run("compress", "a.png", "--max-pixels", "7168") == 0, "112x64 after padding"
@@ -450,7 +450,7 @@ def test_compressnets_own_limit_is_told_before_pixels_are_read(
     assert run("compress", "a.png", "b.png") == 1
     error = capsys.readouterr().err
     assert "a.png: 2001x2000 (padded to 2016x2000) is above the limit of 4000000 pixels" in error
-    assert "HiFiC codes in tiles" in error and (here / "b.hfc").exists()
+    assert "those of HiFiC code in tiles" in error and (here / "b.hfc").exists()
 
 
 def test_a_real_process_through_pipes_imports_no_lightning(here: Path, checkpoint: str) -> None:

@@ -21,7 +21,7 @@ from hific.codecs.base import ImageLike, Pixels, as_rgb8
 from hific.codecs.families import FAMILIES, CodecOptions
 from hific.codecs.family import Family, Identity, PaddedSize, Progress, Variant
 from hific.codecs.latent_coding import CodedLatent, LatentCoding, UncodedLatent, holds
-from hific.codecs.memory import check_pixels
+from hific.codecs.memory import DEFAULT_MAX_PIXELS, check_pixels
 from hific.coding.checked_encoder import CheckedEncoder, SelfCheckError
 from hific.coding.container import Header, Unpacked, pack, unpack
 from hific.coding.range_coder import RangeDecoder, check_length
@@ -153,7 +153,8 @@ class LearnedCodec:
     def check_size(self, width: int, height: int) -> PaddedSize:
         """What an image is padded to. Raises TooLargeError above `max_pixels`, or above what memory there is."""
         padded = self.transform.padded(width, height)
-        check_pixels(width, height, self.max_pixels, padded)
+        whole = self.transform.max_pixels == DEFAULT_MAX_PIXELS
+        check_pixels(width, height, self.max_pixels, padded, whole=whole)
         self.transform.check_memory(width, height)
         return padded
 

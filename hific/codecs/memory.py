@@ -25,7 +25,6 @@ MEMORY_INFO = Path("/proc/meminfo")
 # (size=small), 1430 at 60 (size=paper); the latent and its coding hardly count.
 _BYTES_A_PIXEL = 60
 _BYTES_A_PIXEL_AND_CHANNEL = 23
-_SMALL_WIDTH, _PAPER_WIDTH = 16, 60
 
 # HiFiC's, likewise, with some margin. Of every pixel the photo, its padded form and the result; of every latent
 # position what the coder holds (measured: 14.4 numbers a channel, 2.4 a hyper-channel) and, beside the networks,
@@ -77,17 +76,18 @@ def available_memory() -> int | None:
     return None
 
 
-def check_pixels(width: int, height: int, max_pixels: int, padded: tuple[int, int] | None = None) -> None:
-    """Raises TooLargeError where the image, or what it is padded to, has more than `max_pixels`."""
-    whole = padded or (width, height)
-    num_pixels = whole[0] * whole[1]
-    if num_pixels <= max_pixels:
+def check_pixels(
+    width: int, height: int, max_pixels: int, padded: tuple[int, int] | None = None, *, whole: bool = False
+) -> None:
+    """Raises TooLargeError where the image, or what it is padded to, has more than `max_pixels`. whole: the model looks
+    at all of an image at once."""
+    coded = padded or (width, height)
+    if coded[0] * coded[1] <= max_pixels:
         return
+    instead = "; this model codes an image whole, those of HiFiC code in tiles" if whole else ""
     raise TooLargeError(
         f"{_size(width, height, padded)} is above the limit of {max_pixels} pixels: downscale it, or raise the limit "
-        "with --max-pixels (in Python: max_pixels). CompressNet's pools code an image whole, this one in about "
-        f"{_gigabytes(estimated_memory(num_pixels, _SMALL_WIDTH))} of memory with a model of size=small, "
-        f"{_gigabytes(estimated_memory(num_pixels, _PAPER_WIDTH))} with size=paper; HiFiC codes in tiles"
+        f"with --max-pixels (in Python: max_pixels) if memory allows{instead}"
     )
 
 
