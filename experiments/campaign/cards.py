@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hific import zoo
 from hific.evaluation.columns import metric_column
@@ -69,6 +70,7 @@ def card(name: str, template: str, rows: Sequence[Measurement], searched_rows: S
         name=name,
         rate_weight=model.training.get("rate_weight"),
         batches=model.training["batches"],
+        own_synthesis=_own_synthesis(model.training),
         first=f"Against {_first(against['avif'])}",
         searched_first=f"With `--effort {effort}`, against {_first(searched_against['avif'])}",
         effort=effort,
@@ -86,6 +88,13 @@ def card(name: str, template: str, rows: Sequence[Measurement], searched_rows: S
         commit=coded.rows[0].provenance.commit,
         fingerprint=model.fingerprint[:8],
     )
+
+
+def _own_synthesis(training: Mapping[str, Any]) -> str:
+    if "synthesis_batches" not in training:
+        return ""
+    batches = training["synthesis_batches"]
+    return f"\nAt last its synthesis alone, over latents as they were: {batches} batches more; no other rate has it."
 
 
 def _has(rows: Sequence[Measurement], rival: str) -> bool:

@@ -127,10 +127,10 @@ class Synthesis:
             for name, values in zip(COLUMNS, np.array(rows).transpose(1, 2, 0), strict=True):
                 difference = values[1] - values[0]
                 low, high = bootstrap_interval(difference)
-                told = {"batches": self.batches, "scale": scale, "metric": name, "n": len(difference)}
-                numbers = {"before": values[0].mean(), "difference": difference.mean(), "low": low, "high": high}
-                rounded = {key: f"{value:.5f}" for key, value in numbers.items()}
-                append(options.run / "development.csv", {**told, **rounded})
+                row = {"batches": self.batches, "scale": scale, "metric": name, "n": len(difference)}
+                row["before"] = f"{values[0].mean():.5f}"
+                row |= {"difference": f"{difference.mean():+.5f}", "low": f"{low:+.5f}", "high": f"{high:+.5f}"}
+                append(options.run / "development.csv", row)
         self.average.exchange(self.synthesis)
 
 
