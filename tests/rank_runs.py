@@ -69,6 +69,7 @@ def main(out: Path, photos: str, names: list[str]) -> None:
     sys.path.insert(0, str(REPOSITORY))
     sys.argv = ["train.py"]
     import train as train_file
+    from hific.cli import training
 
     rank = os.environ.get("LOCAL_RANK")
     ranks = [] if rank is None else ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
@@ -81,10 +82,10 @@ def main(out: Path, photos: str, names: list[str]) -> None:
             overrides = [*tiny(CASES[name]), *quiet, *data, *CASES[name], *ranks, f"output_dir={run}"]
             config = compose("train", overrides, return_hydra_config=True)
         HydraConfig.instance().set_config(config)
-        make_trainer = train_file.make_trainer
-        train_file.make_trainer = lambda *given, make=make_trainer, keep=keep: _with(make(*given), keep)
+        make_trainer = training.make_trainer
+        training.make_trainer = lambda *given, make=make_trainer, keep=keep: _with(make(*given), keep)
         outcome = train_file.train(config)
-        train_file.make_trainer = make_trainer
+        training.make_trainer = make_trainer
         kept = {**keep.state, "steps": keep.steps, "batches": keep.batches, "metrics": dict(outcome.metrics)}
         torch.save(kept, out / f"{name}_{rank or 'alone'}.pt")
 

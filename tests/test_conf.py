@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import runpy
-import sys
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from hific.cli.train_options import check_options
+from hific.cli.training import make_trainer
 from hific.data.image_datamodule import ImageDataModule
 from hific.errors import OptionError
 
@@ -55,21 +54,12 @@ def recipe_of(model: str, size: str) -> dict[str, Any]:
     return recipe
 
 
-@pytest.fixture(scope="module")
-def train_file() -> Iterator[Any]:
-    sys.path.insert(0, str(REPOSITORY))
-    import train as train_file
-
-    yield train_file
-    sys.path.remove(str(REPOSITORY))
-
-
-def made(config: DictConfig, train_file: Any) -> tuple[Any, ImageDataModule, Any]:
+def made(config: DictConfig) -> tuple[Any, ImageDataModule, Any]:
     """Module (without memory for its weights), data and trainer."""
     check_options(config)
     with torch.device("meta"):
         module = instantiate(config.model)
-    return module, instantiate(config.data), train_file.make_trainer(config, module)
+    return module, instantiate(config.data), make_trainer(config, module)
 
 
 def check_against(recipe: dict[str, Any], module: Any, data: ImageDataModule, trainer: Any) -> None:
@@ -96,12 +86,12 @@ def check_against(recipe: dict[str, Any], module: Any, data: ImageDataModule, tr
 
 
 @pytest.mark.parametrize(("model", "size"), product(FAMILIES, SIZES))
-def test_every_system_is_made_as_its_recipe_says(model: str, size: str, train_file: Any) -> None:
+def test_every_system_is_made_as_its_recipe_says(model: str, size: str) -> None:
     """All sizes without memory for weights (torch's meta device), all rates."""
     recipe = recipe_of(model, size)
     for rate, (latent_channels, target_bpp) in RATES.items():
         config = composed(f"model={model}", f"size={size}", f"rate={rate}", *OFFLINE)
-        module, data, trainer = made(config, train_file)
+        module, data, trainer = made(config)
         check_against(recipe, module, data, trainer)
         assert module.name == model and module.training_info["size"] == size and module.training_info["rate"] == rate
         if FAMILIES[model] == "hific":
@@ -119,15 +109,13 @@ def test_every_system_is_made_as_its_recipe_says(model: str, size: str, train_fi
         ("compressnet_paper", "sae_spn", ["data.root.cityscapes=/c", "data.root.clic=/l"]),
     ],
 )
-def test_experiments_are_made_as_their_recipe_says(
-    experiment: str, model: str, roots: list[str], train_file: Any
-) -> None:
+def test_experiments_are_made_as_their_recipe_says(experiment: str, model: str, roots: list[str]) -> None:
     assert experiment in names("experiment")
     asked = composed(f"experiment={experiment}", *roots, *OFFLINE)
     assert (asked.trainer.accelerator, asked.size.name) == ("gpu", "paper")
     # On any machine: what a GPU would do on the CPU.
     config = composed(f"experiment={experiment}", *roots, *OFFLINE, "trainer.accelerator=cpu")
-    module, data, trainer = made(config, train_file)
+    module, data, trainer = made(config)
     check_against(recipe_of(model, "paper"), module, data, trainer)
     assert module.name == model
     if experiment == "hific_paper":
@@ -140,21 +128,19 @@ def test_every_experiment_is_tested() -> None:
     assert names("experiment") == ["compressnet_paper", "hific_paper"]
 
 
-def test_eight_devices_keep_the_papers_batch(train_file: Any) -> None:
+def test_eight_devices_keep_the_papers_batch() -> None:
     cpu = ["trainer=ddp", "trainer.accelerator=cpu"]
     config = composed("experiment=hific_paper", "data.root=/clic", *cpu, "trainer.devices=8", *OFFLINE)
-    _, data, trainer = made(config, train_file)
+    _, data, trainer = made(config)
     assert trainer.world_size == 8 and data.batch_size_of_rank(8) == 1
     assert trainer.strategy._ddp_kwargs == {}
     with pytest.raises(OptionError, match=r"global_batch_size=8 .* 3 equal parts"):
         data.batch_size_of_rank(3)
     # Several devices without trainer=ddp take its strategy.
-    _, _, several = made(composed("trainer.devices=2", *OFFLINE), train_file)
+    _, _, several = made(composed("trainer.devices=2", *OFFLINE))
     assert type(several.strategy).__name__ == "DDPStrategy" and several.strategy._ddp_kwargs == {}
     # Weights that are frozen on the way have no gradient there.
-    _, _, frozen = made(
-        composed("model=hific", "model.freeze_analysis=true", "trainer.devices=2", *OFFLINE), train_file
-    )
+    _, _, frozen = made(composed("model=hific", "model.freeze_analysis=true", "trainer.devices=2", *OFFLINE))
     assert frozen.strategy._ddp_kwargs == {"find_unused_parameters": True}
 
 
@@ -210,11 +196,11 @@ def test_commands_go_together(command: str) -> None:
         assert OmegaConf.select(HydraConfig.get().runtime.choices, group, default=name) == name
 
 
-def test_a_transform_is_an_option_of_the_recipe(train_file: Any) -> None:
+def test_a_transform_is_an_option_of_the_recipe() -> None:
     """Of any size without normalization."""
     options = ["model=hific_xgboost", "recipe.transform=patch", "recipe.widths=[12,16]", "recipe.residual_blocks=[1,2]"]
     for size in ("tiny", "small"):
-        module, *_ = made(composed(*options, f"size={size}", *OFFLINE), train_file)
+        module, *_ = made(composed(*options, f"size={size}", *OFFLINE))
         arguments = module.model.arguments
         assert (arguments["transform"], arguments["widths"], arguments["residual_blocks"]) == (
             "patch",

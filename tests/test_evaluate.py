@@ -18,6 +18,7 @@ from photos import photo
 from PIL import Image
 from small_codecs import with_context
 
+from hific.cli import evaluation
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import checkpoint_entry, load_codec
 from hific.codecs.pillow_codecs import PillowCodec
@@ -63,12 +64,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module evaluate.py."""
-    monkeypatch.syspath_prepend(str(REPOSITORY))
-    import evaluate
-
-    return evaluate
+def script() -> ModuleType:
+    """What evaluate.py runs."""
+    return evaluation
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from hific import cli
+from hific.cli import evaluation
 from hific.codecs.load import checkpoint_entry
 from hific.evaluation import run
 from hific.evaluation.measurement import Measurement
@@ -52,12 +53,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module evaluate.py; its log is on, whatever Hydra left behind."""
-    monkeypatch.syspath_prepend(str(REPOSITORY))
-    import evaluate
-
-    monkeypatch.setattr(evaluate.log, "disabled", False)
-    return evaluate
+    """What evaluate.py runs; its log is on, whatever Hydra left behind."""
+    monkeypatch.setattr(evaluation.log, "disabled", False)
+    return evaluation
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -114,6 +115,17 @@ def test_wrong_options_are_told_in_a_line(options: str, parts: list[str], told: 
     assert message.startswith("error: ") and "\n" not in message.strip(), message
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("script", "asked"), [("train.py", "modle=sae"), ("train.py", "--help"), ("evaluate.py", "chekpoint=a")]
+)
+def test_options_are_told_without_waiting_for_libraries(script: str, asked: str, tmp_path: Path) -> None:
+    code = "import runpy, sys\nsys.argv = sys.argv[1:]\ntry: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    code += "finally: print('loaded:', sorted({'torch', 'lightning'} & set(sys.modules)))"
+    command = [sys.executable, "-c", code, str(REPOSITORY / script), asked]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.stdout.endswith("loaded: []\n") and told.returncode == (asked != "--help")
 
 
 def test_a_set_that_is_not_there_shows_the_tree_that_is_expected(told: Told) -> None:

@@ -149,7 +149,7 @@ def _of_omegaconf(error: OmegaConfBaseException) -> str:
         known = sorted({str(one) for one in parent if one != "_target_"} | parameters_of(parent))
         if key in known:
             return f"{name} is left at its default by the configuration: +{name}=... sets it"
-        return f"{name}: no such option; {place or 'there'} has {', '.join(known)}"
+        return f"{name}: no such option; {f'{place} has' if place else 'there are'} {', '.join(known)}"
     if isinstance(error, InterpolationResolutionError):
         return f"{name} is taken from another option that is not there: {message}"
     return f"{name}: {message}" if name else message

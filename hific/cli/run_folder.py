@@ -19,14 +19,11 @@ from typing import Any, Literal
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hific.cli.train_options import check_options
 from hific.errors import HificError, OptionError, in_a_line
 from hific.io.write_whole import write_whole
-from hific.training.beginnings import checkpoint_to_resume
-from hific.training.pruning import PrunedError
 
 log = logging.getLogger(__name__)
 RUN = "run.json"
@@ -51,10 +48,11 @@ _ELSEWHERE = "RUN"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a run. metrics: the last value of every logged one; interrupted: by a signal, before its last batch."""
+    """Of a run. metrics: the last value of every logged one; state: `interrupted` by a signal before its last batch,
+    `pruned` where others of a sweep have left it behind."""
 
     metrics: Mapping[str, float]
-    interrupted: bool = False
+    state: Literal["done", "interrupted", "pruned"] = "done"
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,8 @@ def is_point() -> bool:
 
 def is_first_rank() -> bool:
     """Of this process, also where it has no trainer yet."""
+    from lightning.pytorch.utilities import rank_zero_only  # seconds, which a wrong option need not wait for
+
     return not getattr(rank_zero_only, "rank", 0)
 
 
@@ -99,8 +99,8 @@ def run_in_folder(config: DictConfig, train: Callable[[DictConfig], Outcome]) ->
     return Outcome({})
 
 
-@rank_zero_only
 def record_failure(folder: Path, overrides: Sequence[str], problem: str) -> None:
+    """On the first rank."""
     before = read_run(folder) or Run("failed", {}, tuple(overrides))
     _write(folder, replace(before, state="failed", problem=problem))
 
@@ -130,6 +130,8 @@ def _missing_part(config: DictConfig, train: Callable[[DictConfig], Outcome]) ->
         if before.state == "done" and not longer:
             log.info("%s is done already", folder)
             return Outcome(before.metrics)
+    from hific.training.beginnings import checkpoint_to_resume
+
     checkpoint = None if config.base_checkpoint is not None else checkpoint_to_resume(folder)
     if checkpoint is not None:
         with open_dict(config):
@@ -151,10 +153,7 @@ def _recorded(
     outcome, problem = Outcome({}), ""
     try:
         outcome = train(config)
-        state = "interrupted" if outcome.interrupted else "done"
-    except PrunedError as stop:
-        log.info("%s", stop)
-        state, outcome = "pruned", Outcome(stop.metrics)
+        state = outcome.state
     except Exception as error:
         problem = in_a_line(error)
         raise
@@ -167,9 +166,9 @@ def _recorded(
     return outcome
 
 
-@rank_zero_only
 def _write(folder: Path, run: Run) -> None:
-    write_whole(folder / RUN, json.dumps(asdict(run), indent=1) + "\n")
+    if is_first_rank():
+        write_whole(folder / RUN, json.dumps(asdict(run), indent=1) + "\n")
 
 
 def _overrides() -> tuple[str, ...]:

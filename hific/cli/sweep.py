@@ -18,16 +18,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
-from hydra.core.hydra_config import HydraConfig
-from lightning import Callback
-
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import parsed_overrides, with_overrides
-from hific.cli.run_folder import RUN, Run, is_first_rank, is_point, read_run
+from hific.cli.run_folder import RUN, Run, is_first_rank, read_run
 from hific.errors import OptionError
 from hific.evaluation.tables import Table
 from hific.io.write_whole import write_whole
-from hific.training.pruning import EndPruned
 
 _FLAGS = ("-m", "--multirun")
 _FOLDER, _EXCLUDED = "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys"
@@ -115,18 +111,6 @@ def summarize(folder: Path) -> int:
         write_whole(folder / "sweep.png", draw(runs, best or ()))
     print(f"{folder}/sweep.csv, .md", flush=True)
     return sum(run.state == "failed" for run in runs.values())
-
-
-def callbacks_of_point() -> list[Callback]:
-    """How a point of a sweep hears that others have left it behind, on each of its ranks; none elsewhere."""
-    if not is_point():
-        return []
-    report = None
-    if is_first_rank() and str(HydraConfig.get().sweeper["_target_"]).endswith("OptunaSweeper"):
-        from hific.cli.optuna_sweep import report_of_trial
-
-        report = report_of_trial()
-    return [EndPruned(report)]
 
 
 def swept(runs: Mapping[str, Run]) -> dict[str, dict[str, str]]:

@@ -21,7 +21,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hific.cli.hydra_app import with_overrides
 from hific.errors import CheckpointError, DataNotFoundError, OptionError
-from hific.io.checkpoint_file import read_checkpoint
 
 STEPS = ("steps", "stage1_steps", "stage2_steps")
 # In a source that is made of several: ${....root.clic}
@@ -101,6 +100,8 @@ def with_choices_of_base(arguments: Sequence[str]) -> list[str]:
 
 
 def _choices(path: Path) -> tuple[tuple[str, str], ...]:
+    from hific.io.checkpoint_file import read_checkpoint  # torch, which those do not wait for who name no checkpoint
+
     entry = read_checkpoint(path).get("hific")
     if not isinstance(entry, dict) or not isinstance(entry.get("training"), dict):
         raise CheckpointError(f"{path}: a checkpoint, but not one that this suite's train.py made")
