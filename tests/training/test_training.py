@@ -103,7 +103,7 @@ def test_either_signal_saves_and_is_told(number: int, composed: Composed, train:
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     stop = [*callback("StopAfter", 2), f"+callbacks.extra.number={int(number)}"]
     outcome = train(composed("model=sae", "recipe.val_check_interval=100", *stop))
-    assert outcome.interrupted and not any(name.startswith("val/") for name in outcome.metrics)
+    assert outcome.state == "interrupted" and not any(name.startswith("val/") for name in outcome.metrics)
     checkpoint = load(tmp_path / "run" / "last.ckpt")
     assert checkpoint["global_step"] == 2 and checkpoint["hific"]["training"]["coding_fitted"]
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
