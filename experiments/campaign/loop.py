@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
 from experiments.campaign.crops import write_scaled_photos
+from hific.ops.ranks import average_gradients
 
 WARM_UP = 300  # batches
+CLIP = 1.0  # of the gradients' norm
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +86,18 @@ def learning_rate_share(options: argparse.Namespace, batches: int, first: int = 
     """Of `--lr` at a batch: rising over an optimizer's first ones, falling to 0 over the last of `--batches`."""
     warm_up = min(1.0, (batches - first + 1) / WARM_UP)
     return warm_up * min(1.0, (options.batches - batches) / max(1, options.cool_down))
+
+
+def take_step(loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> float:
+    """By the loss's gradients, averaged over the ranks and clipped; none where they are not finite. Their norm before
+    that."""
+    loss.backward()
+    average_gradients(network.parameters())
+    norm = nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+    if bool(torch.isfinite(norm)):
+        optimizer.step()
+    optimizer.zero_grad()
+    return float(norm)
 
 
 def structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:

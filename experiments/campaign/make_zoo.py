@@ -94,10 +94,10 @@ def _two_models(
     }
 
 
-def with_own_synthesis(trained: Path, rate: str) -> Made:
-    """The shipped models of a rate, with a synthesis of train_synthesis.py where it is of their rate."""
+def with_own_synthesis(state: Mapping[str, Any], rate: str) -> Made:
+    """The shipped models of a rate, with the synthesis of train_synthesis.py's file where it is of their rate."""
     plain, xgboost = load_codec(f"hific-{rate}"), load_codec(f"hific-xgboost-{rate}")
-    training, state = dict(plain.identity.training), torch.load(trained, weights_only=True)
+    training = dict(plain.identity.training)
     if state["weight"] == training["rate_weight"]:
         plain.model.synthesis.load_state_dict(state["synthesis"])
         training["synthesis_batches"] = state["batches"]
@@ -214,13 +214,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-windows", type=int, default=1_000_000)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    kind = torch.load(options.trained, weights_only=True, mmap=True).keys()
-    if "synthesis" in kind:
-        pack("hific", [with_own_synthesis(options.trained, rate) for rate in WEIGHTS], options.output)
+    state = torch.load(options.trained, weights_only=True, mmap=True)
+    if "synthesis" in state:
+        pack("hific", [with_own_synthesis(state, rate) for rate in WEIGHTS], options.output)
         return
     if options.roots is None:
         parser.error(f"{options.trained} goes with --roots")
-    if "models" in kind:
+    if "models" in state:
         made = [compressnet_model(options.trained, rate, options) for rate in COMPRESSNET_KODAK_BPP]
         pack("compressnet", made, options.output)
     else:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.campaign.crops import Crops
 from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
@@ -34,6 +34,7 @@ from experiments.campaign.loop import (
     run,
     save_whole,
     structure_lost,
+    take_step,
 )
 from hific.codecs.latent_refinement import MSE_WEIGHT, coarse_structure_lost
 from hific.losses.perceptual import AlexNetPerceptualLoss, LPIPSLoss
@@ -42,11 +43,9 @@ from hific.models.lapped_initialization import initialize_lapped, is_klt_initial
 from hific.models.variable_rate import VariableRate
 from hific.ops.images import shifted_crop
 from hific.ops.precision import fast_precision
-from hific.ops.ranks import average_gradients
 
 RATE_WEIGHTS = (0.16, 0.4, 1.0, 2.4, 5.0)
 MEASURED_AT = (0.22, 0.77, 3.5)
-CLIP = 1.0
 START_CROPS, START_STEPS = 96, 400  # that the lapped-transform initialization is fitted to
 
 
@@ -169,12 +168,7 @@ class Base:
         one = slice(self.batches % options.batch, self.batches % options.batch + 1)
         late = self.late_terms(output.reconstruction[one], image[one], self.generator)
         loss = loss + late / weight[one].sqrt().squeeze()
-        loss.backward()
-        average_gradients(self.variable.parameters())
-        norm = nn.utils.clip_grad_norm_(self.variable.parameters(), CLIP)
-        if bool(torch.isfinite(norm)):
-            self.optimizer.step()
-        self.optimizer.zero_grad()
+        norm = take_step(loss, self.variable, self.optimizer)
         self.batches += 1
         self.average.update(self.variable, self.batches)
         return {
@@ -182,7 +176,7 @@ class Base:
             "bpp": float(output.quantized_bpp.mean()),
             "mse": float(mse.mean().detach()),
             "late": float(late.detach()),
-            "gradient_norm": float(norm),
+            "gradient_norm": norm,
         }
 
     def save(self) -> None:

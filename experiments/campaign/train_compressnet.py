@@ -30,6 +30,7 @@ from experiments.campaign.loop import (
     run,
     save_whole,
     structure_lost,
+    take_step,
 )
 from hific.codecs.load import load_codec
 from hific.losses.perceptual import LPIPSLoss, unit_length
@@ -38,12 +39,10 @@ from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.networks.compressnet import FILLED
 from hific.ops.images import from_unit_range, shifted_crop
 from hific.ops.precision import fast_precision
-from hific.ops.ranks import average_gradients
 from hific.training.objectives import CompressNetObjective, LossWeights
 
 Rate = Literal["low", "high"]
 LATENT_CHANNELS: Mapping[Rate, int] = {"low": 4, "high": 8}
-CLIP = 1.0
 VIEW_SHIFT = 16
 
 
@@ -201,15 +200,10 @@ class CompressNetTraining:
         terms |= {"lpips": options.lpips_weight * lpips, "conv4": options.conv4_weight * conv4}
         one = self.batches % options.batch  # of a batch: it takes longer than AlexNet
         terms["ms_ssim"] = options.ms_ssim_weight * structure_lost(x_hat[one : one + 1], x[one : one + 1])
-        torch.stack(list(terms.values())).sum().backward()
-        average_gradients(self.rates.parameters())
-        norm = nn.utils.clip_grad_norm_(self.rates.parameters(), CLIP)
-        if bool(torch.isfinite(norm)):
-            self.optimizer.step()
-        self.optimizer.zero_grad()
+        norm = take_step(torch.stack(list(terms.values())).sum(), self.rates, self.optimizer)
         self.batches += 1
         self.average.update(self.rates, self.batches)
-        return {name: float(value.detach()) for name, value in terms.items()} | {"gradient_norm": float(norm)}
+        return {name: float(value.detach()) for name, value in terms.items()} | {"gradient_norm": norm}
 
     def save(self) -> None:
         state = {

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from experiments.campaign.crops import Crops
 from experiments.campaign.development import COLUMNS, as_codec, development_photos, measure
@@ -32,12 +31,12 @@ from experiments.campaign.loop import (
     moments_by_name,
     run,
     save_whole,
+    take_step,
 )
-from experiments.campaign.train_base import CLIP, LateTerms, add_late_terms
+from experiments.campaign.train_base import LateTerms, add_late_terms
 from hific.codecs.latent_refinement import MSE_WEIGHT
 from hific.evaluation.equal_bytes import bootstrap_interval
 from hific.ops.precision import fast_precision
-from hific.ops.ranks import average_gradients
 
 SCALES = (1.0, 1.5)  # of the development photos' own
 
@@ -90,15 +89,10 @@ class Synthesis:
         mse = 255**2 * (reconstruction - image).square().mean()
         one = slice(self.batches % options.batch, self.batches % options.batch + 1)
         late = self.late_terms(reconstruction[one], image[one], self.generator)
-        ((MSE_WEIGHT * mse + late) / options.weight**0.5).backward()
-        average_gradients(self.synthesis.parameters())
-        norm = nn.utils.clip_grad_norm_(self.synthesis.parameters(), CLIP)
-        if bool(torch.isfinite(norm)):
-            self.optimizer.step()
-        self.optimizer.zero_grad()
+        norm = take_step((MSE_WEIGHT * mse + late) / options.weight**0.5, self.synthesis, self.optimizer)
         self.batches += 1
         self.average.update(self.synthesis, self.batches)
-        return {"mse": float(mse.detach()), "late": float(late.detach()), "gradient_norm": float(norm)}
+        return {"mse": float(mse.detach()), "late": float(late.detach()), "gradient_norm": norm}
 
     def save(self) -> None:
         state = {

@@ -16,8 +16,8 @@ from experiments.pages.evidence import EXPERIMENTS, title_of
 from experiments.pages.numbers import number
 from hific.errors import OptionError
 
-TITLES = {"bpp": "bpp", "cpu_seconds": "CPU seconds", "before": "before", "difference": "difference"}
-TITLES |= {"low": "from", "high": "to"}
+TITLES = {name: name for name in ("bpp", "before", "difference")}
+TITLES |= {"cpu_seconds": "CPU seconds", "low": "from", "high": "to"}
 Line = Mapping[str, str]
 Drawn = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
