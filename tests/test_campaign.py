@@ -43,7 +43,11 @@ def test_no_training_sees_the_development_split(roots: list[str], tmp_path: Path
 
 
 def test_it_goes_on_grows_and_codes(
-    roots: list[str], tmp_path: Path, random_weights_dir: Path, monkeypatch: pytest.MonkeyPatch
+    roots: list[str],
+    tmp_path: Path,
+    random_weights_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(train_base, "START_STEPS", 2)
     monkeypatch.setattr(loop.signal, "signal", lambda *_: None)  # pytest has its own
@@ -114,6 +118,18 @@ def test_it_goes_on_grows_and_codes(
     after = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
     assert set(after) - set(before) == {"hific-networks-medium-high.safetensors"}
     assert sum(map(len, after.values())) < 2 * sum(map(len, before.values()))
+    # Another rate's: nothing is shared by two of the three then.
+    synthesis = torch.load(alone / "synthesis.pt", weights_only=True)["synthesis"]
+    of_medium = {"synthesis": {name: 2 * value for name, value in synthesis.items()}, "weight": 1.4, "batches": 2}
+    torch.save(of_medium, alone / "medium.pt")
+    make_zoo.main([str(alone / "medium.pt"), "--output", str(folder)])
+    assert {path.name for path in folder.glob("*.safetensors")} == set(before)
+    zoo.describe.cache_clear()
+    assert zoo.describe("hific-low").training["synthesis_batches"] == 3
+    torch.save(of_medium | {"weight": 7.0}, alone / "none.pt")
+    with pytest.raises(SystemExit):
+        make_zoo.main([str(alone / "none.pt"), "--output", str(folder)])
+    assert "of weight 7; the shipped rates are low 5, medium 1.4, high 0.41" in capsys.readouterr().err
     zoo.describe.cache_clear()
 
     (run / "last.pt").unlink()

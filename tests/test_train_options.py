@@ -118,12 +118,19 @@ def test_wrong_options_are_told_in_a_line(options: str, parts: list[str], told: 
 
 
 @pytest.mark.parametrize(
-    ("script", "asked"), [("train.py", "modle=sae"), ("train.py", "--help"), ("evaluate.py", "chekpoint=a")]
+    ("script", "asked"),
+    [
+        ("train.py", "modle=sae"),
+        ("train.py", "-m modle=sae,gc"),
+        ("train.py", "-m recipe.stepz=3,4"),
+        ("train.py", "--help"),
+        ("evaluate.py", "chekpoint=a"),
+    ],
 )
 def test_options_are_told_without_waiting_for_libraries(script: str, asked: str, tmp_path: Path) -> None:
     code = "import runpy, sys\nsys.argv = sys.argv[1:]\ntry: runpy.run_path(sys.argv[0], run_name='__main__')\n"
     code += "finally: print('loaded:', sorted({'torch', 'lightning'} & set(sys.modules)))"
-    command = [sys.executable, "-c", code, str(REPOSITORY / script), asked]
+    command = [sys.executable, "-c", code, str(REPOSITORY / script), *asked.split()]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.stdout.endswith("loaded: []\n") and told.returncode == (asked != "--help")
 

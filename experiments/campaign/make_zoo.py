@@ -134,7 +134,9 @@ def _with_context_model(
 
 
 def pack(family: str, by_rate: Sequence[Made], folder: Path) -> None:
-    """Files as hific/zoo/__init__.py has them: each tensor once, with the first that has it."""
+    """Files as hific/zoo/__init__.py has them: each tensor once, with the first that has it. Others of the family that
+    were in the folder go."""
+    before = set(folder.glob(f"{family}-*.safetensors"))
     tensors = {name: _tensors(one) for made in by_rate for name, one in made.items()}
     rates = [next(iter(made)) for made in by_rate]
     shared: dict[str, dict[str, Tensor]] = {}
@@ -147,16 +149,18 @@ def pack(family: str, by_rate: Sequence[Made], folder: Path) -> None:
             shared[name] = file
             for rate in having:
                 of_rate[rate].append(name)
-    for name, some in shared.items():
-        _write(folder, name, some, {})
+    written = [_write(folder, name, some, {}) for name, some in shared.items()]
     for made in by_rate:
         sources = {name: shared[name] for name in of_rate[next(iter(made))]}
         for name, one in made.items():
             known = {key: value for source in sources.values() for key, value in source.items()}
             own = {key: value for key, value in tensors[name].items() if not _has(known, key, value)}
             entry = {key: value for key, value in one["hific"].items() if key != "tables"}
-            _write(folder, name, own, {"hific": json.dumps(entry), "others_from": json.dumps(list(sources))})
+            told = {"hific": json.dumps(entry), "others_from": json.dumps(list(sources))}
+            written.append(_write(folder, name, own, told))
             sources[name] = own
+    for path in before - set(written):
+        path.unlink()
 
 
 def _shared(models: Mapping[str, Mapping[str, Tensor]]) -> list[tuple[str, list[str], dict[str, Tensor]]]:
@@ -200,9 +204,11 @@ def _short(value: Tensor) -> Tensor:
     return short if value.is_floating_point() and torch.equal(short.float(), value) else value
 
 
-def _write(folder: Path, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def _write(folder: Path, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
     data = save({key: value.contiguous() for key, value in tensors.items()}, dict(metadata))
-    write_whole(folder / f"{name}.safetensors", data)
+    path = folder / f"{name}.safetensors"
+    write_whole(path, data)
+    return path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -216,6 +222,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     state = torch.load(options.trained, weights_only=True, mmap=True)
     if "synthesis" in state:
+        if state["weight"] not in WEIGHTS.values():
+            known = ", ".join(f"{rate} {weight:g}" for rate, weight in WEIGHTS.items())
+            parser.error(f"{options.trained} is of weight {state['weight']:g}; the shipped rates are {known}")
         pack("hific", [with_own_synthesis(state, rate) for rate in WEIGHTS], options.output)
         return
     if options.roots is None:

@@ -78,20 +78,24 @@ class Sweep:
     @contextmanager
     def summarized(self) -> Iterator[None]:
         """Whatever ends it, a table of the points so far, by the first rank; exits with status 1 where some failed."""
-        if not is_first_rank():
-            yield
-            return
         try:
             yield
         except BaseException as stop:
-            summarize(self.folder)
-            if isinstance(stop, KeyboardInterrupt) or (isinstance(stop, SystemExit) and stop.code == INTERRUPTED):
-                print(f"to do what is missing: the same command with {_FOLDER}={self.folder}", file=sys.stderr)
+            if self._is_told_here():
+                summarize(self.folder)
+                if isinstance(stop, KeyboardInterrupt) or (isinstance(stop, SystemExit) and stop.code == INTERRUPTED):
+                    print(f"to do what is missing: the same command with {_FOLDER}={self.folder}", file=sys.stderr)
             raise
-        if failed := summarize(self.folder):
+        failed = summarize(self.folder) if self._is_told_here() else 0
+        if failed:
             again = f"the same command with {_FOLDER}={self.folder} tries them again"
             chosen = (self.folder / STUDY).is_file()  # which has its points, these among them
             sys.exit(f"error: {failed} of the sweep's points failed{'' if chosen else f'; {again}'}")
+
+    def _is_told_here(self) -> bool:
+        """Whether there are points, of which the first rank tells: a wrong option has none, and need not wait for the
+        libraries that know the rank."""
+        return next(self.folder.rglob(RUN), None) is not None and is_first_rank()
 
 
 def summarize(folder: Path) -> int:
