@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.process import ROOT
+from hific import zoo
 from hific.errors import OptionError
 from hific.io.file_digest import file_digest
 
@@ -29,8 +30,9 @@ from hific.io.file_digest import file_digest
 ASIDE = ("output_dir", "ckpt_path", "checkpoint", "names", "logger")
 # Options that name folders or files: what lies there counts, not the path.
 PATHS = ("data.root", "weights.dir", "weights.inception", "init_from", "base_checkpoint")
-# Of hific: what no training calls.
-NOT_TRAINED_WITH = ("cli", "evaluation")
+# Of hific: what no training calls, but for these files.
+NOT_TRAINED_WITH = ("cli", "evaluation", "study")
+TRAINED_WITH = ("cli/training.py", "cli/run_folder.py", "cli/point_ranks.py")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def training_content(overrides: Sequence[str], after: Mapping[str, str]) -> Cont
 def evaluation_content(overrides: Sequence[str], checkpoints: Mapping[str, str]) -> Content:
     """`checkpoints`: by their labels, as text that identifies each."""
     facts = {"checkpoints": list(checkpoints.items()), "code": code_version("evaluate.py")}
+    facts["searched_by"] = file_digest(zoo.PERCEPTUAL_FEATURES)
     return Content({**_options("evaluate", overrides), **facts})
 
 
@@ -77,7 +80,8 @@ def code_version(script: str) -> str:
     left_out = NOT_TRAINED_WITH if script == "train.py" else ()
     digest = hashlib.sha256()
     for path in [ROOT / script, *sorted(package.rglob("*.py"))]:
-        if path.is_relative_to(package) and path.relative_to(package).parts[0] in left_out:
+        name = path.relative_to(package) if path.is_relative_to(package) else path
+        if name.parts[0] in left_out and name.as_posix() not in TRAINED_WITH:
             continue
         digest.update(f"{path.relative_to(ROOT).as_posix()}\n{_bare(path.read_text())}\n".encode())
     return digest.hexdigest()

@@ -79,11 +79,10 @@ def _train(training: Training, run: Run) -> str | None:
         if training.is_finished:  # by the one that was waited for
             return None
         _begin(training.folder, training.content)
-        arguments = _train_arguments(training)
-        resumed = arguments[-1].startswith("ckpt_path=")
+        resumed = training.checkpoint().exists()
         if resumed:
             print(f"{training.label} was stopped before its end: going on", flush=True)
-        if status := run("train.py", arguments, (lock,)):
+        if status := run("train.py", _train_arguments(training), (lock,)):
             anew = f"; to train anew, delete {training.checkpoint()}" if resumed else ""
             return f"train.py ended with status {status} in {training.folder}{anew}"
         if not training.checkpoint().exists():
@@ -94,11 +93,8 @@ def _train(training: Training, run: Run) -> str | None:
 
 def _train_arguments(training: Training) -> list[str]:
     arguments = [*training.overrides, f"hydra.run.dir={training.folder}"]
-    # What is fitted over a finished model has no batches to go on from: it is made anew.
-    fitted = any("base_checkpoint=" in one for one in training.overrides)
-    if training.checkpoint().exists() and not fitted:
-        arguments.append(f"ckpt_path={training.checkpoint()}")
-    return arguments
+    # Not by ckpt_path: stopped behind its last batch, a run has nothing left to train, and still its end to do.
+    return [*arguments, "resume=auto"] if training.checkpoint().exists() else arguments
 
 
 def _measure(evaluation: Evaluation, run: Run) -> str | None:
@@ -107,6 +103,8 @@ def _measure(evaluation: Evaluation, run: Run) -> str | None:
         print(f"measured already: {evaluation.folder}", flush=True)
         return None
     with _only_one_in(evaluation.folder) as lock:
+        if evaluation.is_finished:  # by the one that was waited for
+            return None
         _begin(evaluation.folder, evaluation.content)
         if status := run("evaluate.py", _evaluate_arguments(evaluation), (lock,)):
             return f"evaluate.py ended with status {status} in {evaluation.folder}"

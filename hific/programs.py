@@ -9,13 +9,17 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hific.errors import OptionError, in_a_line
+from hific.errors import HificError, OptionError, in_a_line
 
 SECONDS = 600
 
 
 class ProgramError(ValueError):
     """A program that failed; the message is its last line."""
+
+
+class ProgramStoppedError(HificError, ProgramError):
+    """A program that could not be started, or took too long: what it was given may be right."""
 
 
 @cache
@@ -67,13 +71,13 @@ UNKNOWN = "of unknown version"
 def run_program(
     command: Sequence[str], given: bytes = b"", *, title: str | None = None, folder: Path | None = None
 ) -> bytes:
-    """What it writes to its output. ProgramError, which calls it `title`, where it fails or takes longer than
-    SECONDS."""
+    """What it writes to its output. ProgramError, which calls it `title`, where it fails; ProgramStoppedError where it
+    cannot be started or takes longer than SECONDS."""
     name = title or Path(command[0]).name
     try:
         done = subprocess.run(command, input=given, capture_output=True, timeout=SECONDS, check=False, cwd=folder)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ProgramError(f"{name} failed ({in_a_line(error)})") from error
+        raise ProgramStoppedError(f"{name} failed ({in_a_line(error)})") from error
     if done.returncode:
         told = done.stderr.decode(errors="replace").strip().splitlines()
         raise ProgramError(f"{name} failed ({told[-1] if told else 'without a word'})")

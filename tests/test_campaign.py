@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -254,3 +256,31 @@ def test_cards_say_first_what_falls_short() -> None:
         assert card.startswith(f"# {name}\n") and first.index("worse in PSNR") < first.index("better in LPIPS-Squeeze")
         assert "PSNR, dB (-0.71 [-0.71, -0.71])" in first and "4 of 4" in card and "| WebP |" not in card
         assert second.startswith("With `--effort 70`, against AVIF") and "better in PSNR, dB (+0.29" in second
+
+
+def test_losses_are_means_of_the_batches_that_there_were_and_columns_keep_their_names(tmp_path: Path) -> None:
+    class Steps:
+        """A training that goes on from its 98th batch."""
+
+        batches, seconds = 97, 0.0
+
+        def step(self) -> dict[str, float]:
+            self.batches += 1
+            return {"loss": float(self.batches)}
+
+        def save(self) -> None: ...
+
+        def measure(self) -> None: ...
+
+    options = argparse.Namespace(run=tmp_path, ranks=1, batches=200, hours=1, save_minutes=9, measure_minutes=0)
+    threads = torch.get_num_threads()
+    handlers = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+    loop.run_rank(0, lambda *_: Steps(), options)
+    for kind, handler in handlers.items():
+        signal.signal(kind, handler)
+    torch.set_num_threads(threads)
+    with open(tmp_path / "curve.csv") as file:
+        assert [(row["batches"], row["loss"]) for row in csv.DictReader(file)] == [("100", "99.0"), ("200", "150.5")]
+    loop.append(tmp_path / "curve.csv", {"batches": 300, "mse": 1.0})
+    assert (tmp_path / "curve_1.csv").read_text().startswith("batches,cpu_seconds,loss\n100,")
+    assert (tmp_path / "curve.csv").read_text().splitlines() == ["batches,mse", "300,1.0"]

@@ -39,12 +39,14 @@ def row(path: str, source: str = "1", *, error: str | None = None, data: bytes =
     return {**dict.fromkeys(ROW.names), **known, **made}
 
 
-def write(folder: Path, *rows: dict[str, Any], close: bool = True, **arguments: Any) -> list[str | None]:
+def write(
+    folder: Path, *rows: dict[str, Any], close: bool = True, done: bool = True, **arguments: Any
+) -> list[str | None]:
     store = store_in(folder, **arguments)
     try:
         told = [store.add(one) for one in rows]
         if close:
-            store.close()
+            store.close({one["path"] for one in rows}, done=done)
         else:
             store.flush()
         return told
@@ -77,7 +79,7 @@ def test_what_a_killed_run_left_twice_is_there_once(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "rows").keys() == {"a.png", "b.png", "d.png"}
     assert store.known["b.png"].source_sha256 == "3"
     assert store.is_done("a.png") and not store.is_done("c.png")
-    store.close()
+    store.close(store.known, done=True)
     store.release()
     assert len(list((tmp_path / "rows").iterdir())) == 1  # small parts are one
 
@@ -95,7 +97,13 @@ def test_a_corpus_of_other_options_is_kept_unless_forced(tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"other options \(models \['a'\] there, \['b'\] here\).*--force"):
         store_in(tmp_path, options={**OPTIONS, "models": ["b"]})
     assert rows_of(tmp_path / "rows")["a.png"]["data"] == b"data"
-    write(tmp_path, row("a.png", data=b"other"), options={**OPTIONS, "models": ["b"]}, force=True)
+    # One that ended before all were tried replaces nothing.
+    others: dict[str, Any] = {"options": {**OPTIONS, "models": ["b"]}, "force": True}
+    write(tmp_path, row("a.png"), row("z.png"))
+    write(tmp_path, done=False, **others)
+    write(tmp_path, row("c.png"), done=False, **others)
+    assert rows_of(tmp_path / "rows").keys() == {"a.png", "z.png", "c.png"}
+    write(tmp_path, row("a.png", data=b"other"), **others)
     assert rows_of(tmp_path / "rows")["a.png"]["data"] == b"other"
     (tmp_path / "rows" / "part-000009.parquet").write_bytes(b"nothing")
     with pytest.raises(UsageError, match="cannot be read as rows"):

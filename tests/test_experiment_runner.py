@@ -110,7 +110,7 @@ def test_a_variant_begins_with_the_one_before_and_changes_with_it(commands: Comm
     assert changed["fitted"].folder != trained["fitted"].folder and changed["other"].folder == trained["other"].folder
 
 
-def test_what_was_stopped_goes_on_and_what_is_fitted_is_made_anew(commands: Commands, request_: Request) -> None:
+def test_what_was_stopped_goes_on(commands: Commands, request_: Request) -> None:
     folders = {label: one.folder for label, one in plan_trainings(STUDY, request_).items()}
     for label in ("base", "fitted"):
         commands.fail = {f"hydra.run.dir={folders[label]}": INTERRUPTED}
@@ -119,8 +119,8 @@ def test_what_was_stopped_goes_on_and_what_is_fitted_is_made_anew(commands: Comm
     commands.fail = {}
     assert run_study(STUDY, request_, commands) == {}
     base, base_again, fitted, fitted_again, other, measured = commands.calls
-    assert base_again == [*base, f"ckpt_path={folders['base'] / 'last.ckpt'}"]
-    assert fitted_again == fitted and not any("ckpt_path" in one for one in other) and measured[0] == "evaluate.py"
+    assert base_again == [*base, "resume=auto"] and fitted_again == [*fitted, "resume=auto"]
+    assert not any("resume" in one for one in other) and measured[0] == "evaluate.py"
 
 
 def test_a_failure_is_told_and_ends_only_what_needs_it(commands: Commands, request_: Request) -> None:
@@ -140,7 +140,7 @@ def test_a_deleted_checkpoint_is_trained_anew(commands: Commands, request_: Requ
     plan_trainings(STUDY, request_)["other"].checkpoint().unlink()
     run_study(STUDY, request_, commands)
     assert [call[0] for call in commands.calls] == ["train.py"]
-    assert not any("ckpt_path" in one for one in commands.calls[0])
+    assert not any("resume" in one for one in commands.calls[0])
 
 
 def test_a_given_checkpoint_stands_for_a_training(commands: Commands, request_: Request, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from optuna.trial import TrialState
 from test_sweep import SHORT
 from test_train import CPU_DDP, REPOSITORY, run, start
 
+from hific.cli.optuna_options import OptunaOptions
 from hific.cli.search_space import SearchSpace
-from hific.cli.study_options import StudyOptions
 from hific.cli.sweep import Sweep
 from hific.errors import OptionError
 
@@ -92,11 +92,11 @@ def test_what_cannot_be_searched_is_named(override: str) -> None:
 )
 def test_wrong_options_are_named(options: dict[str, Any], told: str) -> None:
     with pytest.raises(OptionError, match=rf"^hydra\.sweeper\.{told}"):
-        StudyOptions.of(OmegaConf.merge(DEFAULTS, options))  # type: ignore[arg-type]
+        OptunaOptions.of(OmegaConf.merge(DEFAULTS, options))  # type: ignore[arg-type]
 
 
 def test_with_a_seed_a_study_that_goes_on_draws_other_points() -> None:
-    options = StudyOptions.of(OmegaConf.merge(DEFAULTS, {"seed": 3, "sampler": "random"}))  # type: ignore[arg-type]
+    options = OptunaOptions.of(OmegaConf.merge(DEFAULTS, {"seed": 3, "sampler": "random"}))  # type: ignore[arg-type]
     drawn = [
         space("a=interval(0,1)").point(optuna.create_study(sampler=options.make_sampler(n)).ask()) for n in (0, 0, 1)
     ]

@@ -20,6 +20,8 @@ from tiny_overrides import TINY_COMPRESSNET
 
 from hific.cli import INTERRUPTED
 from hific.cli.submitit_launcher import make_executor
+from hific.cli.sweep import Sweep
+from hific.errors import OptionError
 
 SHORT = [
     *TINY_COMPRESSNET,
@@ -55,6 +57,21 @@ def test_a_failing_point_does_not_end_a_sweep_and_again_only_what_is_missing_run
     output = run(*sweep, "seed=1,2", cwd=tmp_path, status=1)  # of the folder, one point is still not done
     assert "seed=1 is done already" in output and points(folder)["2"]["state"] == "done"
     assert (folder / "seed=1" / "last.ckpt").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("folder", ["'a sweep'", '"a sweep"', "${oc.env:A_SWEEP}", "a sweep"])
+def test_a_folder_in_quotes_or_by_reference_is_the_folder(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SWEEP", "a sweep")
+    sweep = Sweep.of(["-m", "model=sae,gc", f"hydra.sweep.dir={folder}"])
+    assert sweep is not None and sweep.folder == Path("a sweep")
+    assert [one for one in sweep.arguments if one.startswith("hydra.sweep.dir")] == ["hydra.sweep.dir='a sweep'"]
+
+
+def test_a_folder_by_what_is_not_known_yet_is_told() -> None:
+    with pytest.raises(OptionError, match="give a plain folder"):
+        Sweep.of(["-m", "model=sae,gc", "hydra.sweep.dir=${hydra:job.num}"])
+    dated = Sweep.of(["-m", "model=sae,gc", "hydra.sweep.dir=a/${now:%Y}"])
+    assert dated is not None and dated.folder.name.startswith("20")
 
 
 def test_a_sweep_of_other_options_in_the_same_folder_is_refused(tmp_path: Path) -> None:

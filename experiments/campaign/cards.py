@@ -64,7 +64,7 @@ def card(name: str, template: str, rows: Sequence[Measurement], searched_rows: S
     measured = f"hific-xgboost-{name.rpartition('-')[2]}" if name.startswith("hific") else name
     coded, searched = (_system(one, f"{measured}, ") for one in (rows, searched_rows))
     against, searched_against = (
-        {rival: _differences(some, one.system, rival) for rival in RIVALS if _has(some, rival)}
+        {rival: _differences(some, one.system, rival) for rival in RIVALS if _has(some, rival, one.system)}
         for some, one in ((rows, coded), (searched_rows, searched))
     )
     effort, model = searched.system.rpartition("effort ")[2], zoo.describe(name)
@@ -100,8 +100,8 @@ def _own_synthesis(training: Mapping[str, Any]) -> str:
     return f"\nAt last its synthesis alone, over latents as they were: {batches} batches more; no other rate has it."
 
 
-def _has(rows: Sequence[Measurement], rival: str) -> bool:
-    return any(row.system.startswith(f"{rival} <= ") for row in rows)
+def _has(rows: Sequence[Measurement], rival: str, learned: str) -> bool:
+    return any(row.system == f"{rival} <= {learned}" for row in rows)
 
 
 def _system(rows: Sequence[Measurement], start: str) -> SystemSummary:
@@ -134,7 +134,11 @@ def _told(one: Difference) -> str:
 def _context(name: str) -> str:
     plain = name.replace("xgboost-", "")
     if name == plain:
-        return f"Files by tables alone; `{name.replace('hific-', 'hific-xgboost-')}` writes the same pixels in less."
+        smaller = name.replace("hific-", "hific-xgboost-")
+        return (
+            f"Files by tables alone; `{smaller}` writes the same pixels in less, and all numbers here are of its files "
+            "([this model's own are larger](../../experiments/table1_file_size/README.md))."
+        )
     return f"The same network and pixels as `{plain}`; an XGBoost context model makes the files smaller."
 
 
@@ -153,7 +157,7 @@ def _table(against: Mapping[str, Mapping[str, Difference]]) -> Table:
     for rival, found in against.items():
         some = next(iter(found.values()), None)
         cells = [_cell(found[metric]) if metric in found else "" for metric in METRICS]
-        body.append((TITLES[rival], f"{some.n} of {some.total}" if some else "none", *cells))
+        body.append((TITLES[rival], f"{some.n} of {some.total}" if some else "none so small", *cells))
     return Table(header, tuple(body))
 
 

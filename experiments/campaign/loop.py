@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -107,13 +108,23 @@ def structure_lost(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def append(path: Path, row: Mapping[str, object]) -> None:
-    """To a CSV file, which begins with the names of the columns."""
+    """To a CSV file, which begins with the names of the columns; where they are others, beside it."""
+    if path.exists():
+        with open(path, newline="") as file:
+            columns = next(csv.reader(file), [])
+        if columns != list(row):
+            path.replace(_free(path))
     new = not path.exists()
     with open(path, "a", newline="") as file:
         writer = csv.DictWriter(file, list(row))
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def _free(path: Path) -> Path:
+    """curve_1.csv for curve.csv, or with the next number that is free."""
+    return next(one for n in count(1) if not (one := path.with_stem(f"{path.stem}_{n}")).exists())
 
 
 def save_whole(state: Mapping[str, Any], path: Path) -> None:
@@ -144,18 +155,20 @@ def run_rank(rank: int, start: Callable[[argparse.Namespace, int], Training], op
         dist.init_process_group("gloo", rank=rank, world_size=options.ranks)
     training = start(options, rank)
     began = saved = measured = time.monotonic()
-    sums: dict[str, float] = {}
+    told: list[dict[str, float]] = []
     while True:
         started = time.process_time()
-        told = training.step()
+        told.append(training.step())
         training.seconds += time.process_time() - started
-        for name, value in told.items():
-            sums[name] = sums.get(name, 0.0) + value / 100
         now = time.monotonic()
         if training.batches % 100 == 0 and rank == 0:
             state = {"batches": training.batches, "cpu_seconds": round(training.seconds * options.ranks)}
-            append(options.run / "curve.csv", {**state, **{name: round(value, 4) for name, value in sums.items()}})
-            sums = {}
+            # Fewer than a hundred where it went on from a save in between.
+            names = dict.fromkeys(name for one in told for name in one)
+            means = {name: round(sum(one.get(name, 0.0) for one in told) / len(told), 4) for name in names}
+            append(options.run / "curve.csv", {**state, **means})
+        if training.batches % 100 == 0:
+            told = []
         over = training.batches >= options.batches or now - began > 3600 * options.hours
         done = _any(bool(stopped) or over, options.ranks)
         if rank == 0 and (done or now - saved > 60 * options.save_minutes):

@@ -121,8 +121,8 @@ class Synthesis:
             for name, values in zip(COLUMNS, np.array(rows).transpose(1, 2, 0), strict=True):
                 difference = values[1] - values[0]
                 low, high = bootstrap_interval(difference)
-                row = {"weight": options.weight, "batches": self.batches, "scale": scale, "metric": name, "n": len(difference)}
-                row["before"] = f"{values[0].mean():.5f}"
+                row = {"weight": options.weight, "batches": self.batches, "scale": scale, "metric": name}
+                row |= {"n": len(difference), "before": f"{values[0].mean():.5f}"}
                 row |= {"difference": f"{difference.mean():+.5f}", "low": f"{low:+.5f}", "high": f"{high:+.5f}"}
                 append(options.run / "development.csv", row)
         self.average.exchange(self.synthesis)

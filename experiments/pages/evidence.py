@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 
 from hific.errors import OptionError
 from hific.evaluation.columns import MetricColumn, metric_column
-from hific.evaluation.equal_bytes import CONFIDENCE, NEXT_SIZE, RESAMPLES, SEED, bootstrap_interval, metric_at
+from hific.evaluation.equal_bytes import (
+    CONFIDENCE,
+    NEXT_SIZE,
+    RESAMPLES,
+    SEED,
+    Verdict,
+    bootstrap_interval,
+    metric_at,
+    verdict_of,
+)
 from hific.evaluation.folder import read_rows
 from hific.evaluation.measurement import Measurement
 
@@ -97,12 +106,9 @@ class Finding:
     wins: int
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """Of the system."""
-        upwards = column_of(self.metric).higher_is_better
-        if upwards is None or self.low <= 0 <= self.high:
-            return "level"
-        return "better" if (self.low > 0) == upwards else "worse"
+        return verdict_of(self.low, self.high, column_of(self.metric))
 
 
 def column_of(metric: str) -> MetricColumn:

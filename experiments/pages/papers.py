@@ -86,7 +86,8 @@ def _answer_of_a_mean(claim: PaperClaim, stated: float) -> Answer:
 
 
 def _told(one: Finding, relative: bool) -> str:
-    digits = 1 if relative else digits_of(one.metric)
+    # Percents below 1 have a digit more, or an interval that holds no zero would look as if it did.
+    digits = (1 if max(abs(one.low), abs(one.high)) >= 1 else 2) if relative else digits_of(one.metric)
     mean, low, high = (number(value, digits, signed=True) for value in (one.mean, one.low, one.high))
     return f"{mean} [{low}, {high}]{' %' if relative else ''}"
 

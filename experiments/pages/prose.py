@@ -17,7 +17,7 @@ _METRICS = re.compile(
 _CODECS = re.compile(r"\b(?:AVIF|HEVC|WebP|JPEG|JPEG2000|BPG)\b")
 _NOT_PROSE = re.compile(r"^```.*?^```$|^ {4,}(?! *[*|]).*?$|<!--.*?-->", re.M | re.S)
 _CODE = re.compile(r"`[^`]*`|\]\([^)]*\)")
-_STARTS = re.compile(r"\n(?= *(?:[*|#-]|\d+\.) ?)|\n\s*\n")
+_STARTS = re.compile(r"\n(?= *(?:[*|#-] ?|\d+\.\s))|\n\s*\n")
 _SENTENCE = re.compile(r"(?<=[.;:])\s")
 _OF_IMAGES = re.compile(r"\b\d+ of (?:the )?\d+ (?:photos|images)")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experiments.pages.claims import Claim
@@ -36,30 +36,47 @@ def studies_page(
     return "\n\n".join(parts) + "\n"
 
 
-def findings(page: str, claims: Sequence[Claim]) -> Iterator[str]:
-    """Sentences, without marks of lists and of weight, that hold a claim of which a verdict is computed."""
+def findings(page: str, claims: Sequence[Claim]) -> Iterator[tuple[str, str]]:
+    """Sentences, without marks of lists and of weight, that hold a claim of which a verdict is computed; each behind
+    the heading that it stands under."""
     computed = [squeezed(claim.text).replace("**", "") for claim in claims if claim.verdict and not claim.why]
+    heading = ""
     for paragraph in paragraphs_of(page):
+        if paragraph.startswith("#"):
+            heading = paragraph.lstrip("# ")
         for sentence in _SENTENCE.split(paragraph.removeprefix("* ").replace("**", "")):
             if any(text in sentence for text in computed):
-                yield sentence
+                yield heading, sentence
 
 
 def _section(name: str, claims: Sequence[Claim], papers: Sequence[PaperClaim], command: str) -> list[str]:
     study, folder = read_study(name), FOLDER / name
     parts = [f"### {study.title}", f"{study.question} ([its page](../experiments/{name}/README.md))"]
-    found = [_from_docs(one, folder) for one in findings((folder / "README.md").read_text(), claims)]
+    found = _listed(findings((folder / "README.md").read_text(), claims), folder)
     told = [f"{count} {word}" for word, count in counts(papers).items() if count]
     answers = [(one, answer(one)) for one in papers]
     measured = [f"{one.claim}: **{of.word}**. {of.measured}" for one, of in answers if of.word != NOT_MEASURED]
     if not found and not measured:
         why = dict.fromkeys(one.why for one in papers)
-        found = [f"No rows{': ' if why else ''}{'; '.join(why)}."]
-    parts.append("\n".join(f"* {one}" for one in found or measured))
+        drawn = any((folder / "results").glob("*"))
+        found = [
+            "* Pictures and curves alone, on its page." if drawn else f"* No rows{': ' if why else ''}{'; '.join(why)}."
+        ]
+    parts.append("\n".join(found or [f"* {one}" for one in measured]))
     if told:
         parts.append(f"Of the papers' claims: {', '.join(told)} ([each](claims.md)).")
-    parts.append(f"Cost at `size=small`: {study.cost}.")
+    parts.append(f"At `size=small` it costs {study.cost}.{' Its results are of:' if command else ''}")
     return [*parts, f"    {command}"] if command else parts
+
+
+def _listed(found: Iterable[tuple[str, str]], folder: Path) -> list[str]:
+    """Items; under the headings of the page where they stand under several, for each may be of other models."""
+    by_heading: dict[str, list[str]] = {}
+    for heading, sentence in found:
+        by_heading.setdefault(heading, []).append(f"* {_from_docs(sentence, folder)}")
+    if len(by_heading) < 2:
+        return [line for lines in by_heading.values() for line in lines]
+    return [text for heading, lines in by_heading.items() for text in (f"* {heading}:", *(f"  {one}" for one in lines))]
 
 
 def _from_docs(sentence: str, folder: Path) -> str:

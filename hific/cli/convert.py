@@ -127,7 +127,7 @@ def run_convert(options: argparse.Namespace) -> int:
     extension = ".hfc" if compressing else ".png"
     one_named = len(options.inputs) == 1
     tasks = plan_tasks(inputs, options.output, extension, one_named=one_named, keep_suffix=options.keep_suffix)
-    existing = [task for task in tasks if task.target is not None and task.target.is_file()]
+    existing = {task for task in tasks if task.target is not None and task.target.is_file()}
     if options.skip_existing:
         tasks = [task for task in tasks if task not in existing]
     if any(task.target is None for task in tasks) and sys.stdout.isatty():

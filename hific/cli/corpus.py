@@ -92,17 +92,24 @@ def _compress(corpus: Corpus, images: Sequence[str], store: CorpusStore, options
     with BatchReport("corpus", len(images), quiet=options.quiet) as report:
         tally = _Tally(len(images), store, report)
         for path, reason in refused.items():
-            tally.add(_row(path.encode(errors="backslashreplace").decode(), reason))
+            tally.add(_row(_printable(path), reason))
+        done = False
         try:
             if due:
                 connect(options.address, "--address", num_cpus=_cpus(options), tell_workers=False)
                 _run(_answers(corpus, due, store, options), tally)
+            done = True
         except OptionError as error:
             raise UsageError(str(error)) from error
         finally:
-            failed = store.close()
+            failed = store.close({_printable(path) for path in images}, done=done)
         report.note(tally.summary(failed, options.target))
     return 1 if failed else 0
+
+
+def _printable(path: str) -> str:
+    """As rows have it: a name that is not UTF-8 is no text."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _run(answers: Generator[dict[str, Any]], tally: _Tally) -> None:

@@ -16,7 +16,7 @@ import fcntl
 import io
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -110,15 +110,18 @@ class CorpusStore:
         self._write_new_part(pa.Table.from_pylist(self._rows, self._schema))
         self._rows, self._size, self._flushed = [], 0, time.monotonic()
 
-    def close(self) -> int:
-        """Everything on disk; the number of images in errors.csv, which lists all that could not be done so far."""
+    def close(self, images: Collection[str], *, done: bool) -> int:
+        """Everything on disk; the number of images in errors.csv, which lists those of `images` that could not be done
+        so far. done: whether all were tried; a corpus of other options, which `force` replaces, goes no sooner."""
         self.flush()
         self._drop_replaced()
-        for part in self._parts():
-            if _metadata_of(part) != self._metadata[METADATA]:
-                part.unlink()
+        if done:
+            for part in self._parts():
+                if not self._is_ours(part):
+                    part.unlink()
         self._merge_small()
-        errors = {path: known.error for path, known in self._read_known().items() if known.error is not None}
+        known = {path: known.error for path, known in self._read_known().items() if path in images}
+        errors = {path: error for path, error in known.items() if error is not None}
         if errors:
             lines = io.StringIO()
             csv.writer(lines, lineterminator="\n").writerows([("path", "error"), *sorted(errors.items())])
@@ -157,6 +160,10 @@ class CorpusStore:
     def _parts(self) -> list[Path]:
         return sorted(self._rows_folder.glob("part-*.parquet"))
 
+    def _is_ours(self, part: Path) -> bool:
+        """Whether its rows are of these options."""
+        return _metadata_of(part) == self._metadata[METADATA]
+
     def _check_options(self) -> None:
         here = self._metadata[METADATA]
         for part in [] if self._force else self._parts():
@@ -166,7 +173,7 @@ class CorpusStore:
     def _read_known(self) -> dict[str, Known]:
         known = {}
         for part in self._parts():
-            if _metadata_of(part) == self._metadata[METADATA]:
+            if self._is_ours(part):
                 for row in _read(part, ["path", "source_sha256", "error", "bytes"]).to_pylist():
                     known[row["path"]] = Known(row["source_sha256"] or "", row["error"], row["bytes"] or 0)
         return known
@@ -188,7 +195,7 @@ class CorpusStore:
         """Killed in between, some rows are there twice until the next run begins."""
         waiting: list[Path] = []
         num_rows, num_bytes = 0, 0
-        for part in [*self._parts(), None]:
+        for part in [*filter(self._is_ours, self._parts()), None]:
             if part is not None:
                 rows, size = pq.read_metadata(part).num_rows, part.stat().st_size
                 if rows > PART_ROWS // 2 or size > PART_BYTES // 2:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from hific.cli.train_options import check_value
 from hific.codecs.load import load_codec
 from hific.cores import usable_cores
 from hific.data.source import ImageSource, Split
@@ -42,6 +43,7 @@ from hific.evaluation.request import (
     check_output,
     check_positive,
     check_scale,
+    check_zoom,
     label_codecs,
     size_check,
     weights_warnings,
@@ -52,6 +54,16 @@ from hific.evaluation.tables import print_means
 from hific.metrics.default import default_image_metrics, default_set_metrics
 
 log = logging.getLogger("evaluate")
+Texts = str | list[str] | None
+# Of the options that no signature says: what they may be.
+PLAIN: dict[str, Any] = {
+    **dict.fromkeys(("checkpoint", "names", "coders", "classical", "panel.images", "panel.systems"), Texts),
+    **dict.fromkeys(("num_images", "crop", "max_pixels", "workers", "page.max_bytes"), int | None),
+    **dict.fromkeys(("controls", "both_sides"), bool),
+    **dict.fromkeys(("panel.zoom_x", "panel.zoom_y"), float),
+    "effort": int,
+    "match_to": int | str,
+}
 
 
 def evaluate(config: DictConfig) -> list[Measurement]:
@@ -109,6 +121,8 @@ def check_request(config: DictConfig) -> None:
     """OptionError for what is known to be wrong before anything is loaded."""
     if OmegaConf.is_missing(config.data, "root"):
         raise OptionError("this data set needs its folder: data.root=FOLDER")
+    for name, hint in PLAIN.items():
+        check_value(name, OmegaConf.select(config, name), hint)
     check_known("split", [config.split], get_args(Split))
     check_coders(_listed(config.coders))
     check_known("reconstructions", [config.reconstructions], ["panel", "all"])
@@ -123,6 +137,10 @@ def check_request(config: DictConfig) -> None:
     check_positive("num_images", config.num_images)
     check_positive("page.max_bytes", config.page.max_bytes)
     check_positive("workers", config.workers)
+    if isinstance(config.match_to, int):
+        check_positive("match_to", config.match_to)
+    check_zoom("panel.zoom_x", config.panel.zoom_x)
+    check_zoom("panel.zoom_y", config.panel.zoom_y)
     check_device(config.device)
 
 

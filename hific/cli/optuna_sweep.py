@@ -35,9 +35,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import one_line, started_ranks
+from hific.cli.optuna_options import OptunaOptions
 from hific.cli.run_folder import ASIDE, STEPS, Run, read_run, record_failure
 from hific.cli.search_space import SearchSpace
-from hific.cli.study_options import StudyOptions
 from hific.cli.sweep import STUDY
 from hific.errors import OptionError, in_a_line
 from hific.io.write_whole import write_whole
@@ -52,7 +52,7 @@ class _NotDoneError(Exception):
     """Of a point; the study goes on."""
 
 
-def open_study(options: StudyOptions, sweep: Path, *, create: bool) -> optuna.Study:
+def open_study(options: OptunaOptions, sweep: Path, *, create: bool) -> optuna.Study:
     """Raises OptionError where its storage cannot be opened, or it is one of other metrics."""
     url = options.storage or f"sqlite:///{sweep.resolve()}/study.db"
     name = options.study or sweep.resolve().name
@@ -90,7 +90,7 @@ class OptunaSweep:
     def __init__(self, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._task, self._config = hydra_context, task_function, config
         self._sweep = Path(config.hydra.sweep.dir)
-        self._options = StudyOptions.of(config.hydra.sweeper)
+        self._options = OptunaOptions.of(config.hydra.sweeper)
         self._lock = threading.Lock()
         self._interrupted = False
 
@@ -211,7 +211,7 @@ class OptunaSweep:
 def report_of_trial() -> Report | None:
     """How the first rank of a trial asks its study; None where Optuna ends none on the way."""
     hydra = HydraConfig.get()
-    options = StudyOptions.of(hydra.sweeper)
+    options = OptunaOptions.of(hydra.sweeper)
     if len(options.metrics) > 1:  # it compares by one alone
         return None
     warnings.simplefilter("ignore", ExperimentalWarning)

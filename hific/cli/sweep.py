@@ -18,6 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
+from hydra.core.utils import setup_globals
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
 from hific.cli import INTERRUPTED
 from hific.cli.hydra_app import parsed_overrides, with_overrides
 from hific.cli.run_folder import RUN, Run, is_first_rank, read_run
@@ -64,9 +68,10 @@ class Sweep:
             if one == "hydra/launcher=slurm" and which("srun") is None:
                 raise OptionError(f"{asked}: no srun here; on one machine: launcher=local, processes or ray")
         keys = [one.partition("=")[0] for one in named]
-        given = [one.partition("=")[2] for one in named if one.startswith(f"{_FOLDER}=")]
-        folder = given[-1] if given else f"outputs/sweep/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
-        added = [] if given else [f"{_FOLDER}={folder}"]
+        folder = _folder_of(named) or f"outputs/sweep/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+        named = [one for one in named if not one.startswith(f"{_FOLDER}=")]
+        quoted = folder.replace("'", "\\'")
+        added = [f"{_FOLDER}='{quoted}'"]
         if "logger=wandb" in named:
             of_wandb = {"group": f"'{Path(folder).name}'", "name": "${hydra:job.override_dirname}"}
             added += [f"{_WANDB}.{key}={value}" for key, value in of_wandb.items() if f"{_WANDB}.{key}" not in keys]
@@ -148,6 +153,19 @@ def _table(runs: Mapping[str, Run], best: Sequence[str] | None) -> Table:
         mark = ("*" if point in (best or ()) else "",) if marks else ()
         lines.append((*options[point].values(), *mark, run.state, f"{run.seconds:.0f}", *values, run.problem))
     return Table(header, tuple(lines))
+
+
+def _folder_of(arguments: Sequence[str]) -> str:
+    """As Hydra will have it: without quotes, and what stands for something else resolved now, so that all points and
+    the table go to one folder. Empty where none is given; OptionError where it cannot be resolved."""
+    given = [one.value() for one in parsed_overrides(arguments) if one.key_or_group == _FOLDER]
+    if not given:
+        return ""
+    setup_globals()  # Hydra's resolvers, such as now
+    try:
+        return str(OmegaConf.create({"folder": given[-1]}).folder)
+    except OmegaConfBaseException as error:
+        raise OptionError(f"{_FOLDER}={given[-1]}: cannot be resolved before the sweep: give a plain folder") from error
 
 
 def _as_hydra_has_it(argument: str) -> str:

@@ -116,7 +116,8 @@ def fit_and_test(
     with ranks_of_a_point(script):
         trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
         metrics = dict(trainer.callback_metrics)
-        interrupted = any(isinstance(one, GracefulStop) and one.requested for one in trainer.callbacks)  # type: ignore[attr-defined]
+        asked = any(isinstance(one, GracefulStop) and one.requested for one in trainer.callbacks)  # type: ignore[attr-defined]
+        interrupted = asked and trainer.should_stop  # a signal behind the last batch stops nothing
         if config.test and not trainer.should_stop:
             trainer.test(module, datamodule)
             metrics |= trainer.callback_metrics

@@ -57,7 +57,7 @@ class CodecOptions:
     effort: int = option(
         0,
         "steps of a search for what suits each image best (default 0: none); 100 make it better by what some 10 %% "
-        "more bytes would, and take a minute or two a megapixel and core; decompressing takes no longer",
+        "more bytes would, and take two to five minutes a megapixel and core; decompressing takes no longer",
         encoder_only=True,
     )
     tile: int = option(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
+from hific import zoo
 from hific.codecs.base import Codec
 from hific.evaluation.content_cache import key_of, source_digest
-from hific.evaluation.measurement import library_versions
+from hific.evaluation.measurement import describe_device, library_versions
 from hific.evaluation.rate_search import (
     CodecFamily,
     Files,
@@ -24,6 +25,7 @@ from hific.evaluation.rate_search import (
     next_larger,
     position_of,
 )
+from hific.io.file_digest import file_digest
 
 if TYPE_CHECKING:
     from hific.codecs.family import Variant
@@ -124,8 +126,9 @@ def variant_identity(variant: Variant) -> str:
             "codec": [codec.family.name, codec.identity.fingerprint.hex(), repr(codec.options)],
             "variant": [variant.label, variant.is_control],
             "source": source_digest("hific"),
+            "searched_by": file_digest(zoo.PERCEPTUAL_FEATURES),
             "libraries": library_versions(),
-            "device": str(next(codec.model.parameters()).device),
+            "device": describe_device(str(next(codec.model.parameters()).device)),
             "processor": platform.machine(),
         }
     )

@@ -13,17 +13,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hific.evaluation.columns import metric_column, metric_names
+from hific.evaluation.columns import MetricColumn, metric_column, metric_names
 from hific.evaluation.measurement import Measurement, systems
 from hific.evaluation.tables import Table
 
 NEXT_SIZE = ", next size"
 """Behind the label of a matched system: its rows at the size above."""
 RESAMPLES, CONFIDENCE, SEED = 10_000, 0.95, 0
+
+
+Verdict = Literal["better", "level", "worse"]
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,16 @@ class Difference:
     total: int
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """Of the learned system: better or worse where the interval is on one side of zero."""
-        upwards = metric_column(self.metric).higher_is_better
-        if upwards is None or self.low <= 0 <= self.high:
-            return "level"
-        return "better" if (self.low > 0) == upwards else "worse"
+        return verdict_of(self.low, self.high, metric_column(self.metric))
+
+
+def verdict_of(low: float, high: float, column: MetricColumn) -> Verdict:
+    """Of an interval of differences."""
+    if column.higher_is_better is None or not (low > 0 or high < 0):
+        return "level"
+    return "better" if (low > 0) == column.higher_is_better else "worse"
 
 
 def without_next_sizes(rows: Sequence[Measurement]) -> list[Measurement]:
@@ -57,10 +65,11 @@ def without_next_sizes(rows: Sequence[Measurement]) -> list[Measurement]:
 def differences(rows: Sequence[Measurement], learned: str, other: str) -> list[Difference]:
     """Of every metric that both have; `other`: a label whose rows at the next size are called other + NEXT_SIZE.
 
-    Images that the other system cannot code so small (every file of it is above) are left out: `n` of `total`.
+    Images of which the other system has no files on both sides of these bytes are left out, and those of which a
+    metric is not finite, as PSNR is of equal pictures: `n` of `total`.
     """
     ours, below, above = (_by_image(rows, name) for name in (learned, other, other + NEXT_SIZE))
-    found = []
+    found: list[Difference] = []
     for metric in metric_names(rows):
         pairs = [
             (ours[image].metrics[metric], theirs)
@@ -70,8 +79,7 @@ def differences(rows: Sequence[Measurement], learned: str, other: str) -> list[D
             and image in above
             and (theirs := metric_at(ours[image].num_bytes, below[image], above[image], metric)) is not None
         ]
-        if pairs:
-            found.append(_difference(metric, pairs, len(ours)))
+        found += _difference(metric, pairs, len(ours))
     return found
 
 
@@ -88,20 +96,23 @@ def variants(rows: Sequence[Measurement]) -> list[str]:
 def differences_at_own_bytes(rows: Sequence[Measurement], system: str, other: str) -> list[Difference]:
     """Of every metric that both have, whatever the bytes of each."""
     ours, theirs = _by_image(rows, system), _by_image(rows, other)
-    found = []
+    found: list[Difference] = []
     for metric in metric_names(rows):
         both = [(ours[image].metrics, theirs[image].metrics) for image in ours if image in theirs]
         pairs = [(one[metric], another[metric]) for one, another in both if metric in one and metric in another]
-        if pairs:
-            found.append(_difference(metric, pairs, len(ours)))
+        found += _difference(metric, pairs, len(ours))
     return found
 
 
-def _difference(metric: str, pairs: Sequence[tuple[float, float]], total: int) -> Difference:
-    values = np.array(pairs)
+def _difference(metric: str, pairs: Sequence[tuple[float, float]], total: int) -> list[Difference]:
+    """One, or none where no pair is of finite numbers."""
+    values = np.array(pairs, float).reshape(-1, 2)
+    values = values[np.isfinite(values).all(axis=1)]
+    if not len(values):
+        return []
     low, high = bootstrap_interval(values[:, 0] - values[:, 1])
     mine, others = values.mean(axis=0).tolist()
-    return Difference(metric, mine, others, mine - others, low, high, len(pairs), total)
+    return [Difference(metric, mine, others, mine - others, low, high, len(values), total)]
 
 
 def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -124,7 +135,7 @@ def equal_bytes_table(rows: Sequence[Measurement]) -> Table | None:
     header = ("system", "against", "metric", "system's", "other's at its bytes", "difference", "95 % interval", "it is")
     note = (
         f"Paired by image; intervals by bootstrap over images, {RESAMPLES} times; the other's metrics are interpolated "
-        "between its files next to the system's bytes. Images that it cannot code so small are left out (n)."
+        "between its files next to the system's bytes. Images of which it has no files on both sides are left out (n)."
     )
     return Table((*header, "n"), tuple(body), (note,)) if body else None
 
@@ -175,7 +186,8 @@ def _matched_to(rows: Sequence[Measurement], matched: str) -> str | None:
         own = _by_image(rows, system)
         if (
             all(row.max_bytes is None for row in own.values())
-            and limits.items() == {image: row.num_bytes for image, row in own.items()}.items()
+            # A format that has no file of some image has fewer rows.
+            and limits.items() <= {image: row.num_bytes for image, row in own.items()}.items()
         ):
             return system
     return None

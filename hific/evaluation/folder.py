@@ -117,6 +117,17 @@ def slug(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", label).strip("-.") or "_"
 
 
+def check_folders(labels: Sequence[str]) -> None:
+    """OptionError where two labels, or one and ORIGINAL, would share a folder."""
+    taken = {slug(ORIGINAL): ORIGINAL}
+    for label in labels:
+        other = taken.setdefault(slug(label), label)
+        if other != label or label == ORIGINAL:
+            raise OptionError(
+                f"{label!r} and {other!r} would share the folder {slug(label)}: tell them apart by names="
+            )
+
+
 @dataclass(frozen=True)
 class EvaluationFolder:
     """`keep`: names of the images whose reconstructions are kept; files are kept of all."""

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from hific.codecs.base import Codec, ImageLike
 from hific.errors import in_a_line
+from hific.programs import ProgramStoppedError
 
 
 class ScaledCodec(Codec, Protocol):
@@ -145,6 +146,8 @@ def _file(family: CodecFamily, image: ImageLike, scale: int, position: int, file
         try:
             files[scale, position] = files.make(family, codec, image)
         except (OSError, RuntimeError, ValueError) as error:
+            if isinstance(error, ProgramStoppedError) or getattr(error, "errno", None) is not None:
+                raise  # of this machine, such as a full disk, and no limit of the format
             raise FormatLimitError(f"{family.name} at 1/{scale} size: {in_a_line(error)}") from error
     return files[scale, position]
 

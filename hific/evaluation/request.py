@@ -65,6 +65,12 @@ def check_scale(value: float) -> None:
         raise OptionError(f"scale={value} must be above 0, and at most 1")
 
 
+def check_zoom(option: str, value: float) -> None:
+    """OptionError unless it lies in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise OptionError(f"{option}={value} must be a share from 0 to 1")
+
+
 def byte_limits_wanted(
     match_to: str | int, references: Sequence[str], images: Sequence[str]
 ) -> Mapping[str, int] | Sequence[str]:
@@ -72,6 +78,7 @@ def byte_limits_wanted(
     there is nothing to match."""
     if isinstance(match_to, int):
         return dict.fromkeys(images, match_to)
+    match_to = str(match_to)  # 0.5 is none of these either
     if Path(match_to).suffix in (".parquet", ".csv"):
         return _limits_of_rows(match_to, images)
     if match_to not in ("first", "each"):

@@ -13,7 +13,7 @@ from hific.evaluation.codecs_under_test import CodecUnderTest, RateMatchedCodec
 from hific.evaluation.columns import measured_key_metrics
 from hific.evaluation.equal_bytes import NEXT_SIZE, equal_bytes_table, own_bytes_table, without_next_sizes
 from hific.evaluation.evaluate import EvaluationImage, evaluate_system
-from hific.evaluation.folder import ORIGINAL, ROWS, EvaluationFolder, write_rows
+from hific.evaluation.folder import ORIGINAL, ROWS, EvaluationFolder, check_folders, write_rows
 from hific.evaluation.measurement import Measurement, Provenance, byte_limits, systems
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.page.redraw import write_page
@@ -66,6 +66,7 @@ def measure_all(
     names = [system.name for system in learned]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"two systems are called {', '.join(doubled)}: name the checkpoints apart")
+    check_folders([*names, *matched_names(families, limits)])
     for image in images:
         if image.name in folder.keep:
             folder.put_reconstruction(ORIGINAL, image.name, image.read())
@@ -120,6 +121,8 @@ def write_results(
     """measurements.parquet, .csv, report.html, .md, tables as .md and .tex, figures, panels; returns all paths."""
     root, panel = folder.root, panel or PanelOptions()
     written = [*write_rows(rows, root / ROWS), *write_page(rows, context, root)]
+    for partial in root.glob(f"{Path(PARTIAL).stem}.*"):
+        partial.unlink()
     compared, own = equal_bytes_table(rows), own_bytes_table(rows)
     rows = without_next_sizes(rows)
     table = main_table(rows)
@@ -141,7 +144,8 @@ def write_results(
     texts["report.md"] = write_report(rows, replace(context, figures={**figures, **context.figures}), tables)
     for name, text in texts.items():
         write_whole(root / name, text)
-    return [*written, *(root / name for name in (*texts, *figures.values()))]
+    paths = (*written, *(root / name for name in (*texts, *figures.values())))
+    return list(dict.fromkeys(paths))
 
 
 def draw_image_panel(rows: Sequence[Measurement], image: str, folder: EvaluationFolder, panel: PanelOptions) -> bytes:

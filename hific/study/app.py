@@ -9,7 +9,7 @@ POST /sessions/<code>/votes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -70,13 +70,15 @@ class VoteBody(_Body):
     pixel_ratio: Ratio
 
 
-def build_app(folder: Path, manifest: Manifest, store: VoteStore, token: str = "") -> FastAPI:
-    """`token`: what every address begins with; without one, only this machine's own names are answered to."""
+def build_app(
+    folder: Path, manifest: Manifest, store: VoteStore, token: str = "", names: Sequence[str] = LOOPBACK_NAMES
+) -> FastAPI:
+    """`token`: what every address begins with; without one, only `names` are answered to, this machine's own."""
     app = FastAPI(title=manifest.title, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(_router(folder, manifest, store), prefix=f"/{token}" if token else "")
     if not token:
         # Another site's name that leads to this machine reads nothing here.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK_NAMES))
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(names))
     app.middleware("http")(_guard)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NoSuchCodeError, lambda request, error: _refused(404, str(error)))

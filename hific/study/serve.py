@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from hific.errors import OptionError
-from hific.study.app import build_app
+from hific.study.app import LOOPBACK_NAMES, build_app
 from hific.study.manifest import check_pictures, read_manifest
 from hific.study.votes import VoteStore
 
@@ -29,14 +29,14 @@ def serve_study(
     manifest, manifest_hash = read_manifest(folder)
     check_pictures(folder, manifest)
     store = VoteStore(folder, manifest, manifest_hash)
+    names = (*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host)
     with listen(host, port) as listener:
         try:
             say(address(host, listener.getsockname()[1], token))
             say(f"{len(store.participants())} participants and {len(store.votes())} votes so far; Ctrl-C ends it")
             # Without a log of requests: it would have the addresses of participants, and their codes.
-            config = uvicorn.Config(
-                build_app(folder, manifest, store, token), log_level="warning", access_log=False, server_header=False
-            )
+            app = build_app(folder, manifest, store, token, names)
+            config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
             uvicorn.Server(config).run(sockets=[listener])
         finally:
             store.close()

@@ -7,16 +7,23 @@ planned and not run, and a search takes one step.
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 from experiments.study import read_sizes
+
+STEPS = re.compile(r"^(recipe\.stage[12]_steps=)\d{2,}$")
+NETWORKS = ("size=", "recipe.latent_channels=", "recipe.hyper_channels=")
 
 
 def smaller(words: list[str]) -> list[str]:
     if words[:1] == ["train.py"]:
         family = "hific" if any(word.startswith("model=hific") for word in words) else "compressnet"
-        said = [word for word in words if not word.startswith("size=")]
+        fine_tuned = any(word.startswith("init_from=") for word in words)  # whose networks are what they are
+        said = [STEPS.sub(r"\g<1>2", word) for word in words if fine_tuned or not word.startswith("size=")]
         overrides = read_sizes(family)["smoke"].train
+        if fine_tuned:
+            overrides = tuple(one for one in overrides if not one.startswith(NETWORKS))
         if any(word.startswith("base_checkpoint=") for word in words):  # whose recipe is what it was trained with
             overrides = tuple(one for one in overrides if not one.startswith(("recipe.", "size=")))
         return [*said, *_unsaid(said, overrides)]

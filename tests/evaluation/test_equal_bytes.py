@@ -57,6 +57,19 @@ def test_images_that_cannot_be_coded_so_small_are_left_out_and_counted() -> None
     assert equal_bytes_table([one for one in rows if not one.system.endswith(NEXT_SIZE)]) is None
 
 
+def test_a_lossless_picture_and_a_format_without_a_file_of_one_image_leave_the_others() -> None:
+    rows = [
+        *(row("ours", image, 1000, 32.0) for image in "abcd"),
+        *(row("webp", image, 900, 30.0, 1000) for image in "abc"),
+        *(row("webp" + NEXT_SIZE, image, 1100, math.inf if image == "a" else 31.0, 1000) for image in "abc"),
+    ]
+    (psnr, _) = differences(rows, "ours", "webp")
+    assert (psnr.n, psnr.total, psnr.verdict) == (2, 4, "better") and 1 < psnr.low <= psnr.high < 2
+    table = equal_bytes_table(rows)
+    assert table is not None and table.body[0][:2] == ("ours", "webp") and table.body[0][-1] == "2 of 4"
+    assert Difference("psnr", 1.0, 1.0, math.nan, math.nan, math.nan, 1, 1).verdict == "level"
+
+
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     generator = np.random.default_rng(0)
     covered = 0

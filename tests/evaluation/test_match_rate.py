@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hific.codecs.pillow_codecs import CODEC_NAMES, PillowFamily
-from hific.evaluation.rate_search import FormatLimitError, RateNotReachedError, match_bytes
+from hific.evaluation.rate_search import Files, FormatLimitError, RateNotReachedError, match_bytes
+from hific.programs import ProgramError, ProgramStoppedError
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 
@@ -120,3 +122,21 @@ def test_an_image_beyond_a_format_is_coded_smaller_or_not_at_all() -> None:
     assert codec.scale == 2 and codec.decompress(data).size == (16384, 2)
     with pytest.raises(FormatLimitError, match="webp"):
         match_bytes(PillowFamily("webp"), np.zeros((2, 70_000, 3), np.uint8), 10**6)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (ProgramStoppedError("vvencapp failed (timed out)"), ProgramStoppedError),
+        (OSError(28, "No space left on device"), OSError),
+        (ProgramError("x265 failed (too small)"), FormatLimitError),
+        (OSError("encoder error -2"), FormatLimitError),
+    ],
+)
+def test_what_this_machine_lacks_is_no_limit_of_a_format(raised: Exception, told: type[Exception]) -> None:
+    def fail(*_: object) -> Any:
+        raise raised
+
+    with pytest.raises(told) as caught:
+        match_bytes(PillowFamily("webp"), PIXELS, 1000, Files(fail))
+    assert caught.type is told

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hific.codecs.pillow_codecs import PillowCodec, PillowFamily
-from hific.errors import TooLargeError
+from hific.errors import OptionError, TooLargeError
 from hific.evaluation.codecs_under_test import EncodeSpec, FixedCodec
 from hific.evaluation.evaluate import EvaluationImage
 from hific.evaluation.folder import EvaluationFolder, read_rows
@@ -98,6 +98,15 @@ def test_limits_can_be_given_without_a_learned_system(images: list[EvaluationIma
 def test_equal_labels_are_refused_before_anything_is_measured(images: list[EvaluationImage], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two systems are called j2k 1400"):
         measure_all(LEARNED[:1] * 2, [], [], images, Metrics([]), EvaluationFolder(tmp_path))
+
+
+@pytest.mark.parametrize("names", [("net 1", "net-1"), ("original", "net")])
+def test_labels_that_would_share_a_folder_are_refused(
+    names: tuple[str, str], images: list[EvaluationImage], tmp_path: Path
+) -> None:
+    systems = [FixedCodec(name, LEARNED[0].fixed) for name in names]
+    with pytest.raises(OptionError, match="would share the folder"):
+        measure_all(systems, [], [], images, Metrics([]), EvaluationFolder(tmp_path))
 
 
 def test_the_same_pixels_are_measured_once(images: list[EvaluationImage], tmp_path: Path) -> None:

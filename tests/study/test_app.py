@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ def test_every_answer_has_the_policy(client: httpx.Client) -> None:
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert "unsafe" not in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of this machine")
+def test_another_loopback_address_is_answered_to(made_study: Path, tmp_path: Path) -> None:
+    with serving(shutil.copytree(made_study, tmp_path / "study"), "--host", "127.0.0.2") as server:
+        assert "127.0.0.2" in server.address and httpx.get(server.address).status_code == 200
 
 
 def test_answers_do_not_tell_the_systems(client: httpx.Client, made_study: Path) -> None:

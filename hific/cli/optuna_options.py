@@ -35,7 +35,7 @@ SEVERAL = ("processes", "local", "slurm", "ray")
 
 
 @dataclass(frozen=True)
-class StudyOptions:
+class OptunaOptions:
     n_trials: int
     timeout: float | None
     workers: int
@@ -52,7 +52,7 @@ class StudyOptions:
     heartbeat: int
 
     @classmethod
-    def of(cls, sweeper: DictConfig) -> StudyOptions:
+    def of(cls, sweeper: DictConfig) -> OptunaOptions:
         """OptionError for a value that cannot be right."""
         plain: dict[str, Any] = OmegaConf.to_container(sweeper, resolve=True)  # type: ignore[assignment]
         hints = get_type_hints(cls)
