@@ -124,6 +124,18 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> 
     assert state(tmp_path / "run") == "done"
 
 
+def test_what_was_stopped_behind_its_last_batch_ends_by_resuming(tmp_path: Path) -> None:
+    """As the studies' runner goes on: a signal while the coding is fitted, or a kill while it is tested."""
+    once = [*SHORT, "hydra.run.dir=run"]
+    run(*once, "test=false", cwd=tmp_path)
+    record = tmp_path / "run" / "run.json"
+    for stopped in ("interrupted", "running"):
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"state": stopped, "metrics": {}}))
+        run(*once, "resume=auto", cwd=tmp_path)
+        assert state(tmp_path / "run") == "done" and "test/psnr" in json.loads(record.read_text())["metrics"]
+    assert "raise recipe.steps" in run(*once, "ckpt_path=run/last.ckpt", cwd=tmp_path, status=1)
+
+
 def test_resume_and_a_file_exclude_each_other(tmp_path: Path) -> None:
     output = run(*SHORT, "resume=auto", "ckpt_path=a.ckpt", cwd=tmp_path, status=1)
     assert "ckpt_path and resume exclude each other" in output
