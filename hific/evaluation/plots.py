@@ -68,7 +68,8 @@ def metric_bars(rows: Sequence[Measurement], metrics: Sequence[str]) -> Figure:
 def metric_by_epoch(
     series: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], metrics: Sequence[str]
 ) -> Figure:
-    """An axis a metric: epochs to the right, a line for each system that has points (epochs, value) of it."""
+    """An axis a metric that any system has points (epochs, value) of: epochs to the right, a line for each of them."""
+    metrics = [name for name in metrics if any(one.get(name) for one in series.values())] or list(metrics)
     figure = Figure(figsize=(5.2 * len(metrics), 4.2), layout="constrained")
     for axis, name in zip(plain_axes(figure, len(metrics)), metrics, strict=True):
         for number, (system, of_metric) in enumerate(series.items()):
@@ -113,7 +114,10 @@ def _mean_bpp(summary: SystemSummary) -> float:
 
 def _legend_below(figure: Figure, axis: Axes) -> None:
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, max(1, len(labels))), frameon=False)
+    # Inches of a line and of letters of 10 points: more in a row would leave the figure.
+    fitting = max(1, int(figure.get_figwidth() / (0.7 + 0.085 * max(map(len, labels), default=1))))
+    columns = min(5, fitting, max(1, len(labels)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def color_of(number: int) -> str:

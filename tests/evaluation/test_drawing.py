@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from hific.codecs.pillow_codecs import PillowCodec
@@ -18,7 +19,7 @@ from hific.evaluation.folder import EvaluationFolder
 from hific.evaluation.measurement import Measurement
 from hific.evaluation.metrics_of import Metrics
 from hific.evaluation.panel import GAP, MARGIN, PanelCell, Zoom, draw_panel, encode_panel, in_rows, panel_cells
-from hific.evaluation.plots import metric_bars, rate_metric_curves, save_figure
+from hific.evaluation.plots import metric_bars, metric_by_epoch, rate_metric_curves, save_figure
 from hific.metrics.fidelity import PSNR
 
 MakeRow = Callable[..., Measurement]
@@ -134,3 +135,14 @@ def test_figures_are_saved_as_png_and_svg_and_repeat_exactly(make_row: MakeRow, 
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
         assert image.format == "PNG"
+
+
+@pytest.mark.parametrize("name", ["sae", "hific-xgboost-medium, xgboost, effort 60"])
+def test_a_metric_without_points_has_no_axis_and_names_stay_inside(name: str) -> None:
+    series = {f"{name} {number}": {"fid": [], "fd_alexnet": [(0.5, 3.0), (1.0, 2.0)]} for number in range(5)}
+    figure = metric_by_epoch(series, ["fid", "fd_alexnet"])
+    FigureCanvasAgg(figure).draw()
+    (axis,), (legend,) = figure.axes, figure.legends
+    assert len(axis.lines) == 5 and "fd_alexnet" in axis.get_ylabel()
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
