@@ -69,7 +69,7 @@ def test_a_folder_in_quotes_or_by_reference_is_the_folder(folder: str, monkeypat
 
 def test_a_folder_by_what_is_not_known_yet_is_told() -> None:
     with pytest.raises(OptionError, match="give a plain folder"):
-        Sweep.of(["-m", "model=sae,gc", "hydra.sweep.dir=${hydra:job.num}"])
+        Sweep.of(["-m", "model=sae,gc", "hydra.sweep.dir=${nothing.of_this_name}"])
     dated = Sweep.of(["-m", "model=sae,gc", "hydra.sweep.dir=a/${now:%Y}"])
     assert dated is not None and dated.folder.name.startswith("20")
 

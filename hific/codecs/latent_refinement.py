@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from hific import zoo
+from hific.io.file_digest import file_digest
 from hific.networks.perceptual_features import SMALLEST_SIDE, PerceptualFeatures, distances
 from hific.ops.precision import fast_precision
 
@@ -154,6 +155,11 @@ class Perception:
             lpips, conv4 = distances(found, self.target)
             lost = lost + self.rate_weight * (LPIPS_SHARE * lpips + CONV4_SHARE * conv4)
         return lost
+
+
+def searched_by() -> str:
+    """What a search goes by besides code and model: a digest of the features' weights."""
+    return file_digest(zoo.PERCEPTUAL_FEATURES)
 
 
 @cache

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
-from hific import zoo
 from hific.codecs.base import Codec
 from hific.evaluation.content_cache import key_of, source_digest
 from hific.evaluation.measurement import describe_device, library_versions
@@ -25,7 +24,6 @@ from hific.evaluation.rate_search import (
     next_larger,
     position_of,
 )
-from hific.io.file_digest import file_digest
 
 if TYPE_CHECKING:
     from hific.codecs.family import Variant
@@ -121,12 +119,14 @@ def variant_identity(variant: Variant) -> str:
     codec = variant.codec
     if not hasattr(codec, "identity"):
         return ""
+    from hific.codecs.latent_refinement import searched_by  # torch, which a learned codec has brought
+
     return key_of(
         {
             "codec": [codec.family.name, codec.identity.fingerprint.hex(), repr(codec.options)],
             "variant": [variant.label, variant.is_control],
             "source": source_digest("hific"),
-            "searched_by": file_digest(zoo.PERCEPTUAL_FEATURES),
+            "searched_by": searched_by(),
             "libraries": library_versions(),
             "device": describe_device(str(next(codec.model.parameters()).device)),
             "processor": platform.machine(),
