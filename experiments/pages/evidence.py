@@ -26,6 +26,7 @@ from hific.evaluation.equal_bytes import (
     SEED,
     Verdict,
     bootstrap_interval,
+    finite_pairs,
     metric_at,
     verdict_of,
 )
@@ -156,7 +157,7 @@ def compare(asked: Comparison) -> Finding:
         raise OptionError(f"{asked}: files of several sizes are compared at equal bytes")
     ours = images_of(rows_of(asked.rows), asked.system, asked.rows)
     rivals = _files_of(asked.rival_rows or (asked.rows,), asked.rival)
-    pairs = np.array([pair for row in ours.values() for pair in _pairs(row, rivals.get(row.image, []), asked)])
+    pairs = finite_pairs([pair for row in ours.values() for pair in _pairs(row, rivals.get(row.image, []), asked)])
     if not len(pairs):
         raise OptionError(f"{asked}: no image has both")
     own, rival = pairs.T

@@ -106,13 +106,18 @@ def differences_at_own_bytes(rows: Sequence[Measurement], system: str, other: st
 
 def _difference(metric: str, pairs: Sequence[tuple[float, float]], total: int) -> list[Difference]:
     """One, or none where no pair is of finite numbers."""
-    values = np.array(pairs, float).reshape(-1, 2)
-    values = values[np.isfinite(values).all(axis=1)]
+    values = finite_pairs(pairs)
     if not len(values):
         return []
     low, high = bootstrap_interval(values[:, 0] - values[:, 1])
     mine, others = values.mean(axis=0).tolist()
     return [Difference(metric, mine, others, mine - others, low, high, len(values), total)]
+
+
+def finite_pairs(pairs: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+    """[n, 2], without those in which a value is not finite: a mean has no place for it."""
+    values = np.array(pairs, float).reshape(-1, 2)
+    return values[np.isfinite(values).all(axis=1)]
 
 
 def bootstrap_interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -29,7 +29,7 @@ def serve_study(
     manifest, manifest_hash = read_manifest(folder)
     check_pictures(folder, manifest)
     store = VoteStore(folder, manifest, manifest_hash)
-    names = (*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host)
+    names = (*LOOPBACK_NAMES, _in_addresses(host))
     with listen(host, port) as listener:
         try:
             say(address(host, listener.getsockname()[1], token))
@@ -76,6 +76,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise OptionError(f"--port {port} of {host} {taken}: take another, or --port 0 for any") from error
 
 
+def _in_addresses(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def address(host: str, port: int, token: str) -> str:
-    shown = "ADDRESS-OF-THIS-MACHINE" if host in ANY else f"[{host}]" if ":" in host else host
+    shown = "ADDRESS-OF-THIS-MACHINE" if host in ANY else _in_addresses(host)
     return f"http://{shown}:{port}/{f'{token}/' if token else ''}"
