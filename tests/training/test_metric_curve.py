@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from experiments.curves import curve_figure, curve_table, read_curves
 from hific.errors import OptionError
+from hific.evaluation.columns import metric_column
 from hific.models.compressnet import CompressNet
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 from hific.training.compressnet_module import CompressNetModule
@@ -89,8 +90,10 @@ def test_curves_are_means_of_photos_and_say_what_is_absent(tmp_path: Path) -> No
         "[1] absent: not measured",
         "[2] absent: no Inception weights",
     )
-    axis, other = curve_figure({"sae": rows}, ["psnr", "fid"]).axes
-    (line,), (nothing,) = axis.lines, other.lines
-    assert line.get_xydata().tolist() == [[0.5, 25.0], [1.0, 28.0]] and not len(nothing.get_xydata())
+    figure = curve_figure({"sae": rows}, ["psnr", "fid"])
+    (axis,) = figure.axes  # none for the metric without points
+    (line,) = axis.lines
+    assert axis.get_ylabel() == metric_column("psnr").heading
+    assert line.get_xydata().tolist() == [[0.5, 25.0], [1.0, 28.0]]
     with pytest.raises(OptionError, match=r"no training has a curve\.csv"):
         read_curves({"sae": tmp_path / "last.ckpt"})
