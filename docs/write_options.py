@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 CONF, TARGET = ROOT / "conf", ROOT / "docs" / "options.md"
 SIZES = ("tiny", "small", "paper")
 FAMILIES = {"compressnet": "`sae`, `swwae`, `sae_spn`", "gc": "`gc`", "hific": "`hific`, `hific_xgboost`, `hific_knn`"}
-GROUPS = ("model", "rate", "size", "data", "context_model", "postfilter", "trainer", "logger", "experiment", "debug")
+# By what they are called at the command line, their folders in conf/.
+TRAINING = ("model", "rate", "size", "data", "context_model", "postfilter", "trainer", "logger", "experiment", "debug")
+# By what they are called at the command line, their folders in conf/.
+GROUPS = {name: name for name in TRAINING} | {"launcher": "hydra/launcher", "sweep": "hydra/sweeper"}
 # Files whose values are options of the group, in the order of the tables; others only say how they differ.
 VALUES = (
     "model/base/compressnet.yaml",
@@ -31,6 +34,10 @@ VALUES = (
     "postfilter/linear.yaml",
     "trainer/cpu.yaml",
     "callbacks/default.yaml",
+    "hydra/launcher/processes.yaml",
+    "hydra/launcher/slurm.yaml",
+    "hydra/launcher/ray.yaml",
+    "hydra/sweeper/optuna.yaml",
 )
 NOT_OPTIONS = ("defaults", "hydra", "fitting", "training_info")
 SECTION = re.compile(r"^(Photos|Networks|Optimization|Distortion|Rate|Losses)\b( \([^)]*\))?\.?")
@@ -107,8 +114,8 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def table_of_choices() -> str:
     chosen = defaults()
     rows = []
-    for group in GROUPS:
-        for path in sorted((CONF / group).glob("*.yaml")):
+    for group, folder in GROUPS.items():
+        for path in sorted((CONF / folder).glob("*.yaml")):
             mark = " (default)" if chosen.get(group) == path.stem else ""
             rows.append((f"`{group}={path.stem}`{mark}", summary_of(path)))
     return table(("choice", "what"), rows)
@@ -139,9 +146,15 @@ def text() -> str:
         parts += [f"### {models}\n", table_of_recipe(family)]
     parts.append("## Parts\n")
     for name in VALUES:
-        group = name.split("/")[0]
+        group = ".".join(name.split("/")[: 2 if name.startswith("hydra/") else 1])
         parts += [f"### conf/{name}\n", table_of_values(CONF / name, f"{group}.")]
     parts += ["## evaluate.py\n", table_of_values(CONF / "evaluate.yaml", "")]
+    codecs = sorted((CONF / "codec").glob("*.yaml"))
+    parts += ["### Classical codecs\n", "`codec=[NAME,NAME]` chooses files of conf/codec:\n"]
+    parts.append(table(("choice", "what"), [(f"`{path.stem}`", summary_of(path)) for path in codecs]))
+    values = [(f"`codec.{one.name}`", f"`{one.value}`", one.comment) for path in codecs for one in options_of(path)]
+    values = [line for line in values if not line[0].endswith(".name`")]  # which codec it is, none's option
+    parts.append(table(("option", "default", "what"), values))
     return "\n".join(parts)
 
 
