@@ -118,14 +118,14 @@ def slug(label: str) -> str:
 
 
 def check_folders(labels: Sequence[str]) -> None:
-    """OptionError where two labels, or one and ORIGINAL, would share a folder."""
+    """OptionError where two labels are the same or would share a folder, and where one would share ORIGINAL's."""
     taken = {slug(ORIGINAL): ORIGINAL}
     for label in labels:
-        other = taken.setdefault(slug(label), label)
-        if other != label or label == ORIGINAL:
+        if other := taken.get(slug(label)):
             raise OptionError(
                 f"{label!r} and {other!r} would share the folder {slug(label)}: tell them apart by names="
             )
+        taken[slug(label)] = label
 
 
 @dataclass(frozen=True)

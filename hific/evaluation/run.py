@@ -63,10 +63,7 @@ def measure_all(
     `workers`: so many images are searched at once. `kept`: what was done of learned systems, by which an evaluation
     that was interrupted is taken up. Interrupted, it leaves the rows of the systems that were done in `PARTIAL`.
     """
-    names = [system.name for system in learned]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"two systems are called {', '.join(doubled)}: name the checkpoints apart")
-    check_folders([*names, *matched_names(families, limits)])
+    check_folders([*(system.name for system in learned), *matched_names(families, limits)])
     for image in images:
         if image.name in folder.keep:
             folder.put_reconstruction(ORIGINAL, image.name, image.read())

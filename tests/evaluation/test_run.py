@@ -96,7 +96,7 @@ def test_limits_can_be_given_without_a_learned_system(images: list[EvaluationIma
 
 
 def test_equal_labels_are_refused_before_anything_is_measured(images: list[EvaluationImage], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="two systems are called j2k 1400"):
+    with pytest.raises(OptionError, match="'j2k 1400' and 'j2k 1400' would share the folder"):
         measure_all(LEARNED[:1] * 2, [], [], images, Metrics([]), EvaluationFolder(tmp_path))
 
 
