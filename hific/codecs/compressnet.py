@@ -194,7 +194,7 @@ def refine_latent(codec: LearnedCodec, pixels: Pixels, source: UncodedLatent) ->
     if not codec.options.effort:
         return source
     assert isinstance(codec.transform, CompressNetTransform | TiledCompressNetTransform)
-    search = Search(RATE_WEIGHT, codec.options.effort, codec.progress)
+    search = Search(RATE_WEIGHT, RATE_WEIGHT, codec.options.effort, codec.progress)
     assert isinstance(codec.coding.prior, ChannelPrior)
     tables = codec.coding.prior.tables
     costs = np.stack([-np.log2(tables.table(channel)[:-1] / TOTAL) for channel in range(len(tables))])

@@ -31,6 +31,10 @@ from hific.entropy.integer_hyper_synthesis import LAYERS
 from hific.errors import OptionError
 from hific.models.hyperprior_autoencoder import HyperpriorAutoencoder
 
+# Of the features that a search goes by, which stand beside the rate weight up to it: beside low's 5 they cost PSNR that
+# AVIF has (experiments/campaign/README.md).
+FEATURES_WEIGHT_LIMIT = 2.5
+
 
 class HificTransform(TiledTransform):
     """Equal to the untiled networks up to float rounding, whatever the tile."""
@@ -138,7 +142,8 @@ def refine_latent(codec: LearnedCodec, pixels: Pixels, source: UncodedLatent) ->
             f"effort={steps}: the checkpoint of {codec.name} does not say what a bit was worth in training"
         )
     means = codec.coding.prior.predict(source.hyper_symbols, *source.latent.shape[1:]).means
-    search = Search(float(rate_weight), steps, codec.progress)
+    features_weight = min(float(rate_weight), FEATURES_WEIGHT_LIMIT)
+    search = Search(float(rate_weight), features_weight, steps, codec.progress)
     return replace(source, latent=codec.transform.refine(pixels, source, means, search))
 
 

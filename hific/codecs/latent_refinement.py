@@ -7,7 +7,7 @@ section 3.3). A hyper-latent stays, and with it the means and scales; a decoder 
     q = floor(r) or floor(r) + 1, a soft choice that hardens; r = latent - means
     minimized: k_M MSE + perception lost + RATE_SHARE x rate weight x bits per pixel, of what q decodes to
     perception lost: MS_SSIM_WEIGHT (1 - MS-SSIM) + COARSE_WEIGHT (1 - SSIM of the luma at 1/8)
-                     + rate weight x (LPIPS_SHARE LPIPS + CONV4_SHARE conv4), both a student's
+                     + features weight x (LPIPS_SHARE LPIPS + CONV4_SHARE conv4), both a student's
                      (networks/perceptual_features.py)
 """
 
@@ -31,7 +31,8 @@ MSE_WEIGHT = 0.075 / 32  # k_M, of errors on [0, 255]: that a checkpoint's rate_
 # Squared error alone smoothes: LPIPS, conv4 and SSIMULACRA2 then lose what PSNR gains. Measured on photos apart from
 # training and test, experiments/campaign/README.md.
 MS_SSIM_WEIGHT, COARSE_WEIGHT = 2.0, 8.0
-# Beside the rate weight: at more than that PSNR pays for features that are good already (experiments/campaign).
+# Of the features weight: at more than that PSNR pays for features that are good already
+# (experiments/campaign).
 LPIPS_SHARE, CONV4_SHARE = 0.03, 0.002
 STRUCTURE_MINIMUM = 161  # pixels a side, of the five scales of MS-SSIM
 PERCEPTION_EVERY = 2  # steps: it takes as long as the synthesis
@@ -66,9 +67,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Search:
-    """rate_weight: of a bit per pixel, beside `MSE_WEIGHT`; progress: told after every step."""
+    """rate_weight: of a bit per pixel, beside `MSE_WEIGHT`; features_weight: of the features, beside their shares;
+    progress: told after every step."""
 
     rate_weight: float
+    features_weight: float
     steps: int
     progress: Callable[[int, int], None] | None = None
     seed: int = 0
@@ -84,7 +87,7 @@ class Search:
         """Whole symbols of the inner part, [1, C, h', w']: the rounded ones that came in where no better were found.
         network: what the scene decodes by."""
         generator = torch.Generator().manual_seed(self.seed)
-        perception = Perception.of(scene.image, self.rate_weight)
+        perception = Perception.of(scene.image, self.features_weight)
         rounded = scene.inner(scene.symbols).round().clamp(scene.lowest, scene.highest)
         searched = scene.inner(scene.symbols).clamp(scene.lowest, scene.highest).requires_grad_(True)
         optimizer = torch.optim.Adam([searched], lr=LEARNING_RATE)
@@ -132,18 +135,18 @@ class Perception:
     too small for is left out."""
 
     image: Tensor
-    rate_weight: float
+    features_weight: float
     features: PerceptualFeatures
     target: tuple[Tensor, ...] | None
 
     @classmethod
-    def of(cls, image: Tensor, rate_weight: float) -> Perception:
+    def of(cls, image: Tensor, features_weight: float) -> Perception:
         """CheckpointError where the features that the package brings are missing or damaged."""
         features, smallest = _shipped_features().to(image.device), min(image.shape[-2:])
         if smallest < SMALLEST_SIDE:
-            return cls(image, rate_weight, features, None)
+            return cls(image, features_weight, features, None)
         with torch.no_grad(), fast_precision(image.device):
-            return cls(image, rate_weight, features, features(image))
+            return cls(image, features_weight, features, features(image))
 
     def __call__(self, reconstruction: Tensor) -> Tensor:
         lost = reconstruction.new_zeros(())
@@ -153,7 +156,7 @@ class Perception:
             with fast_precision(reconstruction.device):
                 found = self.features(reconstruction)
             lpips, conv4 = distances(found, self.target)
-            lost = lost + self.rate_weight * (LPIPS_SHARE * lpips + CONV4_SHARE * conv4)
+            lost = lost + self.features_weight * (LPIPS_SHARE * lpips + CONV4_SHARE * conv4)
         return lost
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from skimage import data
 from hific.cli import main
 from hific.codecs import compressnet, latent_refinement
 from hific.codecs.compressnet import interpolated_bits
+from hific.codecs.hific import FEATURES_WEIGHT_LIMIT, HificTransform
+from hific.codecs.latent_coding import UncodedLatent
 from hific.codecs.latent_refinement import MSE_WEIGHT, RATE_SHARE, Perception, Scene, Search, soft_rounded
 from hific.codecs.learned_codec import LearnedCodec
 from hific.codecs.load import load_codec
@@ -114,7 +117,7 @@ def test_no_symbol_of_the_halo_is_touched(shipped: LearnedCodec, picture: Pixels
     scene = Scene(
         image, symbols, *inner, lambda some: shipped.model.synthesize(some + means), torch.count_nonzero, -99, 99
     )
-    search, perception = Search(1.4, 3), Perception.of(scene.image, 1.4)
+    search, perception = Search(1.4, 1.4, 3), Perception.of(scene.image, 1.4)
     found = search(shipped.model, scene)
     assert found.shape == (1, means.shape[1], 3, 6) and torch.equal(found, found.round())
     assert torch.equal(symbols, kept)
@@ -128,6 +131,24 @@ def test_features_weigh_beside_the_rate(picture: Pixels) -> None:
     lost = [float(Perception.of(image, weight)(lossy)) for weight in (0.0, 1.0, 3.0)]
     assert lost[1] > lost[0]
     assert lost[2] - lost[0] == pytest.approx(3 * (lost[1] - lost[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize(("rate_weight", "features_weight"), [(0.41, 0.41), (1.4, 1.4), (5.0, FEATURES_WEIGHT_LIMIT)])
+def test_features_weigh_no_more_than_the_limit_beside_a_low_rate(
+    shipped: LearnedCodec, picture: Pixels, monkeypatch: pytest.MonkeyPatch, rate_weight: float, features_weight: float
+) -> None:
+    asked: list[Search] = []
+
+    def refined(self: HificTransform, pixels: Pixels, source: UncodedLatent, means: Any, search: Search) -> Any:
+        asked.append(search)
+        return source.latent
+
+    monkeypatch.setattr(HificTransform, "refine", refined)
+    identity = replace(shipped.identity, training={"rate_weight": rate_weight})
+    codec = LearnedCodec(shipped.family, shipped.model, shipped.coding, identity)
+    codec.with_options(effort=7).compress(picture)
+    ((one),) = asked
+    assert (one.rate_weight, one.features_weight, one.steps) == (rate_weight, features_weight, 7)
 
 
 def test_a_search_that_finds_nothing_better_gives_what_came_in(
