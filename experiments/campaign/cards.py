@@ -97,7 +97,7 @@ def _own_synthesis(training: Mapping[str, Any]) -> str:
     if "synthesis_batches" not in training:
         return ""
     batches = training["synthesis_batches"]
-    return f"\nAt last its synthesis alone, over latents as they were: {batches} batches more; no other rate has it."
+    return f"\nAt last this rate's synthesis alone, over latents as they were: {batches} batches more."
 
 
 def _has(rows: Sequence[Measurement], rival: str, learned: str) -> bool:
