@@ -7,6 +7,7 @@ import csv
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -256,6 +257,11 @@ def test_cards_say_first_what_falls_short() -> None:
         assert card.startswith(f"# {name}\n") and first.index("worse in PSNR") < first.index("better in LPIPS-Squeeze")
         assert "PSNR, dB (-0.71 [-0.71, -0.71])" in first and "4 of 4" in card and "| WebP |" not in card
         assert second.startswith("With `--effort 70`, against AVIF") and "better in PSNR, dB (+0.29" in second
+    earlier = [replace(one, fingerprint="0" * 64) if one.system.startswith("hific") else one for one in searched]
+    card = cards.card("hific-low", (cards.FOLDER / "card.md").read_text(), plain, earlier)
+    _, _, first, _, second, *_ = card.splitlines()
+    assert second.endswith("**These numbers are of the model as it was before its latest training.**")
+    assert "before its latest" not in first
 
 
 def test_losses_are_means_of_the_batches_that_there_were_and_columns_keep_their_names(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.pages.evidence import earlier_models
 from hific import zoo
 from hific.evaluation.columns import metric_column
 from hific.evaluation.equal_bytes import NEXT_SIZE, Difference, differences
@@ -33,8 +34,6 @@ SOURCES = {
     "hific": ("card.md", "kodak.parquet", "kodak_effort.parquet"),
     "compressnet": ("compressnet_card.md", "compressnet.parquet", "compressnet_effort.parquet"),
 }
-# Of rows at a commit: what a later one measured anew.
-REMEASURED = {"7c9990fd286c": "; their SSIMULACRA2 of\nthe same pictures at 5f5ca3d"}
 RIVALS = ("avif", "vvc", "hevc", "webp", "jpeg2000", "jpeg")
 METRICS = ("psnr", "ms_ssim", "ssimulacra2", "lpips_alex", "lpips_squeeze", "perceptual_loss", "fsimc", "color_error")
 TITLES = {
@@ -73,8 +72,8 @@ def card(name: str, template: str, rows: Sequence[Measurement], searched_rows: S
         rate_weight=model.training.get("rate_weight"),
         batches=model.training["batches"],
         own_synthesis=_own_synthesis(model.training),
-        first=f"Against {_first(against['avif'])}",
-        searched_first=f"With `--effort {effort}`, against {_first(searched_against['avif'])}",
+        first=f"Against {_first(against['avif'])}{_earlier(coded.rows)}",
+        searched_first=f"With `--effort {effort}`, against {_first(searched_against['avif'])}{_earlier(searched.rows)}",
         effort=effort,
         searched_bytes=f"{searched.mean(lambda row: row.num_bytes):.0f}",
         searched_bpp=f"{searched.mean(lambda row: row.bpp):.3f}",
@@ -89,7 +88,6 @@ def card(name: str, template: str, rows: Sequence[Measurement], searched_rows: S
         table=_table(against).to_markdown().strip(),
         commit=coded.rows[0].provenance.commit,
         fingerprint=model.fingerprint[:8],
-        remeasured=REMEASURED.get(coded.rows[0].provenance.commit, ""),
     )
 
 
@@ -98,6 +96,10 @@ def _own_synthesis(training: Mapping[str, Any]) -> str:
         return ""
     batches = training["synthesis_batches"]
     return f"\nAt last this rate's synthesis alone, over latents as they were: {batches} batches more."
+
+
+def _earlier(rows: Sequence[Measurement]) -> str:
+    return " **These numbers are of the model as it was before its latest training.**" if earlier_models(rows) else ""
 
 
 def _has(rows: Sequence[Measurement], rival: str, learned: str) -> bool:

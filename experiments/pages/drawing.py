@@ -15,6 +15,7 @@ from experiments.pages.evidence import (
     Finding,
     column_of,
     compare,
+    earlier_models,
     images_of,
     mean_of,
     rows_of,
@@ -147,8 +148,9 @@ def _rows_told(spec: TableSpec, page: Path) -> Iterator[str]:
         rows = [row for row in rows_of(name) if not row.is_set]
         commits = dict.fromkeys(row.provenance.commit for row in rows)
         code = " and ".join(one.replace(UNCOMMITTED, " with changes that were never committed") for one in commits)
-        images = len({row.image for row in rows})
-        yield f"[{name.removesuffix('/results')}]({_link(name, page)}), {images} images, code {code}"
+        images, earlier = len({row.image for row in rows}), " and ".join(f"`{one}`" for one in earlier_models(rows))
+        told = f", {earlier} with earlier weights than today's" if earlier else ""
+        yield f"[{name.removesuffix('/results')}]({_link(name, page)}), {images} images, code {code}{told}"
 
 
 def _link(name: str, page: Path) -> str:

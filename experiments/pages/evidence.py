@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hific import zoo
 from hific.errors import OptionError
 from hific.evaluation.columns import MetricColumn, metric_column
 from hific.evaluation.equal_bytes import (
@@ -128,6 +129,13 @@ def rows_of(name: str) -> tuple[Measurement, ...]:
     if not path.is_file():
         raise OptionError(f"{name}: there are no rows at {path}")
     return tuple(read_rows(path))
+
+
+def earlier_models(rows: Iterable[Measurement]) -> list[str]:
+    """The shipped models of which some rows are of other weights than today's."""
+    named = {(row.system.partition(",")[0], row.fingerprint) for row in rows if row.fingerprint}
+    shipped = [(name, digits) for name, digits in named if name in zoo.MODELS]
+    return sorted({name for name, digits in shipped if not zoo.describe(name).fingerprint.startswith(digits)})
 
 
 def images_of(rows: Iterable[Measurement], system: str, where: str = "") -> dict[str, Measurement]:
