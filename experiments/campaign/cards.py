@@ -9,6 +9,9 @@ with XGBoost; those without have the same pixels in larger files):
         match_to=each both_sides=true codec=[avif,hevc,webp,jpeg2000,jpeg] codec.avif.speed=3 \\
         data=kodak data.root=kodak weights.dir=weights
 
+VVC's files beside low's and medium's searched ones were made for the files of earlier weights: compared is what they
+bracket.
+
 CompressNet's, compressnet.parquet and compressnet_effort.parquet, of the same with
 checkpoint=[compressnet-low,compressnet-high] and vvc among the codecs, of those with effort=60 too.
 """
