@@ -17,7 +17,6 @@ ROOT = Path(__file__).resolve().parents[1]
 CONF, TARGET = ROOT / "conf", ROOT / "docs" / "options.md"
 SIZES = ("tiny", "small", "paper")
 FAMILIES = {"compressnet": "`sae`, `swwae`, `sae_spn`", "gc": "`gc`", "hific": "`hific`, `hific_xgboost`, `hific_knn`"}
-# By what they are called at the command line, their folders in conf/.
 TRAINING = ("model", "rate", "size", "data", "context_model", "postfilter", "trainer", "logger", "experiment", "debug")
 # By what they are called at the command line, their folders in conf/.
 GROUPS = {name: name for name in TRAINING} | {"launcher": "hydra/launcher", "sweep": "hydra/sweeper"}
