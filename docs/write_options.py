@@ -145,7 +145,7 @@ def text() -> str:
         parts += [f"### {models}\n", table_of_recipe(family)]
     parts.append("## Parts\n")
     for name in VALUES:
-        group = ".".join(name.split("/")[: 2 if name.startswith("hydra/") else 1])
+        group = ".".join(part for part in Path(name).parent.parts if part != "base")
         parts += [f"### conf/{name}\n", table_of_values(CONF / name, f"{group}.")]
     parts += ["## evaluate.py\n", table_of_values(CONF / "evaluate.yaml", "")]
     codecs = sorted((CONF / "codec").glob("*.yaml"))
