@@ -9,8 +9,7 @@ with XGBoost; those without have the same pixels in larger files):
         match_to=each both_sides=true codec=[avif,hevc,webp,jpeg2000,jpeg] codec.avif.speed=3 \\
         data=kodak data.root=kodak weights.dir=weights
 
-VVC's files beside low's and medium's searched ones were made for the files of earlier weights: compared is what they
-bracket.
+VVC's files beside the searched ones were made for the files of earlier weights: compared is what they bracket.
 
 CompressNet's, compressnet.parquet and compressnet_effort.parquet, of the same with
 checkpoint=[compressnet-low,compressnet-high] and vvc among the codecs, of those with effort=60 too.
@@ -37,8 +36,6 @@ SOURCES = {
     "hific": ("card.md", "kodak.parquet", "kodak_effort.parquet"),
     "compressnet": ("compressnet_card.md", "compressnet.parquet", "compressnet_effort.parquet"),
 }
-# Of searched rows at a commit: what a later one measured anew.
-REMEASURED = {"0637aab4a1e3": "; their SSIMULACRA2 of\nthe same pictures at 5f5ca3d"}
 RIVALS = ("avif", "vvc", "hevc", "webp", "jpeg2000", "jpeg")
 METRICS = ("psnr", "ms_ssim", "ssimulacra2", "lpips_alex", "lpips_squeeze", "perceptual_loss", "fsimc", "color_error")
 TITLES = {
@@ -93,7 +90,6 @@ def card(name: str, template: str, rows: Sequence[Measurement], searched_rows: S
         table=_table(against).to_markdown().strip(),
         commit=coded.rows[0].provenance.commit,
         fingerprint=model.fingerprint[:8],
-        remeasured=REMEASURED.get(searched.rows[0].provenance.commit, ""),
     )
 
 
