@@ -19,11 +19,14 @@ SIZES = ("tiny", "small", "paper")
 FAMILIES = {"compressnet": "`sae`, `swwae`, `sae_spn`", "gc": "`gc`", "hific": "`hific`, `hific_xgboost`, `hific_knn`"}
 TRAINING = ("model", "rate", "size", "data", "context_model", "postfilter", "trainer", "logger", "experiment", "debug")
 # By what they are called at the command line, their folders in conf/.
-GROUPS = {name: name for name in TRAINING} | {"launcher": "hydra/launcher", "sweep": "hydra/sweeper"}
+DISCRIMINATOR = "model/adversary/discriminator"
+GROUPS = {name: name for name in (*TRAINING, DISCRIMINATOR)} | {"launcher": "hydra/launcher", "sweep": "hydra/sweeper"}
 # Files whose values are options of the group, in the order of the tables; others only say how they differ.
 VALUES = (
     "model/base/compressnet.yaml",
     "model/hific.yaml",
+    f"{DISCRIMINATOR}/conditional_patch.yaml",
+    f"{DISCRIMINATOR}/projected.yaml",
     "data/base/image_datamodule.yaml",
     "context_model/xgboost.yaml",
     "context_model/knn.yaml",

@@ -109,6 +109,14 @@ def load_features(name: TrunkName, directory: str | Path | None = None, *, downl
     return features.requires_grad_(False).eval()
 
 
+def random_alexnet() -> nn.Sequential:
+    """AlexNet's `features` as torchvision begins them, the same at every call: frozen, in eval mode, on the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        features: nn.Sequential = alexnet(weights=None).features
+    return features.requires_grad_(False).eval()
+
+
 def load_alexnet_conv4(directory: str | Path | None = None, *, download: bool = False) -> nn.Sequential:
     """AlexNet up to its 4th convolution, for float images [B, 3, H, W] in [-1, 1]; H and W at least 31.
 

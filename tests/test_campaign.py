@@ -100,19 +100,26 @@ def test_it_goes_on_grows_and_codes(
     alone = tmp_path / "alone"
     alone.mkdir()
     steps = ["--run", str(alone), "--start-from", str(run / "base.pt"), "--weight", "5", "--roots", *roots]
-    steps += ["--weights-dir", str(random_weights_dir), "--ranks", "1", "--crop", "64", "--lr", "1"]
+    steps += ["--weights-dir", str(random_weights_dir), "--ranks", "1", "--crop", "64", "--lr", ".1"]
+    steps += ["--adversarial-weight", ".1"]
     for batches, minutes in (("2", "0"), ("3", "1")):
         told = ["--batches", batches, "--measure-minutes", minutes]
         loop.run_rank(0, train_synthesis.Synthesis, train_synthesis.parse([*steps, *told]))
+    state = torch.load(alone / "last.pt", weights_only=True)
+    assert state["batches"] == 3 and state["optimizer_of_d"]["state"][0]["step"] == 3  # the adversary went on too
+    measured = differences_measured(alone)
+    assert measured["1.0", "bpp"][1] == measured["1.5", "bpp"][1] == 0 and measured["1.5", "psnr"][1] != 0
+    (alone / "development.csv").unlink()
+    (alone / "synthesis.pt").rename(tmp_path / "before.pt")
+    told = ["--batches", "4", "--measure-minutes", "1", "--against", str(tmp_path / "before.pt")]
+    loop.run_rank(0, train_synthesis.Synthesis, train_synthesis.parse([*steps, *told]))
     torch.set_num_threads(threads)
-    assert torch.load(alone / "last.pt", weights_only=True)["batches"] == 3
-    with open(alone / "development.csv") as file:
-        measured = {(row["scale"], row["metric"]): float(row["difference"]) for row in csv.DictReader(file)}
-    assert measured["1.0", "bpp"] == measured["1.5", "bpp"] == 0 and measured["1.5", "psnr"] != 0
+    for case, (before, _) in differences_measured(alone).items():
+        assert before == pytest.approx(sum(measured[case]), rel=1e-2), case  # float16 is what is kept of a synthesis
     before = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
     make_zoo.main([str(alone / "synthesis.pt"), "--output", str(folder)])
     zoo.describe.cache_clear()
-    assert zoo.describe("hific-low").training["synthesis_batches"] == 3
+    assert zoo.describe("hific-low").training["synthesis_batches"] == 4
     for rate in zoo.RATES:
         codec = load_codec(f"hific-{rate}")
         assert (codec.decompress(codec.compress(image)) == pixels[rate]) == (rate != "low")
@@ -128,7 +135,7 @@ def test_it_goes_on_grows_and_codes(
     make_zoo.main([str(alone / "medium.pt"), "--output", str(folder)])
     assert {path.name for path in folder.glob("*.safetensors")} == set(before)
     zoo.describe.cache_clear()
-    assert zoo.describe("hific-low").training["synthesis_batches"] == 3
+    assert zoo.describe("hific-low").training["synthesis_batches"] == 4
     torch.save(of_medium | {"weight": 7.0}, alone / "none.pt")
     with pytest.raises(SystemExit):
         make_zoo.main([str(alone / "none.pt"), "--output", str(folder)])
@@ -290,3 +297,12 @@ def test_losses_are_means_of_the_batches_that_there_were_and_columns_keep_their_
     loop.append(tmp_path / "curve.csv", {"batches": 300, "mse": 1.0})
     assert (tmp_path / "curve_1.csv").read_text().startswith("batches,cpu_seconds,loss\n100,")
     assert (tmp_path / "curve.csv").read_text().splitlines() == ["batches,mse", "300,1.0"]
+
+
+def differences_measured(run: Path) -> dict[tuple[str, str], tuple[float, float]]:
+    """What was before, and the difference, by scale and metric."""
+    with open(run / "development.csv") as file:
+        return {
+            (row["scale"], row["metric"]): (float(row["before"]), float(row["difference"]))
+            for row in csv.DictReader(file)
+        }

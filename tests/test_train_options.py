@@ -89,6 +89,12 @@ WRONG: list[tuple[str, list[str]]] = [
     ("seed=${nope}", ["seed", "nope"]),
     ("~recipe.steps", ["recipe.steps"]),
     ("model.adversary.discriminator.widths=[a]", ["model.adversary.discriminator.widths=", "a list"]),
+    (
+        "model/adversary/discriminator=projected",
+        ["model/adversary/discriminator", "nothing that is chosen has such a part"],
+    ),
+    ("model=hific model/adversary/discriminator=x", ["discriminator=x is none of conditional_patch, projected"]),
+    ("model/adversary=x", ["model/adversary", "nothing that is chosen has such a part"]),
     ("callbacks.last.every_n_steps=0", ["every_n_steps=0"]),
     # Data
     ("data.root=typo", ["bundled", "takes no root", "data=folder"]),

@@ -68,7 +68,7 @@ def check_groups(arguments: Sequence[str], conf: Path) -> None:
         if override.key_or_group.startswith("hydra/"):  # which have choices of plugins too
             continue
         choices = sorted(path.stem for path in group.glob("*.yaml"))
-        for chosen in _chosen(override):
+        for chosen in _chosen(override) if choices else []:  # none in a folder of folders
             if chosen not in choices:
                 said = "null" if chosen is None else chosen
                 raise OptionError(f"{override.key_or_group}={said} is none of {', '.join(choices)}")
@@ -127,7 +127,9 @@ def one_line(error: BaseException) -> str | None:
     inner = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
     if isinstance(inner, OmegaConfBaseException):
         return _of_omegaconf(inner)
-    return " ".join(str(error).split("See https")[0].split())
+    told = " ".join(str(error).split("See https")[0].split())
+    # Hydra would advise to append it, which helps nobody: a part of another model.
+    return re.sub(r"\. No match in the defaults list.*", ": nothing that is chosen has such a part", told)
 
 
 def _of_instantiation(error: InstantiationException) -> str | None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
 from hific.errors import OptionError, WeightsNotFoundError
-from hific.weights import LPIPSNet, load_alexnet_conv4, load_lpips
+from hific.weights import ImageNetNormalization, LPIPSNet, load_alexnet_conv4, load_features, load_lpips, random_alexnet
 
 
-class FrozenFeatureLoss(nn.Module):
-    """A loss that owns a pretrained network without registering it.
+class FrozenNetwork(nn.Module):
+    """Owns a pretrained network without registering it.
 
     The network follows `.to(device)`, but is in no state dict, no parameter list and no DDP bucket: checkpoints stay
     small, optimizers cannot touch it, and `train()` does not reach its dropout. It stays in float32, also under
@@ -35,10 +35,14 @@ class FrozenFeatureLoss(nn.Module):
     def network(self) -> Any:
         return self._unregistered[0]
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FrozenFeatureLoss:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
         self.network._apply(lambda tensor: tensor.to(device=fn(tensor).device))
         return self
+
+
+class FrozenFeatureLoss(FrozenNetwork):
+    """A distance between the features of a frozen network."""
 
     def forward(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Mean distance over the batch, a float32 scalar."""
@@ -95,6 +99,40 @@ class LPIPSLoss(FrozenFeatureLoss):
 
     def _features(self, image: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.network.net(self.network.scaling_layer(image)))
+
+
+class AlexNetFeatures(FrozenNetwork):
+    """What AlexNet's five convolutions see, each behind its ReLU, for a discriminator to judge by.
+
+    Float images [B, 3, H, W] in [-1, 1], H and W at least 31, to float32 maps of `channels` at about 1/4, 1/8 and
+    three times 1/16 of the resolution. Each place has a mean square of one over its channels, as LPIPS has a sum of
+    one: which features there are counts, not how strong. The gradient flows to the image.
+
+    Args:
+        pretrained: false is a random AlexNet, the control by which Sauer et al. 2021 (section 4) ask what the
+            pretraining is worth.
+    """
+
+    channels = (64, 192, 384, 256, 256)
+
+    def __init__(
+        self, weights_dir: str | Path | None = None, *, download: bool = False, pretrained: bool = True
+    ) -> None:
+        trunk = load_features("alexnet_features", weights_dir, download=download) if pretrained else random_alexnet()
+        super().__init__(nn.Sequential(ImageNetNormalization(), *trunk))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        maps: list[Tensor] = []
+        with torch.autocast(device_type=image.device.type, enabled=False):
+            hidden = image.float().contiguous(memory_format=torch.channels_last)
+            for layer in self.network:
+                # the trunk's ReLUs work in place, on what the convolution before keeps nothing of
+                hidden = layer(hidden)
+                if isinstance(layer, nn.ReLU):
+                    maps.append(unit_length(hidden) * hidden.shape[1] ** 0.5)
+                if len(maps) == len(self.channels):
+                    break
+        return tuple(maps)
 
 
 def unit_length(features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Discriminators: PatchGANs of CompressNet and gc; HiFiC's, conditional on the latent.
+"""Discriminators: PatchGANs of CompressNet and gc; HiFiC's, conditional on the latent, and one that judges features.
 
     latent_hat [B, C, h, w] ─ c3-12 ─ LeakyReLU ─ nearest x16 ─┐
     image [B, 3, H, W] ────────────────────────────────────────┴─ c4s2-64 ─ 128 ─ 256 ─ c4s1-512 ─ c4s1-1
@@ -8,7 +8,8 @@ Every convolution under spectral norm, also the latent's and the last (2,800,797
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -97,21 +98,13 @@ class ConditionalPatchDiscriminator(nn.Module):
 
     def forward(self, image: Tensor, latent_hat: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """Logit maps, full resolution first, and the feature maps before each scale's last convolution."""
-        with parametrize.cached():
-            # The power iterations need float32, whatever the precision around them.
-            with torch.autocast(device_type=image.device.type, enabled=False):
-                for module in self.modules():
-                    if parametrize.is_parametrized(module):
-                        module.weight  # noqa: B018
+        with _weights_once(self, image.device):
             return self._judge(image, latent_hat)
 
     def _judge(self, image: Tensor, latent_hat: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
         judged = image
         if self.condition is not None:
-            if latent_hat is None or len(latent_hat) != len(image):
-                raise ValueError("a conditional discriminator needs the latent of every image, in the same order")
-            condition = F.interpolate(self.condition(latent_hat), size=image.shape[-2:], mode="nearest")
-            judged = torch.cat((image, condition), dim=1)
+            judged = _beside(image, self.condition(_latent_of_each(image, latent_hat)))
         logits: list[Tensor] = []
         features: list[Tensor] = []
         for index, trunk in enumerate(self.scales):
@@ -123,6 +116,65 @@ class ConditionalPatchDiscriminator(nn.Module):
             features.append(hidden)
             logits.append(trunk[-1](hidden))
         return logits, features
+
+
+class ProjectedDiscriminator(nn.Module):
+    """Judges what a frozen, pretrained network sees in an image (Sauer et al. 2021), conditional on the latent.
+
+    It begins where HiFiC's would come to after long training, at telling textures apart. Every feature map, beside the
+    latent, has a head of its own: c1-width, LeakyReLU, c3-width, LeakyReLU, c1-1, under spectral norm. The paper's
+    random mixtures of channels and of scales are left out: its features are of a network whose maps are not of one
+    kind.
+
+    Args:
+        features: images [B, 3, H, W] in [-1, 1] to several maps; `features.channels` has the channels of each. It
+            registers no parameters.
+        latent_channels: C.
+        width: of the heads.
+        conditional: whether D sees the latent.
+    """
+
+    def __init__(self, features: Any, latent_channels: int, width: int = 64, conditional: bool = True) -> None:
+        super().__init__()
+        if width < 1:
+            raise OptionError(f"width={width} must be 1 or more")
+        self.features = features
+        self.condition = _condition(latent_channels, "spectral", "leaky_relu") if conditional else None
+        more = CONDITION_CHANNELS if conditional else 0
+        self.heads = nn.ModuleList(_head(channels + more, width) for channels in features.channels)
+
+    def forward(self, image: Tensor, latent_hat: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+        """Logit maps, one a feature map, and the feature maps themselves."""
+        maps: list[Tensor] = list(self.features(image))
+        with _weights_once(self, image.device):
+            judged = maps
+            if self.condition is not None:
+                condition = self.condition(_latent_of_each(image, latent_hat))
+                judged = [_beside(one, condition) for one in maps]
+            return [head(one) for head, one in zip(self.heads, judged, strict=True)], maps
+
+
+@contextmanager
+def _weights_once(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Weights under spectral norm are computed once in here. Their power iterations need float32, whatever the
+    precision around them."""
+    with parametrize.cached():
+        with torch.autocast(device_type=device.type, enabled=False):
+            for module in network.modules():
+                if parametrize.is_parametrized(module):
+                    module.weight  # noqa: B018
+        yield
+
+
+def _latent_of_each(image: Tensor, latent_hat: Tensor | None) -> Tensor:
+    if latent_hat is None or len(latent_hat) != len(image):
+        raise ValueError("a conditional discriminator needs the latent of every image, in the same order")
+    return latent_hat
+
+
+def _beside(maps: Tensor, condition: Tensor) -> Tensor:
+    """Maps [B, M, H, W] and the condition [B, C, h, w], enlarged, to [B, M + C, H, W]."""
+    return torch.cat((maps, F.interpolate(condition.to(maps.dtype), size=maps.shape[-2:], mode="nearest")), dim=1)
 
 
 def _condition(latent_channels: int, normalization: DiscriminatorNorm, activation: Activation) -> nn.Sequential:
@@ -143,6 +195,16 @@ def _trunk(
         inputs = outputs
     layers.append(_constrained(nn.Conv2d(inputs, 1, 4, stride=1, padding=1), normalization))
     return nn.Sequential(*layers)
+
+
+def _head(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        spectral_norm(nn.Conv2d(inputs, width, 1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, width, 3, padding=1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, 1, 1)),
+    )
 
 
 def _constrained(conv: nn.Conv2d, normalization: DiscriminatorNorm) -> nn.Module:
