@@ -121,10 +121,9 @@ class ConditionalPatchDiscriminator(nn.Module):
 class ProjectedDiscriminator(nn.Module):
     """Judges what a frozen, pretrained network sees in an image (Sauer et al. 2021), conditional on the latent.
 
-    It begins where HiFiC's would come to after long training, at telling textures apart. Every feature map, beside the
-    latent, has a head of its own: c1-width, LeakyReLU, c3-width, LeakyReLU, c1-1, under spectral norm. The paper's
-    random mixtures of channels and of scales are left out: its features are of a network whose maps are not of one
-    kind.
+    What textures are it need not learn. Every feature map, beside the latent, has a head of its own: c1-width,
+    LeakyReLU, c3-width, LeakyReLU, c1-1, under spectral norm. Differs from the paper: the features are not mixed over
+    channels and scales, at random, before the heads (untried here).
 
     Args:
         features: images [B, 3, H, W] in [-1, 1] to several maps; `features.channels` has the channels of each. It
