@@ -175,15 +175,17 @@ def test_what_two_processes_cannot_fit_is_one_line(tmp_path: Path) -> None:
     assert hific.load_codec(tmp_path / "run" / "last.ckpt").training["rate"] == "low"
 
 
-def test_ctrl_c_leaves_a_checkpoint_that_codes_and_resumes(tmp_path: Path) -> None:
-    long = [*SHORT, "hydra.run.dir=run", "recipe.steps=100000", "callbacks.last.every_n_steps=20"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_checkpoint_that_codes_and_resumes(number: int, tmp_path: Path) -> None:
+    """Sent to the loader's workers too, as terminals and schedulers do."""
+    long = [*SHORT, "hydra.run.dir=run", "recipe.steps=100000", "callbacks.last.every_n_steps=20", "data.num_workers=1"]
     long += ["recipe.val_check_interval=100000"]
     process = start(*long, cwd=tmp_path)
     checkpoint = tmp_path / "run" / "last.ckpt"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, number)
     output, _ = process.communicate(timeout=120)
     assert "saving last.ckpt" in output and process.returncode == 130
     steps = torch.load(checkpoint, weights_only=True)["global_step"]

@@ -17,6 +17,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
+from hific.cli import INTERRUPTED
 from hific.errors import HificError, OptionError, exit_on_user_error
 
 # Environment variables: one that only this launcher sets (Lightning's own sets WORLD_SIZE too), and the ranks' number.
@@ -35,7 +36,11 @@ def run_app(main: Callable[[], object], conf: Path) -> None:
         check_actions(sys.argv[1:])
         check_groups(sys.argv[1:], conf)
         check_one_folder(sys.argv[1:])
-        main()
+        try:
+            main()
+        except KeyboardInterrupt:  # before or behind what can be stopped in an orderly way
+            print("interrupted", file=sys.stderr)
+            sys.exit(INTERRUPTED)
 
 
 @contextmanager

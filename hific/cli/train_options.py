@@ -23,6 +23,8 @@ from hific.cli.hydra_app import with_overrides
 from hific.errors import CheckpointError, DataNotFoundError, OptionError
 
 STEPS = ("steps", "stage1_steps", "stage2_steps")
+# Of what is told by another name, or late, where it is used.
+LEAST = {"steps": 1, "stage1_steps": 0, "stage2_steps": 0, "batch_size": 1}
 # In a source that is made of several: ${....root.clic}
 NAMED_ROOT = re.compile(r"\$\{\.+root\.(\w+)\}")
 
@@ -46,6 +48,9 @@ def check_options(config: DictConfig) -> None:
     check_config(config, TrainOptions)
     if not 0 <= config.seed < 1 << 32:
         raise OptionError(f"seed={config.seed} must be in 0..{(1 << 32) - 1}")
+    for name, least in LEAST.items():
+        if (value := config.recipe.get(name)) is not None and value < least:
+            raise OptionError(f"recipe.{name}={value} must be {least} or more")
     if config.trainer.max_steps != -1:
         steps = " and ".join(f"recipe.{key}" for key in STEPS if key in config.recipe)
         raise OptionError(f"trainer.max_steps={config.trainer.max_steps}: how long this model trains is {steps}")

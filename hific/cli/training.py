@@ -121,15 +121,16 @@ def fit_and_test(
         if config.test and not trainer.should_stop:
             trainer.test(module, datamodule)
             metrics |= trainer.callback_metrics
-    report(trainer, config.output_dir)
+    report(trainer, config)
     state: Literal["done", "interrupted"] = "interrupted" if interrupted else "done"
     return Outcome({name: float(value) for name, value in metrics.items()}, state)
 
 
-def report(trainer: Trainer, folder: str) -> None:
+def report(trainer: Trainer, config: DictConfig) -> None:
     if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
         done = "stopped" if trainer.should_stop else "done"
         after = f"after {trainer.global_step} batches" if trainer.max_steps else "with what was fitted to the base"
-        log.info("%s %s; the run is in %s", done, after, folder)
+        log.info("%s %s; the run is in %s", done, after, config.output_dir)
         if trainer.should_stop:
-            log.info("to go on, repeat the options with ckpt_path=%s/last.ckpt", folder)
+            again = "the command" if config.resume else f"the options with ckpt_path={config.output_dir}/last.ckpt"
+            log.info("to go on, repeat %s", again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,7 @@ class ImageDataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=self._pins_memory(),
             generator=self._own_generator(),
+            worker_init_fn=_leave_signals_to_the_trainer,
         )
 
     def val_dataloader(self) -> DataLoader[Tensor] | list[DataLoader[Tensor]]:
@@ -204,6 +206,7 @@ class ImageDataModule(LightningDataModule):
             num_workers=min(self.num_workers, len(dataset)),
             pin_memory=self._pins_memory(),
             generator=self._own_generator(),
+            worker_init_fn=_leave_signals_to_the_trainer,
         )
 
     def _batches_done(self) -> int:
@@ -262,3 +265,10 @@ def _check_counts(**options: tuple[int | None, int]) -> None:
 
 def _default_workers() -> int:
     return min(MOST_WORKERS, usable_cores())
+
+
+def _leave_signals_to_the_trainer(worker: int) -> None:
+    """In a loader's worker. A signal to the whole group, as terminals and schedulers send it, reaches the trainer too:
+    it stops behind its batch, needs the workers until then, and ends them itself."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

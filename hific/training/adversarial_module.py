@@ -67,8 +67,10 @@ class AdversarialModule(CodingModule):
         training_info: Mapping[str, Any] | None,
     ) -> None:
         super().__init__(name=name, fitting=fitting, training_info=training_info)
-        if steps < 1 or seed < 0:
-            raise OptionError(f"steps={steps} must be 1 or more, seed={seed} must be 0 or more")
+        if steps < 1:
+            raise OptionError(f"steps={steps} must be 1 or more")
+        if seed < 0:
+            raise OptionError(f"seed={seed} must be 0 or more")
         self.automatic_optimization = False
         self.model: Any = speed.prepared(model)
         self.objective = objective

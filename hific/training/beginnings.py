@@ -147,7 +147,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def silence_known_messages() -> None:
-    """Hides advice on paid services and warnings of what is intended: the run's folder exists, since Hydra made it."""
+    """Hides advice on paid services, what is told twice, and warnings of what is intended: the run's folder exists,
+    since Hydra made it."""
     for message in (
         ".*exists and is not empty.*",
         ".*treespec.*",
@@ -160,6 +161,8 @@ def silence_known_messages() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
         lambda record: "Tip" not in record.getMessage()
     )
+    if logging.getLogger().handlers:  # of a job, which tell what Lightning's own handler would tell again
+        logging.getLogger("lightning").handlers.clear()
 
 
 def warn_of_slow_precision(trainer: Trainer) -> None:
