@@ -178,7 +178,7 @@ def test_a_file_that_comes_up_while_it_is_made_is_not_overwritten(
         ("compress", "a.png", "-o", "a.png", "--force"),
         ("compress", "-", "a.png", "-o", "out/"),
         ("compress", "-", "-o", "sub"),
-        ("decompress", "a.hfc", "-o", "a.jpg"),
+        ("decompress", "c.hfc", "-o", "a.jpg"),
         ("compress", "a.png", "--jobs", "0"),
         ("compress", "a.png", "--max-pixels", "-1"),
         ("compress", "a.png", "--max-pixels", "0"),
@@ -186,8 +186,8 @@ def test_a_file_that_comes_up_while_it_is_made_is_not_overwritten(
         ("compress", "a.png", "--coder", "context_coded"),
         ("compress", "a.png", "--post-filter"),
         ("compress", "a.png", "--switch-source", "left"),
-        ("decompress", "a.hfc", "--coder", "tables"),
-        ("decompress", "a.hfc", "--post-filter"),
+        ("decompress", "c.hfc", "--coder", "tables"),
+        ("decompress", "c.hfc", "--post-filter"),
         ("compress", "a.png", "--bpp", "0"),
         ("compress", "a.png", "--bpp", "1e3"),
         ("compress", "a.png", "--max-bytes", "0"),
@@ -205,9 +205,18 @@ def test_a_file_that_comes_up_while_it_is_made_is_not_overwritten(
 def test_wrong_usage_is_2_and_does_nothing(run: Run, here: Path, arguments: tuple[str, ...]) -> None:
     for name in ("a.png", "a.jpg", "b.png", "sub/a.png"):
         save_image(here / name)
+    (here / "c.hfc").write_bytes(b"what it holds is not asked")
     before = {name: (here / name).read_bytes() for name in files(here)}
     assert run(*arguments) == 2
     assert {name: (here / name).read_bytes() for name in files(here)} == before
+
+
+@pytest.mark.parametrize("output", ["q.png", "q/", "q", "-"])
+def test_a_wrong_name_is_told_whatever_the_output(
+    run: Run, here: Path, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("decompress", "missing.hfc", "-o", output) == 1
+    assert "missing.hfc: no such file or folder" in capsys.readouterr().err and files(here) == []
 
 
 def test_a_file_of_another_model(run: Run, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
