@@ -97,9 +97,7 @@ def load_features(name: TrunkName, directory: str | Path | None = None, *, downl
         WeightsFileError: the file is damaged or holds something else.
     """
     path = find_weights(name, directory, download=download)
-    # The meta device spares filling the classifier, most of the parameters, which is not used.
-    with torch.device("meta"):
-        features: nn.Sequential = _NETWORKS[name](weights=None).features
+    features = _empty_features(name)
     state = read_state(path)
     trunk = {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
     try:
@@ -111,10 +109,20 @@ def load_features(name: TrunkName, directory: str | Path | None = None, *, downl
 
 def random_alexnet() -> nn.Sequential:
     """AlexNet's `features` as torchvision begins them, the same at every call: frozen, in eval mode, on the CPU."""
+    features = _empty_features("alexnet_features").to_empty(device="cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        features: nn.Sequential = alexnet(weights=None).features
+        for layer in features:
+            if isinstance(layer, nn.Conv2d):
+                layer.reset_parameters()
     return features.requires_grad_(False).eval()
+
+
+def _empty_features(name: TrunkName) -> nn.Sequential:
+    """On the meta device, which spares filling the classifier, most of the parameters, which is not used."""
+    with torch.device("meta"):
+        features: nn.Sequential = _NETWORKS[name](weights=None).features
+    return features
 
 
 def load_alexnet_conv4(directory: str | Path | None = None, *, download: bool = False) -> nn.Sequential:

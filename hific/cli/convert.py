@@ -126,9 +126,7 @@ def run_convert(options: argparse.Namespace) -> int:
     problems = Counter(not_found)
     extension = ".hfc" if compressing else ".png"
     one_named = len(options.inputs) == 1
-    tasks = []
-    if inputs:  # a wrong name is told by itself, not by the output that does not suit it
-        tasks = plan_tasks(inputs, options.output, extension, one_named=one_named, keep_suffix=options.keep_suffix)
+    tasks = plan_tasks(inputs, options.output, extension, one_named=one_named, keep_suffix=options.keep_suffix)
     existing = {task for task in tasks if task.target is not None and task.target.is_file()}
     if options.skip_existing:
         tasks = [task for task in tasks if task not in existing]

@@ -67,13 +67,12 @@ def check_actions(arguments: Sequence[str]) -> None:
 def check_groups(arguments: Sequence[str], conf: Path) -> None:
     """Raises OptionError for `GROUP=CHOICE` without such a choice. (Hydra knows that too, but not of null and 3.)"""
     for override in parsed_overrides(arguments):
-        group = conf / override.key_or_group
-        if override.package is not None or override.is_delete() or not group.is_dir():
+        choices = sorted(path.stem for path in (conf / override.key_or_group).glob("*.yaml"))
+        if override.package is not None or override.is_delete() or not choices:
             continue
         if override.key_or_group.startswith("hydra/"):  # which have choices of plugins too
             continue
-        choices = sorted(path.stem for path in group.glob("*.yaml"))
-        for chosen in _chosen(override) if choices else []:  # none in a folder of folders
+        for chosen in _chosen(override):
             if chosen not in choices:
                 said = "null" if chosen is None else chosen
                 raise OptionError(f"{override.key_or_group}={said} is none of {', '.join(choices)}")

@@ -99,6 +99,8 @@ def plan_tasks(
     `output` is "-", a folder, or (where one file was named, `one_named`) a file; None puts each output beside its
     input, and what came from standard input on standard output. `keep_suffix`: `extension` follows the whole name.
     """
+    if not inputs:  # a wrong name is told by itself, not by the output that does not suit it
+        return []
     alone = one_named and len(inputs) == 1 and not inputs[0].searched
     if output == STANDARD or (output is None and alone and inputs[0].path is None):
         if len(inputs) > 1:

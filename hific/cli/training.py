@@ -89,7 +89,7 @@ def train(config: DictConfig, script: Path) -> Outcome:
     """Runs the composed configuration. script: train.py, which starts further ranks."""
     silence_known_messages()
     keep_freed_memory()
-    seed_everything(config.seed, workers=True, verbose=False)
+    seed_everything(config.seed, verbose=False)
     datamodule: ImageDataModule = instantiate(config.data)
     datamodule.setup("fit")  # what is missing on the disk is told before anything slow
     module = make_module(config)

@@ -119,7 +119,7 @@ class AlexNetFeatures(FrozenNetwork):
         self, weights_dir: str | Path | None = None, *, download: bool = False, pretrained: bool = True
     ) -> None:
         trunk = load_features("alexnet_features", weights_dir, download=download) if pretrained else random_alexnet()
-        super().__init__(nn.Sequential(ImageNetNormalization(), *trunk))
+        super().__init__(nn.Sequential(ImageNetNormalization(), *trunk[:-1]))  # without the last pool
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         maps: list[Tensor] = []
@@ -130,8 +130,6 @@ class AlexNetFeatures(FrozenNetwork):
                 hidden = layer(hidden)
                 if isinstance(layer, nn.ReLU):
                     maps.append(unit_length(hidden) * hidden.shape[1] ** 0.5)
-                if len(maps) == len(self.channels):
-                    break
         return tuple(maps)
 
 
